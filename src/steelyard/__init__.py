@@ -1,0 +1,52 @@
+"""Steelyard trains language models against several pulls at once and lets the weights slide while it trains.
+
+Names are imported when first used, so that `import steelyard` stays quick; `steelyard.training` holds what needs TRL.
+"""
+
+from __future__ import annotations
+
+import importlib
+from typing import TYPE_CHECKING, Any
+
+__version__ = "0.1.0"
+
+if TYPE_CHECKING:
+    from steelyard import advantages as advantages
+    from steelyard.objectives import Objective as Objective
+    from steelyard.objectives import reward_matrix as reward_matrix
+    from steelyard.pareto import ParetoArchive as ParetoArchive
+    from steelyard.pareto import hypervolume as hypervolume
+    from steelyard.weighting import FixedWeights as FixedWeights
+    from steelyard.weighting import GradientInfluence as GradientInfluence
+    from steelyard.weighting import HypervolumeGuided as HypervolumeGuided
+    from steelyard.weighting import Weighting as Weighting
+    from steelyard.weighting import gradient_influence as gradient_influence
+
+_HOMES = {
+    # objectives and advantages
+    "Objective": "steelyard.objectives",
+    "reward_matrix": "steelyard.objectives",
+    "advantages": "steelyard.advantages",
+    # weighting
+    "Weighting": "steelyard.weighting",
+    "FixedWeights": "steelyard.weighting",
+    "HypervolumeGuided": "steelyard.weighting",
+    "GradientInfluence": "steelyard.weighting",
+    "gradient_influence": "steelyard.weighting",
+    # the front
+    "ParetoArchive": "steelyard.pareto",
+    "hypervolume": "steelyard.pareto",
+}
+
+__all__ = [*_HOMES, "__version__"]
+
+
+def __getattr__(name: str) -> Any:
+    if name not in _HOMES:
+        raise AttributeError(f"module 'steelyard' has no attribute {name!r}")
+    module = importlib.import_module(_HOMES[name])
+    return module if name == "advantages" else getattr(module, name)
+
+
+def __dir__() -> list[str]:
+    return sorted(__all__)

@@ -1,0 +1,95 @@
+"""The errors a user can meet. Every message says what was expected, what was found and what to do.
+
+`InputError` is the user's to mend (the command line exits with 2), `RunError` is a run that failed on its way (exit code 1).
+"""
+
+from __future__ import annotations
+
+import difflib
+import errno
+from collections.abc import Iterable
+
+
+class SteelyardError(Exception):
+    """Root of the tree: everything Steelyard raises on purpose.
+
+    Example:
+        >>> issubclass(RewardError, SteelyardError)
+        True
+    """
+
+    exit_code = 1
+
+
+class InputError(SteelyardError):
+    """Something the user gave is not usable: a file, a recipe, an argument.
+
+    Example:
+        >>> InputError.exit_code
+        2
+    """
+
+    exit_code = 2
+
+
+class RunError(SteelyardError):
+    """A run failed on its way; what was written before stays.
+
+    Example:
+        >>> RunError.exit_code
+        1
+    """
+
+
+class RewardError(RunError):
+    """A reward function raised, or returned something that is not one finite number or None an answer.
+
+    Example:
+        >>> issubclass(RewardError, RunError)
+        True
+    """
+
+
+class DiskFullError(InputError):
+    """No space is left where the run writes. Files already written are whole.
+
+    Example:
+        >>> issubclass(DiskFullError, InputError)
+        True
+    """
+
+
+def nearest(name: str, known: Iterable[str]) -> str:
+    """Suggest the known name closest to a misspelt one, as the end of a message; empty where none is close.
+
+    Example:
+        >>> nearest("wieghting", ["weighting", "model"])
+        " (did you mean 'weighting'?)"
+        >>> nearest("zzz", ["weighting", "model"])
+        ''
+    """
+    close = difflib.get_close_matches(name, list(known), n=1, cutoff=0.6)
+    return f" (did you mean {close[0]!r}?)" if close else ""
+
+
+def is_disk_full(error: BaseException | None) -> bool:
+    """Tell whether an error, or one it was raised from, means that the disk is full.
+
+    torch and safetensors report a full disk as errors of their own, so their texts are read as well as `errno`.
+
+    Example:
+        >>> is_disk_full(OSError(errno.ENOSPC, "No space left on device"))
+        True
+        >>> is_disk_full(ValueError("no"))
+        False
+    """
+    seen: set[int] = set()
+    while error is not None and id(error) not in seen:
+        seen.add(id(error))
+        if isinstance(error, OSError) and error.errno in (errno.ENOSPC, errno.EDQUOT):
+            return True
+        text = str(error)
+        if "No space left" in text or "os error 28" in text or "PytorchStreamWriter failed writing" in text:
+            return True
+        error = error.__cause__ or error.__context__
+    return False

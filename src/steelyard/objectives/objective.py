@@ -1,0 +1,266 @@
+"""What is rewarded: an objective, and the matrix of rewards of a batch of answers."""
+
+from __future__ import annotations
+
+import asyncio
+import inspect
+import math
+from collections.abc import Awaitable, Callable, Collection, Mapping, Sequence
+from typing import Any, Literal, cast
+
+import torch
+from torch import Tensor
+
+from steelyard.errors import InputError, RewardError
+
+Goal = Literal["maximize", "minimize"]
+Scores = Sequence[float | None]
+RewardFunction = Callable[..., Scores | Awaitable[Scores]]
+
+
+class Objective:
+    """One thing to want from an answer: a reward to train on, and a measure to judge progress by.
+
+    The reward feeds training and may be shaped (shorter than the running mean: 1, else 0); the measure is taken on held-out prompts and
+    is what people care about (mean length in tokens). Without a measure the reward is its own measure.
+
+    Args:
+        name: short and unique within a run; labels columns, curves and weights.
+        reward: a function with TRL's signature, `(prompts, completions, **columns) -> list[float | None]`, plain or async; None where it
+            does not apply to an answer. Columns it does not take are not passed. An object with `state_dict` and `load_state_dict` has
+            its state saved with the run.
+        goal: which way the *measure* improves. Without a measure of its own, "minimize" also turns the reward's sign for training; with
+            one, the reward is always maximised.
+        measure: a function like `reward`, averaged over the validation answers.
+        bounds: (lowest, highest) possible measure, finite; puts objectives of different units on one scale. None where unknown.
+        applies_to: the values of the prompts' `domain` column the objective applies to, or a function from a row's columns to bool;
+            None for every prompt.
+
+    Raises:
+        InputError: where an argument is out of range.
+
+    Example:
+        >>> brevity = Objective("brevity", lambda completions: [len(text) for text in completions], goal="minimize", bounds=(0, 100))
+        >>> reward_matrix([brevity], prompts=["a", "b"], completions=["four", "to"]).tolist()
+        [[-4.0], [-2.0]]
+    """
+
+    def __init__(
+        self,
+        name: str,
+        reward: RewardFunction,
+        *,
+        goal: Goal = "maximize",
+        measure: RewardFunction | None = None,
+        bounds: tuple[float, float] | None = None,
+        applies_to: Collection[str] | Callable[[Mapping[str, Any]], bool] | None = None,
+    ) -> None:
+        if not name or not isinstance(name, str):
+            raise InputError(f"an objective needs a name, but got {name!r}")
+        if goal not in ("maximize", "minimize"):
+            raise InputError(f"goal of objective {name!r} must be 'maximize' or 'minimize', but is {goal!r}")
+        if not callable(reward) or (measure is not None and not callable(measure)):
+            raise InputError(f"objective {name!r} needs functions as reward and measure, but got {reward!r} and {measure!r}")
+        if bounds is not None and not (len(bounds) == 2 and math.isfinite(bounds[0]) and bounds[0] < bounds[1] < math.inf):
+            raise InputError(f"bounds of objective {name!r} must be (low, high) with low < high, both finite, but are {bounds}")
+        self.name, self.reward, self.measure = name, reward, reward if measure is None else measure
+        self.goal: Goal = goal
+        self.bounds = None if bounds is None else (float(bounds[0]), float(bounds[1]))
+        self.applies_to = applies_to
+        self.reward_sign = -1.0 if goal == "minimize" and measure is None else 1.0
+
+    def __repr__(self) -> str:
+        return f"Objective({self.name!r}, goal={self.goal!r})"
+
+    @property
+    def maximize(self) -> bool:
+        """True where a larger measure is better."""
+        return self.goal == "maximize"
+
+    @property
+    def is_async(self) -> bool:
+        """True where the reward or the measure has to be awaited."""
+        return _is_async(self.reward) or _is_async(self.measure)
+
+    async def scores_async(self, *, prompts: Sequence, completions: Sequence, measuring: bool = False, **columns: Any) -> list[float | None]:
+        """`scores` for a reward that has to be awaited; a plain one is called as it is."""
+        rows = self._applicable(len(prompts), columns)
+        function = self.measure if measuring else self.reward
+        try:
+            found = _call(function, rows, prompts, completions, columns) if rows else []
+            if inspect.isawaitable(found):
+                found = await found
+        except Exception as error:
+            raise self._raised(error, prompts, rows) from error
+        return self._checked(cast(Scores, found), rows, prompts, completions)
+
+    def scores(self, *, prompts: Sequence, completions: Sequence, measuring: bool = False, **columns: Any) -> list[float | None]:
+        """Raw scores of a batch, as the function gave them; None where the objective does not apply.
+
+        Args:
+            prompts, completions: one an answer, texts or message lists.
+            measuring: call the measure, not the reward.
+            columns: one value an answer each, and whatever else TRL passes.
+
+        Returns:
+            One finite float or None an answer.
+
+        Raises:
+            RewardError: where the function raises, or returns the wrong count, NaN, infinity or no number; names objective and prompt.
+        """
+        if _is_async(self.measure if measuring else self.reward):
+            return asyncio.run(self.scores_async(prompts=prompts, completions=completions, measuring=measuring, **columns))
+        rows = self._applicable(len(prompts), columns)
+        function = self.measure if measuring else self.reward
+        try:
+            found = _call(function, rows, prompts, completions, columns) if rows else []
+        except Exception as error:
+            raise self._raised(error, prompts, self._culprit(function, rows, prompts, completions, columns)) from error
+        return self._checked(cast(Scores, found), rows, prompts, completions)
+
+    def state_dict(self) -> dict[str, Any]:
+        """State of a reward that has one (a running mean, say), else empty."""
+        return self.reward.state_dict() if hasattr(self.reward, "state_dict") else {}
+
+    def load_state_dict(self, state: dict[str, Any]) -> None:
+        """Take over the state of an earlier run."""
+        if hasattr(self.reward, "load_state_dict"):
+            self.reward.load_state_dict(state)
+
+    def _applicable(self, count: int, columns: Mapping[str, Any]) -> list[int]:
+        if self.applies_to is None:
+            return list(range(count))
+        per_row = {key: value for key, value in columns.items() if isinstance(value, list) and len(value) == count}
+        if callable(self.applies_to):
+            return [i for i in range(count) if self.applies_to({key: value[i] for key, value in per_row.items()})]
+        if "domain" not in per_row:
+            raise InputError(
+                f"objective {self.name!r} applies to domains {sorted(self.applies_to)}, but the prompts have no column 'domain' "
+                f"(found: {', '.join(sorted(per_row)) or 'none'})"
+            )
+        return [i for i in range(count) if per_row["domain"][i] in self.applies_to]
+
+    def _checked(self, found: Scores, rows: list[int], prompts: Sequence, completions: Sequence) -> list[float | None]:
+        try:
+            count = len(found)
+        except TypeError:
+            raise RewardError(
+                f"objective {self.name!r} must return a list of scores, but returned {type(found).__name__}; "
+                f"first prompt of the batch: {_short(prompts[0])}"
+            ) from None
+        if count != len(rows):
+            raise RewardError(
+                f"objective {self.name!r} returned {count} scores for {len(rows)} answers: it must return one an answer, None where it "
+                f"does not apply; first prompt of the batch: {_short(prompts[rows[0]]) if rows else 'none'}"
+            )
+        scores: list[float | None] = [None] * len(prompts)
+        for i, score in zip(rows, found, strict=True):
+            if score is None:
+                continue
+            try:
+                value = float(score)
+            except (TypeError, ValueError):
+                value = math.nan
+            if not math.isfinite(value):
+                raise RewardError(
+                    f"objective {self.name!r} returned {score!r} for prompt {_short(prompts[i])}, answer {_short(completions[i])}: a score "
+                    "must be a finite number, or None where the objective does not apply"
+                )
+            scores[i] = value
+        return scores
+
+    def _raised(self, error: Exception, prompts: Sequence, rows: list[int]) -> RewardError:
+        where = f"prompt {_short(prompts[rows[0]])}" if rows else "an empty batch"
+        return RewardError(f"objective {self.name!r} raised {type(error).__name__}: {error} (at {where}); mend the reward function")
+
+    @staticmethod
+    def _culprit(function: RewardFunction, rows: list[int], prompts: Sequence, completions: Sequence, columns: Mapping) -> list[int]:
+        """After a failure: the first row that fails on its own, so that the message names the right prompt."""
+        for i in rows:
+            try:
+                _call(function, [i], prompts, completions, columns)
+            except Exception:
+                return [i]
+        return rows
+
+
+def reward_matrix(objectives: Sequence[Objective], *, prompts: Sequence, completions: Sequence, **columns: Any) -> Tensor:
+    """The rewards of a batch, one row an answer, one column an objective; higher is better in every column.
+
+    `R[i,k] = s_k r_k(answer i)`, where `s_k` is -1 for an objective that is minimised and has no measure of its own, else 1.
+
+    Args:
+        objectives: K of them, with different names.
+        prompts, completions: B of each, texts or message lists; a prompt stands once an answer.
+        columns: further columns of the prompts, a list of B values each (`answer`, `domain`, ...).
+
+    Returns:
+        float32 `[B,K]`, NaN where an objective does not apply.
+
+    Raises:
+        InputError: where two objectives share a name.
+        RewardError: where a reward fails.
+
+    Example:
+        >>> even = Objective("even", lambda prompts, completions: [None if text == "" else len(text) % 2 == 0 for text in completions])
+        >>> reward_matrix([even], prompts=["p"] * 3, completions=["ab", "abc", ""]).tolist()
+        [[1.0], [0.0], [nan]]
+    """
+    check_names(objectives)
+    scores_KB = [
+        [math.nan if score is None else objective.reward_sign * score for score in objective.scores(prompts=prompts, completions=completions, **columns)]
+        for objective in objectives
+    ]
+    return torch.tensor(scores_KB, dtype=torch.float32).T.contiguous()
+
+
+def check_names(objectives: Sequence[Objective]) -> None:
+    """Refuse objectives that share a name.
+
+    Example:
+        >>> check_names([Objective("a", lambda completions: []), Objective("a", lambda completions: [])])
+        Traceback (most recent call last):
+        steelyard.errors.InputError: two objectives are named 'a': give each a name of its own
+    """
+    seen = set()
+    for objective in objectives:
+        if objective.name in seen:
+            raise InputError(f"two objectives are named {objective.name!r}: give each a name of its own")
+        seen.add(objective.name)
+
+
+def text_of(message: Any) -> str:
+    """The text of a prompt or completion, whether a string or a list of messages (their contents, joined by newlines).
+
+    Example:
+        >>> text_of([{"role": "assistant", "content": "four"}])
+        'four'
+    """
+    if isinstance(message, str):
+        return message
+    return "\n".join(part["content"] if isinstance(part["content"], str) else str(part["content"]) for part in message)
+
+
+def _short(message: Any, limit: int = 80) -> str:
+    text = text_of(message)
+    return repr(text if len(text) <= limit else text[: limit - 3] + "...")
+
+
+def _is_async(function: RewardFunction) -> bool:
+    return inspect.iscoroutinefunction(function) or inspect.iscoroutinefunction(getattr(function, "__call__", None))  # noqa: B004
+
+
+def _call(function: RewardFunction, rows: list[int], prompts: Sequence, completions: Sequence, columns: Mapping[str, Any]) -> Any:
+    """Call a reward on some rows, with the columns that it takes."""
+    count = len(prompts)
+    whole = len(rows) == count
+    arguments: dict[str, Any] = {"prompts": prompts, "completions": completions, **columns}
+    if not whole:
+        arguments = {
+            key: [value[i] for i in rows] if isinstance(value, list) and len(value) == count else value for key, value in arguments.items()
+        }
+    parameters = inspect.signature(function).parameters.values()
+    if not any(parameter.kind is parameter.VAR_KEYWORD for parameter in parameters):
+        accepted = {parameter.name for parameter in parameters}
+        arguments = {key: value for key, value in arguments.items() if key in accepted}
+    return function(**arguments)

@@ -1,0 +1,203 @@
+"""What happened in a run, on disk: readable while the run goes on, whole after a crash.
+
+    runs/NAME/
+        recipe.yaml          resolved, with versions and seed
+        steps.jsonl          one line an update
+        validation.jsonl     one line a validation
+        answers/000012.parquet   every answer of update 12
+        pareto.json          the front so far and its checkpoints
+        checkpoints/         what to resume from, and the policies on the front
+        report.html
+
+Lines are appended in one write each; every other file is written beside its place and then moved there. A line that a crash cut short is
+ignored when reading and removed when a run is resumed.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+from steelyard.errors import DiskFullError, InputError, is_disk_full
+
+
+@contextmanager
+def disk_full_is_clear(path: Path) -> Iterator[None]:
+    """Turn whatever a library raises on a full disk into one clear error.
+
+    Example:
+        >>> import errno
+        >>> with disk_full_is_clear(Path("runs/a")):
+        ...     raise OSError(errno.ENOSPC, "No space left on device")
+        Traceback (most recent call last):
+        steelyard.errors.DiskFullError: no space left on the disk of runs/a: free some and go on with --resume; ...
+    """
+    try:
+        yield
+    except DiskFullError:
+        raise
+    except Exception as error:
+        if is_disk_full(error):
+            raise DiskFullError(f"no space left on the disk of {path}: free some and go on with --resume; what was written is whole") from error
+        raise
+
+
+def write_atomically(path: Path, content: str | bytes) -> None:
+    """Write a file so that at any moment either the old or the new content is there, whole.
+
+    Example:
+        >>> import tempfile
+        >>> place = Path(tempfile.mkdtemp()) / "a.txt"
+        >>> write_atomically(place, "one"); place.read_text()
+        'one'
+    """
+    temporary = path.with_name(f".{path.name}.tmp")
+    with disk_full_is_clear(path.parent):
+        try:
+            temporary.write_bytes(content.encode() if isinstance(content, str) else content)
+            os.replace(temporary, path)
+        finally:
+            temporary.unlink(missing_ok=True)
+
+
+class RunLog:
+    """A run's folder.
+
+    Args:
+        path: the folder; it need not exist yet.
+
+    Example:
+        >>> import tempfile
+        >>> log = RunLog(Path(tempfile.mkdtemp()) / "run").create("name: run\\n")
+        >>> log.append_step({"step": 1, "weights": {"a": 1.0}})
+        >>> [line["step"] for line in log.steps()]
+        [1]
+    """
+
+    def __init__(self, path: Path | str) -> None:
+        self.path = Path(path)
+        self.checkpoints = self.path / "checkpoints"
+        self.front = self.checkpoints / "front"
+        self.answers_dir = self.path / "answers"
+
+    def create(self, recipe_text: str) -> RunLog:
+        """Make the folder and write the resolved recipe into it.
+
+        Raises:
+            InputError: where the folder exists already and is not empty.
+        """
+        self.check_new()
+        with disk_full_is_clear(self.path):
+            for folder in (self.path, self.checkpoints, self.front, self.answers_dir):
+                folder.mkdir(parents=True, exist_ok=True)
+        write_atomically(self.path / "recipe.yaml", recipe_text)
+        return self
+
+    def check_new(self) -> None:
+        """Refuse a folder that holds something already."""
+        if self.path.exists() and (not self.path.is_dir() or any(self.path.iterdir())):
+            raise InputError(f"the run folder {self.path} exists already: go on with --resume, choose another with --out, or remove it")
+
+    def append_step(self, record: Mapping[str, Any]) -> None:
+        """Add a line to steps.jsonl."""
+        self._append("steps.jsonl", record)
+
+    def append_validation(self, record: Mapping[str, Any]) -> None:
+        """Add a line to validation.jsonl."""
+        self._append("validation.jsonl", record)
+
+    def write_answers(self, step: int, columns: Mapping[str, Sequence[Any]]) -> None:
+        """Write every answer of an update as a Parquet file of its own."""
+        import pyarrow as pa
+        import pyarrow.parquet as pq
+
+        buffer = pa.BufferOutputStream()
+        pq.write_table(pa.table(dict(columns)), buffer, compression="zstd")
+        write_atomically(self.answers_dir / f"{step:06d}.parquet", buffer.getvalue().to_pybytes())
+
+    def write_json(self, name: str, content: Any) -> None:
+        """Replace a JSON file of the run."""
+        write_atomically(self.path / name, json.dumps(content, indent=1, allow_nan=False) + "\n")
+
+    def steps(self) -> list[dict[str, Any]]:
+        """The updates so far."""
+        return self._read("steps.jsonl")
+
+    def validations(self) -> list[dict[str, Any]]:
+        """The validations so far; the first is the start."""
+        return self._read("validation.jsonl")
+
+    def answers(self, *, step: int | None = None) -> list[dict[str, Any]]:
+        """The answers of one update, or of all."""
+        import pyarrow.parquet as pq
+
+        names = [f"{step:06d}.parquet"] if step is not None else sorted(entry.name for entry in self.answers_dir.glob("*.parquet"))
+        return [row for name in names for row in pq.read_table(self.answers_dir / name).to_pylist()]
+
+    def answer_steps(self) -> list[int]:
+        """The updates whose answers are there."""
+        return sorted(int(entry.stem) for entry in self.answers_dir.glob("*.parquet"))
+
+    def pareto(self) -> dict[str, Any]:
+        """The front as last written; empty before the first validation."""
+        path = self.path / "pareto.json"
+        return json.loads(path.read_text(encoding="utf-8")) if path.is_file() else {}
+
+    def last_checkpoint(self) -> Path | None:
+        """The newest checkpoint that was written to its end; None where there is none."""
+        whole = [entry for entry in self.checkpoints.glob("checkpoint-*") if (entry / "steelyard.json").is_file()]
+        return max(whole, key=lambda entry: int(entry.name.partition("-")[2]), default=None)
+
+    def rewind(self, step: int) -> None:
+        """Forget everything after an update, and half-written checkpoints, so that the run can go on from there."""
+        for entry in self.checkpoints.glob("checkpoint-*"):
+            if not (entry / "steelyard.json").is_file() or int(entry.name.partition("-")[2]) > step:
+                shutil.rmtree(entry)
+        for entry in self.front.iterdir() if self.front.is_dir() else []:
+            number = entry.name.rpartition("-")[2]
+            if not number.isdigit() or int(number) > step:
+                shutil.rmtree(entry)
+        for entry in self.answers_dir.glob("*"):
+            if not entry.stem.isdigit() or int(entry.stem) > step:
+                entry.unlink()
+        for name in ("steps.jsonl", "validation.jsonl"):
+            kept = [record for record in self._read(name) if record["step"] <= step]
+            write_atomically(self.path / name, "".join(_line(record) for record in kept))
+
+    def _append(self, name: str, record: Mapping[str, Any]) -> None:
+        line = _line(record).encode()
+        with disk_full_is_clear(self.path), (self.path / name).open("ab", buffering=0) as file:
+            start = file.tell()
+            try:
+                written = file.write(line)
+            except OSError:
+                written = 0
+                raise
+            finally:
+                if written != len(line):
+                    file.truncate(start)
+            if written != len(line):
+                raise OSError(28, "No space left on device")
+
+    def _read(self, name: str) -> list[dict[str, Any]]:
+        path = self.path / name
+        if not path.is_file():
+            return []
+        lines = path.read_text(encoding="utf-8").split("\n")
+        # What follows the last newline is empty, or a line that a crash cut short.
+        records = []
+        for number, line in enumerate(lines[:-1], start=1):
+            try:
+                records.append(json.loads(line))
+            except json.JSONDecodeError:
+                raise InputError(f"{path}:{number}: not a JSON object; restore the file or remove the line") from None
+        return records
+
+
+def _line(record: Mapping[str, Any]) -> str:
+    return json.dumps(record, allow_nan=False) + "\n"

@@ -1,0 +1,33 @@
+"""Training on TRL. Importing this module is quick; TRL itself is imported when `PolicyTrainer` is first used or a run starts."""
+
+from __future__ import annotations
+
+import importlib
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from steelyard.training.config import Recipe as Recipe
+    from steelyard.training.config import load_recipe as load_recipe
+    from steelyard.training.run import RunResult as RunResult
+    from steelyard.training.run import train as train
+    from steelyard.training.trainer import PolicyTrainer as PolicyTrainer
+
+_HOMES = {
+    "PolicyTrainer": "steelyard.training.trainer",
+    "train": "steelyard.training.run",
+    "RunResult": "steelyard.training.run",
+    "Recipe": "steelyard.training.config",
+    "load_recipe": "steelyard.training.config",
+}
+
+__all__ = ["PolicyTrainer", "Recipe", "RunResult", "load_recipe", "train"]
+
+
+def __getattr__(name: str) -> Any:
+    if name not in _HOMES:
+        raise AttributeError(f"module 'steelyard.training' has no attribute {name!r}")
+    return getattr(importlib.import_module(_HOMES[name]), name)
+
+
+def __dir__() -> list[str]:
+    return sorted(__all__)

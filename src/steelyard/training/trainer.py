@@ -1,0 +1,455 @@
+"""`PolicyTrainer`: TRL's GRPOTrainer with an estimator, objectives and a weighting to choose.
+
+What is added hangs on five hooks of TRL: `_calculate_rewards` (keep the reward matrix), `_generate_and_score_completions` (advantages by our
+estimator), `_prepare_inputs` (weights from the batch, before its update), `evaluate` (the objectives' measures on held-out prompts) and
+`_save_checkpoint` / `_load_optimizer_and_scheduler` (our state). Loss, optimiser, generation and scale-out are TRL's own.
+
+Left out: importance weights across several updates of one generation are TRL's; influences are those of the first update.
+"""
+
+from __future__ import annotations
+
+import copy
+import json
+import time
+from collections.abc import Callable, Iterator, Sequence
+from pathlib import Path
+from typing import Any, Protocol
+
+import torch
+from torch import Tensor, nn
+from torch.utils.data import Sampler
+from trl import GRPOConfig, GRPOTrainer
+
+from steelyard.advantages import ESTIMATORS, combine, estimate
+from steelyard.errors import InputError, RunError, nearest
+from steelyard.objectives import Objective, check_names, text_of
+from steelyard.runlog import write_atomically
+from steelyard.weighting import Batch, FixedWeights, GradientSums, Influence, Weighting, weighting_by_name
+
+STATE_FILE = "steelyard.json"
+"""Our state in a checkpoint. It is written last: a checkpoint that has it is whole."""
+
+INFLUENCE_LOSSES = ("dapo", "grpo", "bnpo", "dr_grpo", "cispo")
+"""Losses of TRL whose gradient, on fresh answers, is a weighted sum of the answers' log-probability gradients."""
+
+
+class Recorder(Protocol):
+    """Where a trainer tells what happened; `training.run.RunRecorder` writes it into a run folder."""
+
+    def on_answers(self, step: int, columns: dict[str, Sequence[Any]]) -> None:
+        """Every answer of an update, with raw rewards, before the update is made."""
+
+    def on_step(self, record: dict[str, Any]) -> None:
+        """An update that was made."""
+
+    def on_validation(self, step: int, point: dict[str, float], seconds: float, trainer: PolicyTrainer) -> None:
+        """A validation point."""
+
+
+class GroupSampler(Sampler[int]):
+    """Prompts in a random order that depends on (seed, epoch) alone, each repeated for its group, as TRL's loader expects them.
+
+    TRL's own sampler draws each epoch from one running generator, so a run resumed in its second epoch sees another order; this one does not.
+    """
+
+    def __init__(self, num_prompts: int, *, group_size: int, prompts_per_batch: int, repeats: int, shuffle: bool, seed: int) -> None:
+        if num_prompts < prompts_per_batch:
+            raise InputError(
+                f"a generation batch takes {prompts_per_batch} different prompts, but the training set has only {num_prompts}: "
+                "give more prompts, or a smaller batch"
+            )
+        self.num_prompts, self.group_size, self.prompts_per_batch = num_prompts, group_size, prompts_per_batch
+        self.repeats, self.shuffle, self.seed, self.epoch = repeats, shuffle, seed, 0
+
+    def set_epoch(self, epoch: int) -> None:
+        """Choose the epoch's order."""
+        self.epoch = epoch
+
+    def __iter__(self) -> Iterator[int]:
+        generator = torch.Generator().manual_seed(self.seed * 1_000_003 + self.epoch)
+        order = torch.randperm(self.num_prompts, generator=generator) if self.shuffle else torch.arange(self.num_prompts)
+        for start in range(0, self.num_prompts - self.prompts_per_batch + 1, self.prompts_per_batch):
+            batch = order[start : start + self.prompts_per_batch].repeat_interleave(self.group_size).tolist()
+            for _ in range(self.repeats):
+                yield from batch
+
+    def __len__(self) -> int:
+        return self.num_prompts // self.prompts_per_batch * self.prompts_per_batch * self.group_size * self.repeats
+
+
+class PolicyTrainer(GRPOTrainer):
+    """A `trl.GRPOTrainer` that trains on several objectives, with weights that may move.
+
+    Args:
+        model, args, train_dataset, ...: as for `trl.GRPOTrainer`, which gets everything not named here.
+        reward_funcs: TRL's reward functions, each taken as an objective to be maximised; or give `objectives`.
+        objectives: what to reward and how to measure it.
+        weighting: a `Weighting`, or a method's name; absent: `args.reward_weights` divided by their sum, else equal weights.
+        estimator: "grpo", "rloo" or "reinforce".
+        validation_sampling: "sampled" (at the training temperature, with a seed of its own) or "greedy".
+        recorder: see `Recorder`.
+
+    `args.eval_strategy="steps"` with `eval_steps` validates on `eval_dataset`; every point reaches the weighting, and callbacks' `on_evaluate`.
+
+    Raises:
+        InputError: where arguments do not fit together.
+        RewardError: in training, where a reward fails.
+    """
+
+    def __init__(
+        self,
+        model: Any,
+        reward_funcs: Any = None,
+        args: GRPOConfig | None = None,
+        *positional: Any,
+        objectives: Sequence[Objective] | None = None,
+        weighting: Weighting | str | None = None,
+        estimator: str = "grpo",
+        validation_sampling: str = "sampled",
+        recorder: Recorder | None = None,
+        **keywords: Any,
+    ) -> None:
+        if estimator not in ESTIMATORS:
+            raise InputError(f"unknown estimator {estimator!r}: use one of {', '.join(ESTIMATORS)}{nearest(estimator, ESTIMATORS)}")
+        if validation_sampling not in ("sampled", "greedy"):
+            raise InputError(f"validation_sampling must be 'sampled' or 'greedy', but is {validation_sampling!r}")
+        if (objectives is None) == (reward_funcs is None):
+            raise InputError("give either objectives= or TRL's reward_funcs=, and not both")
+        self._measuring = False
+        if objectives is None:
+            functions = reward_funcs if isinstance(reward_funcs, list) else [reward_funcs]
+            # Reward models, as modules or names, stay TRL's to run.
+            wrapped = [_as_objective(function) for function in functions]
+            reward_funcs = [
+                function if objective is None else self._as_reward_function(objective)
+                for function, objective in zip(functions, wrapped, strict=True)
+            ]
+        else:
+            check_names(objectives)
+            wrapped = list(objectives)
+            reward_funcs = [self._as_reward_function(objective) for objective in objectives]
+        super().__init__(model, reward_funcs, args, *positional, **keywords)
+        self.objectives = [
+            Objective(name, _left_to_trl) if objective is None else objective
+            for name, objective in zip(self.reward_func_names, wrapped, strict=True)
+        ]
+        check_names(self.objectives)
+        self.estimator, self.validation_sampling, self.recorder = estimator, validation_sampling, recorder
+        if isinstance(weighting, str):
+            weighting = weighting_by_name(weighting)
+        elif weighting is None:
+            weighting = FixedWeights((self.reward_weights.double() / self.reward_weights.double().sum()).tolist())
+        self.weighting = weighting
+        self.weighting.setup(self.objectives)
+        if self.weighting.needs_validation and self.eval_dataset is None:
+            raise InputError(f"{type(self.weighting).__name__} follows validation points: give eval_dataset= and eval_strategy='steps'")
+        self._reward_signs = torch.tensor([objective.reward_sign for objective in self.objectives])
+        self._scores_BK: Tensor | None = None
+        self._texts: tuple[list[str], list[str], list[Any]] = ([], [], [])
+        self._seconds: dict[str, float] = {}
+        self._record: dict[str, Any] = {}
+        self._step_began: float | None = None
+        self._validated: tuple[int, dict[str, float]] | None = None
+
+    # Rewards ---------------------------------------------------------------------------------------------------------------------------
+
+    def _as_reward_function(self, objective: Objective) -> Callable[..., Any]:
+        """An objective as TRL calls it; while validating, its measure."""
+        if objective.is_async:
+
+            async def score_async(prompts: Any, completions: Any, **columns: Any) -> list[float | None]:
+                return await objective.scores_async(prompts=prompts, completions=completions, measuring=self._measuring, **columns)
+
+            score_async.__name__ = objective.name
+            return score_async
+
+        def score(prompts: Any, completions: Any, **columns: Any) -> list[float | None]:
+            return objective.scores(prompts=prompts, completions=completions, measuring=self._measuring, **columns)
+
+        score.__name__ = objective.name
+        return score
+
+    def _calculate_rewards(self, inputs: list, prompts: list, completions: list, completion_ids_list: list) -> Tensor:
+        began = time.perf_counter()
+        scores_BK = super()._calculate_rewards(inputs, prompts, completions, completion_ids_list)
+        self._scores_BK = scores_BK
+        self._texts = ([text_of(prompt) for prompt in prompts], [text_of(text) for text in completions], [row.get("domain") for row in inputs])
+        self._clock("rewards", began)
+        return scores_BK if self._measuring else scores_BK * self._reward_signs.to(scores_BK)
+
+    def _generate(self, prompts: list) -> Any:
+        began = time.perf_counter()
+        generated = super()._generate(prompts)
+        self._clock("generation", began)
+        return generated
+
+    # Advantages and weights ------------------------------------------------------------------------------------------------------------
+
+    def _generate_and_score_completions(self, inputs: list) -> dict[str, Any]:
+        output = super()._generate_and_score_completions(inputs)
+        if self._scores_BK is None or not self.model.training:
+            return output
+        # Groups may span processes, so baselines are taken over the gathered matrix; each answer remembers its row in it.
+        local = len(inputs)
+        first = self.accelerator.process_index * local
+        output["answer_index"] = torch.arange(first, first + local, device=output["completion_ids"].device)
+        return output
+
+    def _prepare_inputs(self, generation_batch: Any) -> Any:
+        fresh = self.model.training and (
+            self._step % (self.args.steps_per_generation * self.num_iterations) == 0 or self._buffered_inputs is None
+        )
+        inputs = super()._prepare_inputs(generation_batch)
+        if fresh:
+            self._weigh()
+            inputs = self._buffered_inputs[self._step % self.args.steps_per_generation]
+        return inputs
+
+    def _weigh(self) -> None:
+        """Let the weighting see the fresh batch, and put the advantages of its new weights into that very batch."""
+        began = time.perf_counter()
+        assert self._scores_BK is not None
+        scores_BK = self._scores_BK
+        rewards_BK = (scores_BK * self._reward_signs.to(scores_BK)).double()
+        advantages_BK = estimate(rewards_BK, estimator=self.estimator, group_size=self.num_generations)
+        found: list[Influence] = []
+
+        def influence() -> Influence:
+            if not found:
+                found.append(self._influence(advantages_BK))
+            return found[0]
+
+        self.weighting.on_batch(
+            Batch(
+                rewards_BK,
+                advantages_BK,
+                learning_rate=self.lr_scheduler.get_last_lr()[0] if self.lr_scheduler is not None else self.args.learning_rate,
+                progress=self.state.global_step / max(1, self.state.max_steps),
+                influence=influence,
+            )
+        )
+        weights_K = self.weighting.weights()
+        advantages_B = combine(
+            rewards_BK,
+            weights_K,
+            estimator=self.estimator,
+            group_size=self.num_generations,
+            normalize=self.weighting.normalize,
+            scale=self.weighting.scale(),
+        )
+        if not advantages_B.isfinite().all():
+            raise RunError(f"step {self.state.global_step + 1}: an advantage is not finite; weights {weights_K.tolist()}: lower the learning rate")
+        for micro_batch in self._buffered_inputs:
+            micro_batch["advantages"] = advantages_B[micro_batch["answer_index"]].to(micro_batch["completion_ids"].device, torch.float32)
+        self._clock("weighting", began)
+        self._note(scores_BK, weights_K, advantages_B, found[0] if found else None)
+
+    def _influence(self, advantages_BK: Tensor) -> Influence:
+        """The objectives' gradients of TRL's own loss on the buffered answers, as a Gram matrix."""
+        if self.loss_type not in INFLUENCE_LOSSES:
+            raise InputError(f"gradient influence needs loss_type {', '.join(INFLUENCE_LOSSES)}, but is {self.loss_type!r}")
+        model = self.accelerator.unwrap_model(self.model)
+        # Parameters are looked up anew every time: sharding swaps the objects.
+        sums = GradientSums([p for p in model.parameters() if p.requires_grad], len(self.objectives))
+        with torch.random.fork_rng(), self.compute_loss_context_manager():
+            for micro_batch in self._buffered_inputs:
+                mask = micro_batch["completion_mask"]
+                if micro_batch.get("tool_mask") is not None:
+                    mask = mask * micro_batch["tool_mask"]
+                logprobs, _, _ = self._get_per_token_logps_and_entropies(
+                    self.model,
+                    torch.cat([micro_batch["prompt_ids"], micro_batch["completion_ids"]], 1),
+                    torch.cat([micro_batch["prompt_mask"], micro_batch["completion_mask"]], 1),
+                    micro_batch["completion_ids"].size(1),
+                )
+                terms_B = (logprobs * mask).sum(1) * self._answer_factor(mask, micro_batch)
+                sums.add(terms_B, advantages_BK[micro_batch["answer_index"]])
+        if self.accelerator.num_processes > 1:
+            for gradients in sums.gradients:
+                for gradient in gradients:
+                    gradient.copy_(self.accelerator.reduce(gradient, reduction="mean"))
+        return Influence(sums.gram())
+
+    def _answer_factor(self, mask: Tensor, micro_batch: dict[str, Any]) -> Tensor:
+        """By what TRL's loss multiplies an answer's summed token terms: scalar or `[B]`."""
+        accumulation = self.args.gradient_accumulation_steps
+        if self.loss_type in ("dapo", "cispo"):
+            whole = micro_batch["num_items_in_batch"].clamp(min=1.0) / self.accelerator.num_processes
+            return 1 / (whole * accumulation / self.args.steps_per_generation)
+        if self.loss_type == "bnpo":
+            return 1 / (mask.sum().clamp(min=1.0) * accumulation)
+        if self.loss_type == "dr_grpo":
+            return torch.tensor(1 / (mask.size(0) * self.max_completion_length * accumulation), device=mask.device)
+        return 1 / (mask.sum(1).clamp(min=1.0) * mask.size(0) * accumulation)
+
+    # What happened ---------------------------------------------------------------------------------------------------------------------
+
+    def _clock(self, phase: str, began: float) -> None:
+        self._seconds[phase] = self._seconds.get(phase, 0.0) + time.perf_counter() - began
+
+    def _note(self, scores_BK: Tensor, weights_K: Tensor, advantages_B: Tensor, influence: Influence | None) -> None:
+        """Record a batch: its answers with raw rewards now, its means when the update is made."""
+        names = [objective.name for objective in self.objectives]
+        metrics = self._metrics["train"]
+        for name, weight in zip(names, weights_K.tolist(), strict=True):
+            metrics[f"weights/{name}"].append(weight)
+        record: dict[str, Any] = {
+            "step": self.state.global_step + 1,
+            "weights": dict(zip(names, weights_K.tolist(), strict=True)),
+            "scale": self.weighting.scale(),
+            "rewards": {},
+        }
+        for name, column in zip(names, scores_BK.double().T, strict=True):
+            present = column[~column.isnan()]
+            record["rewards"][name] = {
+                "mean": present.mean().item() if present.numel() else None,
+                "std": present.std().item() if present.numel() > 1 else None,
+                "answers": present.numel(),
+            }
+        if influence is not None:
+            record["influence"] = dict(zip(names, influence.influence_K.tolist(), strict=True))
+            record["gram"] = influence.gram_KK.tolist()
+            for name, value in record["influence"].items():
+                metrics[f"influence/{name}"].append(value)
+        self._record = record
+        if self.recorder is not None:
+            prompts, answers, domains = self._texts
+            local = slice(self.accelerator.process_index * len(prompts), (self.accelerator.process_index + 1) * len(prompts))
+            columns: dict[str, Sequence[Any]] = {"prompt": prompts, "answer": answers}
+            if any(domain is not None for domain in domains):
+                columns["domain"] = domains
+            for name, column in zip(names, scores_BK[local].double().T.tolist(), strict=True):
+                columns[f"reward/{name}"] = [None if value != value else value for value in column]
+            for name, weight in zip(names, weights_K.tolist(), strict=True):
+                columns[f"weight/{name}"] = [weight] * len(prompts)
+            columns["advantage"] = advantages_B[local].tolist()
+            self.recorder.on_answers(self.state.global_step + 1, columns)
+
+    def training_step(self, *args: Any, **kwargs: Any) -> Tensor:
+        """One micro-batch; as TRL, with a clock."""
+        if self._step_began is None:
+            self._step_began, self._seconds = time.perf_counter(), {}
+        return super().training_step(*args, **kwargs)
+
+    def log(self, logs: dict[str, float], start_time: float | None = None) -> None:
+        """As TRL; an update's log completes its record."""
+        if self.model.training and self._record and "grad_norm" in logs:
+            total = time.perf_counter() - (self._step_began or time.perf_counter())
+            seconds = {phase: round(value, 4) for phase, value in self._seconds.items()}
+            seconds["update"] = round(max(0.0, total - sum(self._seconds.values())), 4)
+            record = {**self._record, "loss": float(logs["loss"]), "grad_norm": float(logs["grad_norm"])}
+            record |= {"learning_rate": float(logs["learning_rate"]), "seconds": seconds}
+            lengths = self._metrics["train"].get("completions/mean_length")
+            if lengths:
+                record["tokens"] = float(sum(lengths) / len(lengths))
+            if self.recorder is not None:
+                self.recorder.on_step(record)
+            self._record, self._step_began = {}, None
+        super().log(logs, start_time)
+
+    # Validation ------------------------------------------------------------------------------------------------------------------------
+
+    def evaluate(self, eval_dataset: Any = None, ignore_keys: list[str] | None = None, metric_key_prefix: str = "eval") -> dict[str, float]:
+        """Measure every objective on held-out prompts: `{eval_NAME: mean measure}`; the weighting, the recorder and callbacks are told.
+
+        Every validation of a run uses the same prompts and the same random numbers, which are not those of training.
+        """
+        dataset = self.eval_dataset if eval_dataset is None else eval_dataset
+        if dataset is None:
+            raise InputError("validation needs held-out prompts: give eval_dataset=")
+        if self._validated is not None and self._validated[0] == self.state.global_step and self.state.global_step > 0:
+            return {f"{metric_key_prefix}_{name}": value for name, value in self._validated[1].items()}
+        began = time.perf_counter()
+        point = self._measure(list(dataset))
+        seconds = time.perf_counter() - began
+        self._validated = (self.state.global_step, point)
+        self.weighting.on_validation(list(point.values()))
+        metrics = {f"{metric_key_prefix}_{name}": value for name, value in point.items()}
+        self.log(dict(metrics))
+        self.control = self.callback_handler.on_evaluate(self.args, self.state, self.control, metrics)
+        if self.recorder is not None:
+            self.recorder.on_validation(self.state.global_step, point, seconds, self)
+        return metrics
+
+    def _measure(self, rows: list[dict[str, Any]]) -> dict[str, float]:
+        was_training, kept_config, kept_seconds = self.model.training, self.generation_config, dict(self._seconds)
+        self.model.eval()
+        self._measuring = True
+        if self.validation_sampling == "greedy":
+            self.generation_config = copy.deepcopy(kept_config)
+            self.generation_config.do_sample = False
+            self.generation_config.temperature = self.generation_config.top_p = self.generation_config.top_k = None
+        columns: list[Tensor] = []
+        try:
+            with torch.random.fork_rng():
+                torch.manual_seed(self.args.seed + 1)
+                for start in range(0, len(rows), self.args.per_device_eval_batch_size):
+                    chunk = rows[start : start + self.args.per_device_eval_batch_size]
+                    prompts = [row["prompt"] for row in chunk]
+                    generated = self._generate(prompts)
+                    completion_ids, completions = generated[1], generated[3]
+                    # Every process measures every prompt; the first copy is kept.
+                    columns.append(self._calculate_rewards(chunk, prompts, completions, completion_ids)[: len(chunk)].double())
+        finally:
+            self._measuring, self.generation_config, self._seconds = False, kept_config, kept_seconds
+            self._metrics["eval"].clear()
+            self.model.train(was_training)
+        means_K = torch.cat(columns).nanmean(0).tolist()
+        for objective, value in zip(self.objectives, means_K, strict=True):
+            if value != value:
+                raise RunError(f"objective {objective.name!r} applies to no validation prompt: it cannot be measured; add some, or drop it")
+        return {objective.name: value for objective, value in zip(self.objectives, means_K, strict=True)}
+
+    # Order and state -------------------------------------------------------------------------------------------------------------------
+
+    def _get_train_sampler(self, dataset: Any = None) -> Sampler:
+        return GroupSampler(
+            len(self.train_dataset if dataset is None else dataset),
+            group_size=self.num_generations,
+            prompts_per_batch=self.args.generation_batch_size // self.num_generations,
+            repeats=self.num_iterations * self.args.steps_per_generation,
+            shuffle=bool(self.shuffle_dataset),
+            seed=self.args.seed,
+        )
+
+    def state_dict(self) -> dict[str, Any]:
+        """What our part of the trainer remembers: weighting, objectives with a state, the last validation."""
+        return {
+            "weighting": self.weighting.state_dict(),
+            "objectives": {objective.name: objective.state_dict() for objective in self.objectives},
+            "validated": self._validated,
+        }
+
+    def load_state_dict(self, state: dict[str, Any]) -> None:
+        """Take over the state of an earlier run."""
+        self.weighting.load_state_dict(state["weighting"])
+        for objective in self.objectives:
+            objective.load_state_dict(state["objectives"][objective.name])
+        self._validated = None if state["validated"] is None else (state["validated"][0], state["validated"][1])
+
+    def create_model_card(self, *args: Any, **kwargs: Any) -> None:
+        """No card: TRL would write one, for a model that is not being published, into every checkpoint's parent."""
+
+    def _save_checkpoint(self, model: Any, trial: Any) -> None:
+        super()._save_checkpoint(model, trial)
+        if self.args.should_save:
+            folder = Path(self._get_output_dir(trial=trial)) / f"checkpoint-{self.state.global_step}"
+            write_atomically(folder / STATE_FILE, json.dumps(self.state_dict(), allow_nan=False))
+
+    def _load_optimizer_and_scheduler(self, checkpoint: str | None) -> None:
+        super()._load_optimizer_and_scheduler(checkpoint)
+        if checkpoint is not None and (Path(checkpoint) / STATE_FILE).is_file():
+            self.load_state_dict(json.loads((Path(checkpoint) / STATE_FILE).read_text(encoding="utf-8")))
+
+
+def _as_objective(function: Any) -> Objective | None:
+    """A plain reward function as an objective; None for a reward model, which TRL runs itself."""
+    if isinstance(function, (str, nn.Module)):
+        return None
+    name = getattr(function, "__name__", type(function).__name__)
+    return Objective(name, function)
+
+
+def _left_to_trl(**columns: Any) -> list[float | None]:
+    raise RunError("a reward model is run by TRL, and not as a function")

@@ -1,0 +1,138 @@
+"""What every weighting method shares: what it is told, and what it answers."""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, ClassVar
+
+import torch
+from torch import Tensor
+
+from steelyard.errors import InputError, nearest
+from steelyard.objectives import Objective, check_names
+from steelyard.weighting.influence import Influence
+
+Preference = Sequence[float] | Mapping[str, float]
+
+
+@dataclass(frozen=True)
+class Batch:
+    """One generation batch, as a weighting method sees it before the update.
+
+    Attributes:
+        rewards_BK: higher is better, NaN where an objective does not apply.
+        advantages_BK: each objective's own advantages, by the run's estimator.
+        learning_rate: of the update that will follow.
+        progress: share of the run that is done, 0..1.
+        influence: computes the objectives' gradients on this batch when called; costs backward passes, so only methods that need it call.
+    """
+
+    rewards_BK: Tensor
+    advantages_BK: Tensor
+    learning_rate: float
+    progress: float
+    influence: Callable[[], Influence]
+
+
+class Weighting(ABC):
+    """Decides how much each objective counts, and may change its mind every batch and after every validation.
+
+    The trainer calls `setup` once, then per generation batch `on_batch`, then reads `weights()` and `scale()` for that very batch; after
+    each validation `on_validation`. The first validation is the start point, before any update.
+
+    Class attributes:
+        needs_validation: whether the method is no use without validation points.
+        needs_validation_every_step: whether it expects one after every update.
+    """
+
+    needs_validation: ClassVar[bool] = False
+    needs_validation_every_step: ClassVar[bool] = False
+
+    def __init__(self, weights: Preference | None = None, *, normalize: str = "sum") -> None:
+        if normalize not in ("sum", "each"):
+            raise InputError(f"normalize must be 'sum' or 'each', but is {normalize!r}")
+        self.initial = weights
+        self.normalize = normalize
+        self._weights_K: Tensor | None = None
+        if weights is not None and not isinstance(weights, Mapping):
+            self._weights_K = check_weights(weights)
+
+    def setup(self, objectives: Sequence[Objective]) -> None:
+        """Learn the objectives; equal weights where none were given.
+
+        Raises:
+            InputError: where weights and objectives do not fit.
+        """
+        check_names(objectives)
+        names = [objective.name for objective in objectives]
+        if self.initial is None:
+            self._weights_K = torch.full((len(names),), 1 / len(names), dtype=torch.float64)
+        elif isinstance(self.initial, Mapping):
+            self._weights_K = weights_by_name(self.initial, names)
+        elif len(self.initial) != len(names):
+            raise InputError(f"weights need one value an objective ({', '.join(names)}), but have {len(self.initial)}: {list(self.initial)}")
+
+    def weights(self) -> Tensor:
+        """The weights now: float64 `[K]`, non-negative, summing to 1."""
+        if self._weights_K is None:
+            raise InputError("weights are not known yet: call setup(objectives), or give the weights as a list")
+        return self._weights_K
+
+    def scale(self) -> float:
+        """A common factor on the advantage, applied after normalisation; 1 unless the method has a meta-reward."""
+        return 1.0
+
+    @abstractmethod
+    def on_batch(self, batch: Batch) -> None:
+        """See a batch before its update, and set the weights that apply to it."""
+
+    @abstractmethod
+    def on_validation(self, point: Sequence[float]) -> None:
+        """See the objectives' measures on held-out prompts, in their own units and order."""
+
+    def state_dict(self) -> dict[str, Any]:
+        """Everything the method remembers, as plain JSON values; floats survive exactly."""
+        return {"weights": self.weights().tolist()}
+
+    def load_state_dict(self, state: dict[str, Any]) -> None:
+        """Take over the state of an earlier run."""
+        self._weights_K = torch.tensor(state["weights"], dtype=torch.float64)
+
+
+def check_weights(weights: Sequence[float]) -> Tensor:
+    """Turn weights into a float64 tensor, refusing negative ones and ones that do not sum to 1 within 0.002.
+
+    The tolerance admits roundings such as .334/.333/.333; the result sums to 1 exactly.
+
+    Example:
+        >>> check_weights([0.25, 0.75]).tolist()
+        [0.25, 0.75]
+        >>> check_weights([0.5, 0.6])
+        Traceback (most recent call last):
+        steelyard.errors.InputError: weights must sum to 1, but [0.5, 0.6] sum to 1.1: divide each by 1.1
+    """
+    values = torch.tensor([float(weight) for weight in weights], dtype=torch.float64)
+    if values.numel() == 0 or not values.isfinite().all() or (values < 0).any():
+        raise InputError(f"weights must be finite and not negative, but are {list(weights)}")
+    total = values.sum().item()
+    if abs(total - 1) > 0.002:
+        raise InputError(f"weights must sum to 1, but {list(weights)} sum to {total:.6g}: divide each by {total:.6g}")
+    return values / total
+
+
+def weights_by_name(weights: Mapping[str, float], names: Sequence[str]) -> Tensor:
+    """Order weights given by objective name.
+
+    Example:
+        >>> weights_by_name({"b": 0.4, "a": 0.6}, ["a", "b"]).tolist()
+        [0.6, 0.4]
+    """
+    for name in weights:
+        if name not in names:
+            raise InputError(f"a weight is given for {name!r}, but the objectives are {', '.join(names)}{nearest(name, names)}")
+    missing = [name for name in names if name not in weights]
+    if missing:
+        raise InputError(f"no weight is given for {', '.join(missing)}: every objective needs one (0 switches it off)")
+    return check_weights([weights[name] for name in names])
