@@ -211,7 +211,9 @@ def combine(
         Lu et al., arXiv 2509.11452, section 3 ("sum"); GDPO, arXiv 2601.05242 ("each", without its second whitening over the batch).
     """
     if normalize == "sum":
-        total = weighted_reward(rewards_BK, weights_K, group_size=group_size)
+        # A missing reward stands for the mean it is compared with: of the group, or of the whole batch where there are no groups.
+        compared_with = group_size if ESTIMATORS.get(estimator, True) else rewards_BK.shape[0]
+        total = weighted_reward(rewards_BK, weights_K, group_size=compared_with)
         return scale * estimate(total, estimator=estimator, group_size=group_size)
     if normalize == "each":
         return scale * (estimate(rewards_BK, estimator=estimator, group_size=group_size) @ weights_K.to(rewards_BK))

@@ -11,7 +11,7 @@ from typing import Any, Literal, cast
 import torch
 from torch import Tensor
 
-from steelyard.errors import InputError, RewardError
+from steelyard.errors import InputError, RewardError, SteelyardError
 
 Goal = Literal["maximize", "minimize"]
 Scores = Sequence[float | None]
@@ -90,6 +90,8 @@ class Objective:
             found = _call(function, rows, prompts, completions, columns) if rows else []
             if inspect.isawaitable(found):
                 found = await found
+        except SteelyardError:
+            raise
         except Exception as error:
             raise self._raised(error, prompts, rows) from error
         return self._checked(cast(Scores, found), rows, prompts, completions)
@@ -114,6 +116,8 @@ class Objective:
         function = self.measure if measuring else self.reward
         try:
             found = _call(function, rows, prompts, completions, columns) if rows else []
+        except SteelyardError:
+            raise
         except Exception as error:
             raise self._raised(error, prompts, self._culprit(function, rows, prompts, completions, columns)) from error
         return self._checked(cast(Scores, found), rows, prompts, completions)

@@ -36,6 +36,14 @@ def load_policy(name: str, *, dtype: str = "float32", base: Path = Path(".")) ->
         raise InputError(
             f"cannot load model {name!r}: {reason[:300]}; give sums, smollm2, a folder with config.json, a .gguf file, or a name on the hub"
         ) from None
+    if "gguf_file" in options:
+        # The weights were expanded on loading; the mark of their packed form would make trainers refuse them, and savers keep it.
+        model.is_quantized = False
+        for mark in ("hf_quantizer", "quantization_method"):
+            if hasattr(model, mark):
+                delattr(model, mark)
+        if hasattr(model.config, "quantization_config"):
+            del model.config.quantization_config
     if tokenizer.pad_token_id is None:
         tokenizer.pad_token = tokenizer.eos_token
     tokenizer.padding_side = "left"

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import csv
 import json
+import re
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -143,7 +144,8 @@ def _from_datasets(name: str, split: str, subset: str | None) -> list[Row]:
 class RowWriter:
     """Turns raw rows into prompts, by the recipe's templates.
 
-    Templates run in Jinja's sandbox; `regex_replace(pattern, replacement)` and `tojson` are there as filters.
+    Templates run in Jinja's sandbox, with three filters of ours: `regex_replace(pattern, replacement)`, `number` (51.0 becomes 51) and
+    `boxed` (51 becomes \\boxed{51}).
     """
 
     def __init__(self, config: PromptsConfig) -> None:
@@ -199,7 +201,7 @@ class Template:
 
     def __init__(self, text: str, name: str) -> None:
         environment = jinja2.sandbox.SandboxedEnvironment(undefined=jinja2.StrictUndefined, autoescape=False, keep_trailing_newline=True)
-        environment.filters["regex_replace"] = _regex_replace
+        environment.filters.update(regex_replace=_regex_replace, number=_number, boxed=_boxed)
         self.name = name
         try:
             self._template = environment.from_string(text)
@@ -217,9 +219,16 @@ class Template:
 
 
 def _regex_replace(text: str, pattern: str, replacement: str) -> str:
-    import re
-
     return re.sub(pattern, replacement, text)
+
+
+def _number(value: Any) -> str:
+    number = float(value)
+    return str(int(number)) if number.is_integer() else f"{number:g}"
+
+
+def _boxed(value: Any) -> str:
+    return f"\\boxed{{{value}}}"
 
 
 def check_disjoint(train: Sequence[Row], validation: Sequence[Row]) -> None:

@@ -43,7 +43,14 @@ class RunResult:
     seconds: float
 
 
-def train(recipe: Recipe | str | Path, *, out: Path | str | None = None, resume: bool = False, progress: Progress | None = None) -> RunResult:
+def train(
+    recipe: Recipe | str | Path,
+    *,
+    out: Path | str | None = None,
+    resume: bool = False,
+    progress: Progress | None = None,
+    base: Path | str = ".",
+) -> RunResult:
     """Train a policy by a recipe and write the run folder.
 
     Args:
@@ -51,6 +58,7 @@ def train(recipe: Recipe | str | Path, *, out: Path | str | None = None, resume:
         out: the run folder; absent: `runs/NAME`.
         resume: go on from the last whole checkpoint of the folder; its own recipe is used, and must be the same.
         progress: shows how the run goes; absent: nothing is shown.
+        base: the folder that the recipe's relative paths start from, where `recipe` is a `Recipe`; else its file's folder.
 
     Returns:
         The front and where everything lies.
@@ -60,7 +68,7 @@ def train(recipe: Recipe | str | Path, *, out: Path | str | None = None, resume:
         RewardError: where a reward fails; what was written stays.
     """
     began = time.perf_counter()
-    base = Path(".")
+    base = Path(base)
     if not isinstance(recipe, Recipe):
         base = find_recipe(recipe).parent
         recipe = load_recipe(recipe)
@@ -68,9 +76,11 @@ def train(recipe: Recipe | str | Path, *, out: Path | str | None = None, resume:
     objectives = recipe.build_objectives(base=base)
     weighting = recipe.build_weighting([objective.name for objective in objectives])
     train_rows, validation_rows, raw_rows = load_prompts(recipe.prompts, base=base, seed=recipe.seed)
+    check_answers(recipe, train_rows, raw_rows)
+    check_enough(recipe, train_rows)
     if resume:
         check_same(log, recipe)
-    elif log.path.exists():
+    else:
         log.check_new()
     model, tokenizer = load_policy(recipe.model.name, dtype=recipe.model.dtype, base=base)
     check_chat(train_rows, tokenizer, recipe.model.name)
@@ -119,6 +129,7 @@ def _reinforce(
         objectives=objectives,
         weighting=weighting,
         estimator=recipe.algorithm.estimator,
+        group_size=recipe.algorithm.answers_per_prompt,
         validation_sampling=recipe.validation.sampling,
         recorder=recorder,
     )
@@ -142,8 +153,8 @@ def training_arguments(recipe: Recipe, log: RunLog) -> Any:
     algorithm, cpu = recipe.algorithm, not torch.cuda.is_available()
     answers = algorithm.prompts_per_step * algorithm.answers_per_prompt
     micro_batch = algorithm.micro_batch or answers
-    # TRL asks for groups of two at least; single answers are made up into groups that no estimator looks at.
-    group = algorithm.answers_per_prompt
+    # TRL asks for groups of two at least; where answers stand alone, its setting only has to divide the batch.
+    group = algorithm.answers_per_prompt if algorithm.answers_per_prompt > 1 else answers
     return GRPOConfig(
         output_dir=str(log.checkpoints),
         seed=recipe.seed,
@@ -195,6 +206,8 @@ class RunRecorder:
         self.validated: list[int] = []
         for record in log.validations():
             self._add(record["step"], record["point"])
+        if self.archive is not None:
+            log.write_json("pareto.json", self.front())
 
     def on_answers(self, step: int, columns: dict[str, Sequence[Any]]) -> None:
         """Write the answers of an update."""
@@ -218,6 +231,7 @@ class RunRecorder:
                 shutil.rmtree(unfinished, ignore_errors=True)
                 shutil.rmtree(folder, ignore_errors=True)
                 trainer.save_model(str(unfinished), _internal_call=True)
+                (unfinished / "training_args.bin").unlink(missing_ok=True)
                 os.replace(unfinished, folder)
         self.log.append_validation(
             {
@@ -312,6 +326,25 @@ def check_same(log: RunLog, recipe: Recipe) -> None:
         raise InputError(
             f"{log.path} was started with another recipe ({', '.join(different)} differ): resume it with the recipe in its folder, "
             f"{log.path / 'recipe.yaml'}, or start a new run with --out"
+        )
+
+
+def check_answers(recipe: Recipe, rows: Sequence[dict], raw_rows: Sequence[dict]) -> None:
+    """Refuse an accuracy objective where no training prompt has a ground truth."""
+    wanted = [config for config in recipe.objectives if config.kind == "accuracy" and "column" not in config.options]
+    if wanted and all(row["answer"] is None for row in rows):
+        raise InputError(
+            f"objective 'accuracy' needs the ground truth, but {recipe.prompts.source} has no column 'answer' "
+            f"(found: {', '.join(map(str, raw_rows[0]))}): name the right one in prompts.answer, as in '{{{{ solution }}}}'"
+        )
+
+
+def check_enough(recipe: Recipe, rows: Sequence[dict]) -> None:
+    """Refuse fewer prompts than one update takes."""
+    if len(rows) < recipe.algorithm.prompts_per_step:
+        raise InputError(
+            f"{recipe.prompts.source}: {len(rows)} training prompts, but an update takes algorithm.prompts_per_step = "
+            f"{recipe.algorithm.prompts_per_step} different ones"
         )
 
 

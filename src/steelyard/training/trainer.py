@@ -87,6 +87,8 @@ class PolicyTrainer(GRPOTrainer):
         objectives: what to reward and how to measure it.
         weighting: a `Weighting`, or a method's name; absent: `args.reward_weights` divided by their sum, else equal weights.
         estimator: "grpo", "rloo" or "reinforce".
+        group_size: answers to one prompt that stand together; absent: `args.num_generations`. "reinforce" may have 1, where TRL's own setting
+            must be 2 at least; then TRL's only has to divide the batch.
         validation_sampling: "sampled" (at the training temperature, with a seed of its own) or "greedy".
         recorder: see `Recorder`.
 
@@ -106,6 +108,7 @@ class PolicyTrainer(GRPOTrainer):
         objectives: Sequence[Objective] | None = None,
         weighting: Weighting | str | None = None,
         estimator: str = "grpo",
+        group_size: int | None = None,
         validation_sampling: str = "sampled",
         recorder: Recorder | None = None,
         **keywords: Any,
@@ -129,7 +132,12 @@ class PolicyTrainer(GRPOTrainer):
             check_names(objectives)
             wrapped = list(objectives)
             reward_funcs = [self._as_reward_function(objective) for objective in objectives]
+        # Known before TRL's constructor runs, since that one asks for the sampler.
+        self.group_size = group_size
         super().__init__(model, reward_funcs, args, *positional, **keywords)
+        self.group_size = self.num_generations if group_size is None else group_size
+        if self.args.generation_batch_size % self.group_size:
+            raise InputError(f"group_size must divide the {self.args.generation_batch_size} answers of a batch, but is {self.group_size}")
         self.objectives = [
             Objective(name, _left_to_trl) if objective is None else objective
             for name, objective in zip(self.reward_func_names, wrapped, strict=True)
@@ -212,7 +220,7 @@ class PolicyTrainer(GRPOTrainer):
         assert self._scores_BK is not None
         scores_BK = self._scores_BK
         rewards_BK = (scores_BK * self._reward_signs.to(scores_BK)).double()
-        advantages_BK = estimate(rewards_BK, estimator=self.estimator, group_size=self.num_generations)
+        advantages_BK = estimate(rewards_BK, estimator=self.estimator, group_size=self.group_size)
         found: list[Influence] = []
 
         def influence() -> Influence:
@@ -234,7 +242,7 @@ class PolicyTrainer(GRPOTrainer):
             rewards_BK,
             weights_K,
             estimator=self.estimator,
-            group_size=self.num_generations,
+            group_size=self.group_size,
             normalize=self.weighting.normalize,
             scale=self.weighting.scale(),
         )
@@ -404,10 +412,11 @@ class PolicyTrainer(GRPOTrainer):
     # Order and state -------------------------------------------------------------------------------------------------------------------
 
     def _get_train_sampler(self, dataset: Any = None) -> Sampler:
+        group_size = self.group_size or self.num_generations
         return GroupSampler(
             len(self.train_dataset if dataset is None else dataset),
-            group_size=self.num_generations,
-            prompts_per_batch=self.args.generation_batch_size // self.num_generations,
+            group_size=group_size,
+            prompts_per_batch=self.args.generation_batch_size // group_size,
             repeats=self.num_iterations * self.args.steps_per_generation,
             shuffle=bool(self.shuffle_dataset),
             seed=self.args.seed,

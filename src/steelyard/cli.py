@@ -1,0 +1,179 @@
+"""The command line. Heavy imports wait until a command needs them, so that `--help` is quick."""
+
+from __future__ import annotations
+
+import os
+import sys
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+from steelyard.errors import SteelyardError, is_disk_full
+
+app = typer.Typer(
+    name="steelyard",
+    help="Train language models against several objectives at once, with weights that slide while training.",
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_enable=False,
+    rich_markup_mode=None,
+)
+
+
+def main() -> None:
+    """Run the command line; a user's mistake ends in one line on standard error and exit code 2, a failed run in exit code 1."""
+    _quiet()
+    try:
+        app()
+    except SteelyardError as error:
+        _fail(str(error), error.exit_code)
+    except KeyboardInterrupt:
+        _fail("stopped; go on with --resume", 130)
+    except OSError as error:
+        if not is_disk_full(error):
+            raise
+        _fail(f"no space left on the disk: {error}", 2)
+
+
+def _fail(message: str, code: int) -> None:
+    print(f"steelyard: {' '.join(message.split())}", file=sys.stderr)
+    raise SystemExit(code)
+
+
+def _quiet() -> None:
+    """Keep libraries' progress bars and hints out of our output, unless the user asked for them."""
+    os.environ.setdefault("TRANSFORMERS_VERBOSITY", "error")
+    os.environ.setdefault("HF_HUB_DISABLE_PROGRESS_BARS", "1")
+    os.environ.setdefault("TRANSFORMERS_NO_ADVISORY_WARNINGS", "1")
+    os.environ.setdefault("TOKENIZERS_PARALLELISM", "false")
+
+
+def _hush_libraries() -> None:
+    import logging
+    import warnings
+
+    warnings.filterwarnings("ignore", category=FutureWarning)
+    warnings.filterwarnings("ignore", category=UserWarning, module="(trl|transformers|torch|peft|accelerate)")
+    logging.getLogger("trl").setLevel(logging.ERROR)
+    logging.getLogger("accelerate").setLevel(logging.ERROR)
+    import transformers
+
+    transformers.utils.logging.disable_progress_bar()
+
+
+@app.command(epilog="Example: steelyard train sums-gradient --set algorithm.steps=20 --out runs/try")
+def train(
+    recipe: Annotated[str, typer.Argument(help="A recipe file, or the name of one that ships: see `steelyard recipes`.")],
+    out: Annotated[Path | None, typer.Option(help="Run folder; by default runs/NAME.")] = None,
+    resume: Annotated[bool, typer.Option("--resume", help="Go on from the folder's last checkpoint.")] = False,
+    changes: Annotated[list[str] | None, typer.Option("--set", help="Change the recipe: key.key=value; may be repeated.")] = None,
+) -> None:
+    """Train a policy by a recipe; writes a run folder and its report."""
+    from rich.console import Console
+
+    from steelyard.training.config import load_recipe
+
+    checked = load_recipe(recipe, changes=changes)
+    _train(checked, out or Path("runs") / checked.name, recipe, resume, Console())
+
+
+def _train(checked: Any, out: Path, recipe: str, resume: bool, console: Any) -> Any:
+    _hush_libraries()
+    from steelyard.report import write_report
+    from steelyard.training.config import find_recipe
+    from steelyard.training.progress import RichProgress
+    from steelyard.training.run import train as run
+
+    result = run(checked, out=out, resume=resume, progress=RichProgress(console, out.name), base=find_recipe(recipe).parent)
+    console.print(_front_table([(out.name, result)], checked))
+    console.print(f"report: {write_report([out])}", soft_wrap=True, highlight=False)
+    return result
+
+
+@app.command(epilog="Example: steelyard demo --out runs/demo")
+def demo(
+    out: Annotated[Path, typer.Option(help="Where to write; a number is added where the folder exists.")] = Path("runs/demo"),
+    steps: Annotated[int | None, typer.Option(help="Updates of each run; by default what the recipes say.")] = None,
+) -> None:
+    """Train the embedded policy with fixed and with gradient-based weights, and write a report that compares them."""
+    from rich.console import Console
+
+    from steelyard.training.config import load_recipe
+
+    console = Console()
+    changes = [] if steps is None else [f"algorithm.steps={steps}"]
+    recipes = {name: load_recipe(name, changes=changes) for name in ("sums-fixed", "sums-gradient")}
+    place, number = out, 1
+    while place.exists():
+        number += 1
+        place = out.with_name(f"{out.name}-{number}")
+    console.print(
+        "Three-number sums: the shorter the answer, the harder to get right. One policy, one seed, trained twice:\n"
+        "with fixed equal weights, then with weights that follow the objectives' gradients.",
+        highlight=False,
+    )
+    _hush_libraries()
+    from steelyard.report import write_report
+    from steelyard.training.progress import RichProgress
+    from steelyard.training.run import train as run
+
+    folders = {"sums-fixed": place / "fixed", "sums-gradient": place / "gradient"}
+    results = [
+        (folder.name, run(recipes[name], out=folder, progress=RichProgress(console, folder.name))) for name, folder in folders.items()
+    ]
+    console.print(_front_table(results, recipes["sums-fixed"]))
+    console.print("One seed each: a difference this small may be chance. The report shows how they got there.", highlight=False)
+    console.print(f"report: {write_report(list(folders.values()))}", soft_wrap=True, highlight=False)
+
+
+def _front_table(results: list[tuple[str, Any]], recipe: Any) -> Any:
+    from rich.table import Table
+
+    from steelyard.runlog import RunLog
+    from steelyard.training.progress import number
+
+    objectives = RunLog(results[0][1].path).pareto()["objectives"]
+    arrows = {"maximize": "↑", "minimize": "↓"}
+    table = Table("run", "update", *(f"{o['name']} {arrows[o['goal']]}" for o in objectives), "is the", title="The front: no other validation point of the run beats these", title_justify="left")
+    for label, result in results:
+        for point in result.front:
+            table.add_row(label, str(point["step"]), *(number(point["values"][o["name"]]) for o in objectives), ", ".join(point["names"]))
+        table.add_row(label, "", *[""] * len(objectives), f"hypervolume {result.hypervolume:.3f}", style="bold", end_section=True)
+    return table
+
+
+@app.command(epilog="Example: steelyard report runs/demo/fixed runs/demo/gradient --out compare.html")
+def report(
+    runs: Annotated[list[Path], typer.Argument(help="Run folders, finished or still going; several are compared.")],
+    out: Annotated[Path | None, typer.Option(help="The page; by default report.html in the folder, or beside several.")] = None,
+) -> None:
+    """Write one HTML page of one or more runs."""
+    from steelyard.report import write_report
+
+    typer.echo(f"report: {write_report(runs, out=out)}")
+
+
+@app.command(epilog="Example: steelyard recipes sums-gradient > mine.yaml")
+def recipes(name: Annotated[str | None, typer.Argument(help="Print this recipe, to start your own from.")] = None) -> None:
+    """List the recipes that ship, or print one."""
+    from steelyard.training.config import RECIPES_DIR, find_recipe
+
+    if name is not None:
+        typer.echo(find_recipe(name).read_text(encoding="utf-8"), nl=False)
+        return
+    for path in sorted(RECIPES_DIR.glob("*.yaml")):
+        typer.echo(f"{path.stem:18} {path.read_text(encoding='utf-8').splitlines()[0].lstrip('# ')}")
+
+
+@app.callback(invoke_without_command=True)
+def _version(version: Annotated[bool, typer.Option("--version", help="Print the version.")] = False) -> None:
+    if version:
+        from steelyard import __version__
+
+        typer.echo(f"steelyard {__version__}")
+        raise typer.Exit
+
+
+if __name__ == "__main__":
+    main()

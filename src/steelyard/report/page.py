@@ -1,0 +1,153 @@
+"""A report: one HTML page that needs nothing beside itself, for one run or for several side by side."""
+
+from __future__ import annotations
+
+import base64
+import io
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import jinja2
+from matplotlib.figure import Figure
+
+from steelyard.errors import InputError
+from steelyard.pareto import hypervolume
+from steelyard.report import figures
+from steelyard.report.figures import RunData
+from steelyard.runlog import RunLog, write_atomically
+
+
+def write_report(runs: Sequence[Path | str], *, out: Path | str | None = None) -> Path:
+    """Write the report of one or more runs.
+
+    Args:
+        runs: run folders, finished or still going; their objectives must be the same.
+        out: where to write; absent: `report.html` in the run's folder, or beside the folders of several.
+
+    Returns:
+        The path of the page.
+
+    Raises:
+        InputError: where a folder is no run, has no validation yet, or objectives differ.
+    """
+    paths = [Path(run) for run in runs]
+    if not paths:
+        raise InputError("a report needs at least one run folder")
+    data = [read_run(path) for path in paths]
+    for path, run in zip(paths, data, strict=True):
+        if run.objectives != data[0].objectives:
+            raise InputError(f"{path} has other objectives than {paths[0]}: runs that are compared need the same objectives, goals and bounds")
+    out = Path(out) if out is not None else (paths[0] if len(paths) == 1 else paths[0].parent) / "report.html"
+    if not out.parent.is_dir():
+        raise InputError(f"cannot write {out}: there is no folder {out.parent}")
+    write_atomically(out, render(data, [RunLog(path) for path in paths]))
+    return out
+
+
+def read_run(path: Path) -> RunData:
+    """Read what the figures need from a run folder."""
+    import yaml
+
+    log = RunLog(path)
+    if not (path / "recipe.yaml").is_file():
+        raise InputError(f"{path} is no run folder: it has no recipe.yaml")
+    recipe = yaml.safe_load((path / "recipe.yaml").read_text(encoding="utf-8"))
+    front, validations = log.pareto(), log.validations()
+    if not front or not validations:
+        raise InputError(f"{path} has no validation yet: wait for the first, then ask again")
+    return RunData(
+        label=path.name,
+        objectives=front["objectives"],
+        reference=front["reference"],
+        steps=log.steps(),
+        validations=validations,
+        front_steps=[point["step"] for point in front["front"]],
+        method=recipe["weighting"]["method"],
+        settings=recipe,
+    )
+
+
+def render(runs: Sequence[RunData], logs: Sequence[RunLog]) -> str:
+    """The page as text."""
+    environment = jinja2.Environment(loader=jinja2.FileSystemLoader(Path(__file__).parent), autoescape=True, trim_blocks=True, lstrip_blocks=True)
+    environment.filters["number"] = lambda value: "" if value is None else f"{value:.1f}" if abs(value) >= 10 else f"{value:.3f}"
+    return environment.get_template("page.html").render(
+        runs=runs,
+        fronts=[log.pareto()["front"] for log in logs],
+        scales=logs[0].pareto()["scale"],
+        summary=[summarise(run) for run in runs],
+        samples=[sample_answers(run, log) for run, log in zip(runs, logs, strict=True)],
+        phases=[figures.phase_seconds(run) for run in runs],
+        figure={
+            "front": embed(figures.front_figure(runs)),
+            "weights": embed(figures.weights_figure(runs)),
+            "objectives": embed(figures.objectives_figure(runs)),
+            "rewards": embed(figures.rewards_figure(runs)),
+            "hypervolume": embed(figures.hypervolume_figure(runs)),
+            "influence": embed(figures.influence_figure(runs)),
+            "time": embed(figures.time_figure(runs)),
+        },
+        colours=figures.RUN_COLOURS,
+    )
+
+
+def embed(figure: Figure | None) -> str | None:
+    """A figure as the address of an SVG image that is part of the page."""
+    if figure is None:
+        return None
+    buffer = io.BytesIO()
+    figure.savefig(buffer, format="svg", metadata={"Date": None})
+    return "data:image/svg+xml;base64," + base64.b64encode(buffer.getvalue()).decode()
+
+
+def summarise(run: RunData) -> dict[str, Any]:
+    """A run in one row: start, end, hypervolume, and when half of the hypervolume gained was reached."""
+    first, last = run.validations[0], run.validations[-1]
+    half = first["hypervolume"] + 0.5 * (last["hypervolume"] - first["hypervolume"])
+    return {
+        "label": run.label,
+        "method": run.method,
+        "updates": len(run.steps),
+        "start": first["point"],
+        "end": last["point"],
+        "hypervolume": last["hypervolume"],
+        "half_at": next(v["step"] for v in run.validations if v["hypervolume"] >= half),
+        "weights": run.steps[-1]["weights"] if run.steps else {},
+        "seconds": sum(figures.phase_seconds(run).values()),
+    }
+
+
+def sample_answers(run: RunData, log: RunLog, *, a_step: int = 2) -> list[dict[str, Any]]:
+    """A few answers from the first, the middle and the last update: of one group, the one of highest and the one of lowest advantage."""
+    steps = log.answer_steps()
+    if not steps:
+        return []
+    chosen = []
+    for step in sorted({steps[0], steps[len(steps) // 2], steps[-1]}):
+        rows = log.answers(step=step)
+        group = [row for row in rows if row["prompt"] == rows[0]["prompt"]]
+        group.sort(key=lambda row: row["advantage"], reverse=True)
+        picked = group[:1] + (group[-1:] if len(group) > 1 else [])
+        for row in picked[:a_step]:
+            chosen.append(
+                {
+                    "step": step,
+                    "prompt": row["prompt"],
+                    "answer": row["answer"],
+                    "rewards": {name: row.get(f"reward/{name}") for name in run.names},
+                    "weights": {name: row.get(f"weight/{name}") for name in run.names},
+                    "advantage": row["advantage"],
+                }
+            )
+    return chosen
+
+
+def compare_hypervolume(run: RunData, *, scale: dict[str, float]) -> float:
+    """The hypervolume of a run's validation points on another run's scale."""
+    return hypervolume(
+        [[v["point"][name] for name in run.names] for v in run.validations],
+        reference=[run.reference[name] for name in run.names],
+        maximize=[objective["goal"] == "maximize" for objective in run.objectives],
+        scale=[scale[name] for name in run.names],
+    )
