@@ -57,7 +57,10 @@ def test_equal_rewards_give_exactly_zero(value):
 
 
 def test_groups_of_one_and_columns_without_any_reward_give_zero():
-    for found in (advantages.grpo(torch.tensor([3.0, 4.0]), group_size=1), advantages.rloo(torch.tensor([3.0, 4.0]), group_size=1)):
+    for found in (
+        advantages.grpo(torch.tensor([3.0, 4.0]), group_size=1),
+        advantages.rloo(torch.tensor([3.0, 4.0]), group_size=1),
+    ):
         assert found.tolist() == [0.0, 0.0]
     for found in all_estimators(torch.full((4, 2), NAN), 2):
         assert (found == 0).all()
@@ -69,7 +72,9 @@ def test_adding_a_constant_changes_nothing_and_whitened_estimators_ignore_scale(
     rewards = torch.rand(12, 3, generator=torch.Generator().manual_seed(seed), dtype=torch.float64)
     for name in advantages.ESTIMATORS:
         found = advantages.estimate(rewards, estimator=name, group_size=4)
-        torch.testing.assert_close(advantages.estimate(rewards + shift, estimator=name, group_size=4), found, atol=1e-7, rtol=1e-5)
+        torch.testing.assert_close(
+            advantages.estimate(rewards + shift, estimator=name, group_size=4), found, atol=1e-7, rtol=1e-5
+        )
         scaled = advantages.estimate(rewards * scale, estimator=name, group_size=4)
         torch.testing.assert_close(scaled, found * (scale if name == "rloo" else 1), atol=5e-3, rtol=5e-2)
 

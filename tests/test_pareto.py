@@ -13,7 +13,10 @@ POINTS = st.lists(st.tuples(*[st.integers(0, 4)] * 3), min_size=1, max_size=6)
 
 def counted_volume(points):
     """The volume of a union of integer boxes, by counting unit cells."""
-    return sum(any(all(c < x for c, x in zip(cell, point, strict=True)) for point in points) for cell in itertools.product(range(4), repeat=3))
+    return sum(
+        any(all(c < x for c, x in zip(cell, point, strict=True)) for point in points)
+        for cell in itertools.product(range(4), repeat=3)
+    )
 
 
 @settings(max_examples=60, deadline=None)

@@ -69,7 +69,7 @@ def test_a_full_disk_is_one_clear_error_and_leaves_the_old_file(tmp_path, monkey
         raise OSError(errno.ENOSPC, "No space left on device")
 
     monkeypatch.setattr(runlog.os, "replace", full)
-    with pytest.raises(DiskFullError, match="no space left on the disk of .*: free some and go on with --resume"):
+    with pytest.raises(DiskFullError, match=r"no space left on the disk of .*: free some and go on with --resume"):
         write_atomically(place, "new")
     assert place.read_text() == "old"
     assert list(tmp_path.iterdir()) == [place]
@@ -102,9 +102,13 @@ def small_disk(tmp_path):
 def test_on_a_disk_that_is_really_full_lines_stay_whole(small_disk):
     log = RunLog(small_disk / "run").create("name: run\n")
     log.append_step({"step": 1})
-    with pytest.raises(DiskFullError):
+
+    def fill():
         for step in range(2, 100):
             log.append_step({"step": step, "filler": "x" * 2000})
+
+    with pytest.raises(DiskFullError):
+        fill()
     steps = [record["step"] for record in log.steps()]
     assert steps == list(range(1, len(steps) + 1))
     assert (log.path / "steps.jsonl").read_bytes().endswith(b"\n")

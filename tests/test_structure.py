@@ -29,7 +29,13 @@ def room_of(path):
 
 def imports_of(path):
     for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
-        names = [alias.name for alias in node.names] if isinstance(node, ast.Import) else [node.module or ""] if isinstance(node, ast.ImportFrom) else []
+        names = (
+            [alias.name for alias in node.names]
+            if isinstance(node, ast.Import)
+            else [node.module or ""]
+            if isinstance(node, ast.ImportFrom)
+            else []
+        )
         for name in names:
             yield from [name.split(".")[1]] if name.startswith("steelyard.") else []
 
@@ -66,7 +72,15 @@ def test_the_front_door_is_quick(command):
 def test_every_public_name_is_there_and_explained():
     for name in steelyard.__all__:
         assert getattr(steelyard, name) is not None
-    for name in ("Objective", "reward_matrix", "ParetoArchive", "GradientInfluence", "HypervolumeGuided", "FixedWeights", "gradient_influence"):
+    for name in (
+        "Objective",
+        "reward_matrix",
+        "ParetoArchive",
+        "GradientInfluence",
+        "HypervolumeGuided",
+        "FixedWeights",
+        "gradient_influence",
+    ):
         text = getattr(steelyard, name).__doc__
         assert "Args:" in text or "Attributes:" in text
         assert "Example:" in text
@@ -85,4 +99,6 @@ def test_nothing_here_loads_pickles_or_runs_code():
         for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
             if isinstance(node, ast.Call):
                 name = ast.unparse(node.func)
-                assert name not in ("eval", "exec", "pickle.load", "pickle.loads", "torch.load", "yaml.load"), f"{path}:{node.lineno} {name}"
+                assert name not in ("eval", "exec", "pickle.load", "pickle.loads", "torch.load", "yaml.load"), (
+                    f"{path}:{node.lineno} {name}"
+                )

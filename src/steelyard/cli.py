@@ -120,7 +120,8 @@ def demo(
 
     folders = {"sums-fixed": place / "fixed", "sums-gradient": place / "gradient"}
     results = [
-        (folder.name, run(recipes[name], out=folder, progress=RichProgress(console, folder.name))) for name, folder in folders.items()
+        (folder.name, run(recipes[name], out=folder, progress=RichProgress(console, folder.name)))
+        for name, folder in folders.items()
     ]
     console.print(_front_table(results, recipes["sums-fixed"]))
     console.print("One seed each: a difference this small may be chance. The report shows how they got there.", highlight=False)
@@ -135,10 +136,19 @@ def _front_table(results: list[tuple[str, Any]], recipe: Any) -> Any:
 
     objectives = RunLog(results[0][1].path).pareto()["objectives"]
     arrows = {"maximize": "↑", "minimize": "↓"}
-    table = Table("run", "update", *(f"{o['name']} {arrows[o['goal']]}" for o in objectives), "is the", title="The front: no other validation point of the run beats these", title_justify="left")
+    table = Table(
+        "run",
+        "update",
+        *(f"{o['name']} {arrows[o['goal']]}" for o in objectives),
+        "is the",
+        title="The front: no other validation point of the run beats these",
+        title_justify="left",
+    )
     for label, result in results:
         for point in result.front:
-            table.add_row(label, str(point["step"]), *(number(point["values"][o["name"]]) for o in objectives), ", ".join(point["names"]))
+            table.add_row(
+                label, str(point["step"]), *(number(point["values"][o["name"]]) for o in objectives), ", ".join(point["names"])
+            )
         table.add_row(label, "", *[""] * len(objectives), f"hypervolume {result.hypervolume:.3f}", style="bold", end_section=True)
     return table
 

@@ -43,7 +43,9 @@ def disk_full_is_clear(path: Path) -> Iterator[None]:
         raise
     except Exception as error:
         if is_disk_full(error):
-            raise DiskFullError(f"no space left on the disk of {path}: free some and go on with --resume; what was written is whole") from error
+            raise DiskFullError(
+                f"no space left on the disk of {path}: free some and go on with --resume; what was written is whole"
+            ) from error
         raise
 
 
@@ -101,7 +103,9 @@ class RunLog:
     def check_new(self) -> None:
         """Refuse a folder that holds something already."""
         if self.path.exists() and (not self.path.is_dir() or any(self.path.iterdir())):
-            raise InputError(f"the run folder {self.path} exists already: go on with --resume, choose another with --out, or remove it")
+            raise InputError(
+                f"the run folder {self.path} exists already: go on with --resume, choose another with --out, or remove it"
+            )
 
     def append_step(self, record: Mapping[str, Any]) -> None:
         """Add a line to steps.jsonl."""
@@ -136,7 +140,9 @@ class RunLog:
         """The answers of one update, or of all."""
         import pyarrow.parquet as pq
 
-        names = [f"{step:06d}.parquet"] if step is not None else sorted(entry.name for entry in self.answers_dir.glob("*.parquet"))
+        names = (
+            [f"{step:06d}.parquet"] if step is not None else sorted(entry.name for entry in self.answers_dir.glob("*.parquet"))
+        )
         return [row for name in names for row in pq.read_table(self.answers_dir / name).to_pylist()]
 
     def answer_steps(self) -> list[int]:

@@ -48,7 +48,9 @@ def test_equivalence(answer, truth, same):
     assert equivalent(answer, truth) is same
 
 
-@pytest.mark.parametrize("hostile", ["9^{9^{9^{9}}}", "10^{1000000000}", "((((" * 40, "1+" * 5000 + "1", "99999!!!", "2**999999999"])
+@pytest.mark.parametrize(
+    "hostile", ["9^{9^{9^{9}}}", "10^{1000000000}", "((((" * 40, "1+" * 5000 + "1", "99999!!!", "2**999999999"]
+)
 def test_an_answer_made_to_stall_the_parser_is_wrong_quickly(hostile):
     began = time.perf_counter()
     assert equivalent(hostile, "7") is False

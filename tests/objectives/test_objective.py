@@ -24,7 +24,9 @@ def test_async_and_plain_rewards_fill_one_matrix():
 
 def test_columns_a_reward_does_not_take_are_not_passed():
     objective = Objective("o", lambda prompts, answer: [float(p == a) for p, a in zip(prompts, answer, strict=True)])
-    assert objective.scores(prompts=["1", "2"], completions=["", ""], answer=["1", "3"], other=[0, 0], trainer_state=object()) == [1.0, 0.0]
+    assert objective.scores(
+        prompts=["1", "2"], completions=["", ""], answer=["1", "3"], other=[0, 0], trainer_state=object()
+    ) == [1.0, 0.0]
 
 
 def test_an_objective_is_asked_only_about_its_domains():

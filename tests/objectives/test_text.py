@@ -8,7 +8,10 @@ from steelyard.objectives import built_in, clarity, conciseness, language, lengt
 
 def test_conciseness_follows_the_mean_of_all_answers_so_far():
     objective = conciseness(max_tokens=100)
-    ids = lambda *sizes: [[0] * size for size in sizes]
+
+    def ids(*sizes):
+        return [[0] * size for size in sizes]
+
     batch = dict(prompts=["", ""], completions=["", ""])
     assert objective.scores(**batch, completion_ids=ids(10, 30)) == [1.0, 0.0]
     # The mean is now (10 + 30 + 19 + 21) / 4 = 20.
@@ -94,5 +97,5 @@ def test_user_functions_come_from_files_and_modules(tmp_path):
         with pytest.raises(InputError, match=message):
             load_function(reference, base=tmp_path)
     (tmp_path / "broken.py").write_text("1 / 0\n")
-    with pytest.raises(InputError, match="cannot import 'broken.py'.*ZeroDivisionError"):
+    with pytest.raises(InputError, match=r"cannot import 'broken.py'.*ZeroDivisionError"):
         load_function("broken.py:f", base=tmp_path)

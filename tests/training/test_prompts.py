@@ -49,9 +49,21 @@ def test_verls_parquet_schema_is_read_as_it_is(tmp_path):
 
 
 def test_templates_write_prompt_answer_and_domain(jsonl):
-    path = jsonl([{"Body": "Two cats", "Question": "How many?", "Answer": 2.0, "Type": "Count"}, {"Body": "b", "Question": "q", "Answer": 1.5, "Type": "t"}])
+    path = jsonl(
+        [
+            {"Body": "Two cats", "Question": "How many?", "Answer": 2.0, "Type": "Count"},
+            {"Body": "b", "Question": "q", "Answer": 1.5, "Type": "t"},
+        ]
+    )
     train, _, _ = load_prompts(
-        config(path, prompt="{{ Body }}. {{ Question }}", answer="{{ Answer | number }}", domain="{{ Type }}", chat=True, system="Be brief.")
+        config(
+            path,
+            prompt="{{ Body }}. {{ Question }}",
+            answer="{{ Answer | number }}",
+            domain="{{ Type }}",
+            chat=True,
+            system="Be brief.",
+        )
     )
     assert train[0]["prompt"] == [{"role": "system", "content": "Be brief."}, {"role": "user", "content": "Two cats. How many?"}]
     assert (train[0]["answer"], train[0]["domain"]) == ("2", "Count")
@@ -73,7 +85,9 @@ def test_a_datasets_name_is_loaded_through_datasets(monkeypatch):
         return datasets.Dataset.from_list([{"prompt": f"{split} {i}", "answer": "1"} for i in range(3)])
 
     monkeypatch.setattr(datasets, "load_dataset", load_dataset)
-    train, validation, _ = load_prompts(config("openai/gsm8k", subset="main", validation={"source": "openai/gsm8k", "subset": "main", "size": 2}))
+    train, validation, _ = load_prompts(
+        config("openai/gsm8k", subset="main", validation={"source": "openai/gsm8k", "subset": "main", "size": 2})
+    )
     assert asked == [("openai/gsm8k", "main", "train"), ("openai/gsm8k", "main", "test")]
     assert (len(train), len(validation)) == (3, 2)
 
@@ -120,7 +134,7 @@ def test_overlap_of_training_and_validation_is_refused(jsonl):
 
 
 def test_a_missing_file_is_named_and_a_name_that_is_no_dataset_either(tmp_path):
-    with pytest.raises(InputError, match="no file 'nowhere.jsonl'"):
+    with pytest.raises(InputError, match=r"no file 'nowhere.jsonl'"):
         read_rows("nowhere.jsonl", base=tmp_path)
     with pytest.raises(InputError, match="neither a file nor a dataset"):
         read_rows("no-such-owner/no-such-dataset", base=tmp_path)

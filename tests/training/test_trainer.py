@@ -11,7 +11,7 @@ from trl import GRPOConfig, GRPOTrainer
 
 from steelyard import FixedWeights, GradientInfluence, HypervolumeGuided, Objective, advantages, gradient_influence
 from steelyard.errors import InputError, RewardError
-from steelyard.objectives import accuracy, clarity, conciseness, repetition
+from steelyard.objectives import accuracy, conciseness, repetition
 from steelyard.tasks.sums import sums_rows
 from steelyard.training import PolicyTrainer
 from steelyard.training.policy import load_policy
@@ -121,7 +121,9 @@ def test_equal_weights_train_exactly_as_trl_does(make, tmp_path):
 
     norms = {}
     for cls, extra in ((GRPOTrainer, {}), (PolicyTrainer, {"weighting": FixedWeights([0.5, 0.5])})):
-        trainer = make(cls, [brevity, letters], arguments(tmp_path, reward_weights=[0.5, 0.5], shuffle_dataset=False, max_steps=3), **extra)
+        trainer = make(
+            cls, [brevity, letters], arguments(tmp_path, reward_weights=[0.5, 0.5], shuffle_dataset=False, max_steps=3), **extra
+        )
         trainer.train()
         norms[cls] = [entry["grad_norm"] for entry in trainer.state.log_history if "grad_norm" in entry]
     assert len(norms[GRPOTrainer]) == 3
@@ -148,10 +150,13 @@ def test_the_two_line_change_of_the_readme(make, tmp_path):
     added = [line[1:].strip() for line in diff if line.startswith("+")]
     assert (len(removed), len(added)) == (2, 2)
     model, tokenizer = load_policy("sums")
-    train, held_out = sums_rows(16, 6)
+    train, _ = sums_rows(16, 6)
     names = {
         "model": model,
-        "reward_funcs": [lambda completions, **c: [float(len(t)) for t in completions], lambda completions, **c: [float("1" in t) for t in completions]],
+        "reward_funcs": [
+            lambda completions, **c: [float(len(t)) for t in completions],
+            lambda completions, **c: [float("1" in t) for t in completions],
+        ],
         "args": arguments(tmp_path),
         "train_dataset": Dataset.from_list(train),
         "tokenizer": tokenizer,
@@ -200,15 +205,17 @@ def test_greedy_validation_is_greedy_and_leaves_training_sampled(make, tmp_path)
 
 def test_hypervolume_guidance_scales_the_update_after_a_validation(make, tmp_path):
     memory = Memory()
-    trainer = make(weighting=HypervolumeGuided(), recorder=memory, args=arguments(tmp_path, max_steps=3, eval_strategy="steps", eval_steps=1))
+    trainer = make(
+        weighting=HypervolumeGuided(), recorder=memory, args=arguments(tmp_path, max_steps=3, eval_strategy="steps", eval_steps=1)
+    )
     trainer.evaluate()
     trainer.train()
     scales = [record["scale"] for record in memory.steps]
     assert scales[0] == 1.0
     assert all(0.5 <= scale <= 2.0 for scale in scales)
     assert scales[1] != 1.0
+    model, tokenizer = load_policy("sums")
     with pytest.raises(InputError, match="HypervolumeGuided follows validation points"):
-        model, tokenizer = load_policy("sums")
         PolicyTrainer(
             model,
             None,
@@ -223,7 +230,11 @@ def test_hypervolume_guidance_scales_the_update_after_a_validation(make, tmp_pat
 def test_reinforce_needs_no_group(make, tmp_path):
     memory = Memory()
     trainer = make(
-        args=arguments(tmp_path, num_generations=16), estimator="reinforce", group_size=1, weighting=GradientInfluence(mu=1e-3), recorder=memory
+        args=arguments(tmp_path, num_generations=16),
+        estimator="reinforce",
+        group_size=1,
+        weighting=GradientInfluence(mu=1e-3),
+        recorder=memory,
     )
     trainer.train()
     assert len(set(memory.answers[1]["prompt"])) == 16
@@ -235,7 +246,11 @@ def test_async_rewards_and_minimised_rewards_reach_the_advantage(make):
         return [float(sum(c.isupper() for c in text)) for text in completions]
 
     memory = Memory()
-    trainer = make(objectives=[Objective("shouting", shouting, goal="minimize"), repetition(ngram=1)], weighting=FixedWeights([1.0, 0.0]), recorder=memory)
+    trainer = make(
+        objectives=[Objective("shouting", shouting, goal="minimize"), repetition(ngram=1)],
+        weighting=FixedWeights([1.0, 0.0]),
+        recorder=memory,
+    )
     trainer.train()
     columns = memory.answers[1]
     assert columns["reward/shouting"] == [float(sum(c.isupper() for c in text)) for text in columns["answer"]]
@@ -275,7 +290,9 @@ def test_the_order_of_an_epoch_depends_on_seed_and_epoch_alone():
     assert order(0, 1) == order(0, 1)
     assert order(0, 1) != order(0, 0) != order(1, 0)
     found = order(0, 0)
-    assert len(found) == 3 * 3 * 2 * 2 == len(GroupSampler(10, group_size=2, prompts_per_batch=3, repeats=2, shuffle=True, seed=0))
+    assert (
+        len(found) == 3 * 3 * 2 * 2 == len(GroupSampler(10, group_size=2, prompts_per_batch=3, repeats=2, shuffle=True, seed=0))
+    )
     assert found[:6] == found[6:12]
     assert found[0] == found[1]
     assert len(set(found)) == 9

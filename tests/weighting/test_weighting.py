@@ -107,10 +107,14 @@ def test_gradient_weights_can_wait_for_several_batches():
     assert method.weights().tolist() == [0.5, 0.5]
     method.on_batch(batch_with([[1.0, 0.0], [0.0, 0.0]]))
     together = method.weights()
-    torch.testing.assert_close(together, mirror_descent(torch.tensor([0.5, 0.5], dtype=torch.float64), torch.tensor([2.0, 0.0]), step=1.0))
+    torch.testing.assert_close(
+        together, mirror_descent(torch.tensor([0.5, 0.5], dtype=torch.float64), torch.tensor([2.0, 0.0]), step=1.0)
+    )
 
 
-@pytest.mark.parametrize(("arguments", "message"), [(dict(mu=0), "mu must be positive"), (dict(accumulate=0), "at least 1"), (dict(mu=math.nan), "mu")])
+@pytest.mark.parametrize(
+    ("arguments", "message"), [(dict(mu=0), "mu must be positive"), (dict(accumulate=0), "at least 1"), (dict(mu=math.nan), "mu")]
+)
 def test_gradient_arguments_are_checked(arguments, message):
     with pytest.raises(InputError, match=message):
         GradientInfluence(**arguments)
@@ -164,7 +168,9 @@ def test_a_point_worse_than_the_start_lowers_the_meta_reward_and_stays_out_of_th
 
 
 def test_the_start_archive_copes_with_a_start_at_its_bound_and_without_bounds():
-    archive = start_archive([Objective("full", len, bounds=(0, 1)), Objective("free", len), Objective("zero", len)], [1.0, -40.0, 0.0])
+    archive = start_archive(
+        [Objective("full", len, bounds=(0, 1)), Objective("free", len), Objective("zero", len)], [1.0, -40.0, 0.0]
+    )
     assert archive.scale == [1.0, 40.0, 1.0]
 
 

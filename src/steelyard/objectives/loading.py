@@ -54,7 +54,7 @@ def load_function(reference: str, *, base: Path = Path(".")) -> Callable[..., An
     """Import a user's function.
 
     Args:
-        reference: `package.module:function`, or `path/file.py:function` with the path relative to `base`.
+        reference: `package.module:function`, or `path/file.py:function` with the path relative to `base`, or to the working directory.
         base: the folder of the recipe.
 
     Raises:
@@ -69,15 +69,20 @@ def load_function(reference: str, *, base: Path = Path(".")) -> Callable[..., An
     """
     place, colon, name = reference.rpartition(":")
     if not colon or not place or not name:
-        raise InputError(f"a reward function is given as 'package.module:function' or 'file.py:function', but found {reference!r}")
+        raise InputError(
+            f"a reward function is given as 'package.module:function' or 'file.py:function', but found {reference!r}"
+        )
     try:
         if place.endswith(".py"):
-            path = (base / place).resolve()
-            if not path.is_file():
-                raise InputError(f"no file {path} for reward function {reference!r}")
+            path = next((found for found in (base / place, Path(place)) if found.is_file()), None)
+            if path is None:
+                raise InputError(
+                    f"no file {place!r} for reward function {reference!r} (looked in {base.resolve()} and {Path.cwd()})"
+                )
             module_name = f"steelyard_user_{path.stem}"
             spec = importlib.util.spec_from_file_location(module_name, path)
-            assert spec is not None and spec.loader is not None
+            assert spec is not None
+            assert spec.loader is not None
             module = importlib.util.module_from_spec(spec)
             sys.modules[module_name] = module
             spec.loader.exec_module(module)

@@ -82,7 +82,9 @@ class Objective:
         """True where the reward or the measure has to be awaited."""
         return _is_async(self.reward) or _is_async(self.measure)
 
-    async def scores_async(self, *, prompts: Sequence, completions: Sequence, measuring: bool = False, **columns: Any) -> list[float | None]:
+    async def scores_async(
+        self, *, prompts: Sequence, completions: Sequence, measuring: bool = False, **columns: Any
+    ) -> list[float | None]:
         """`scores` for a reward that has to be awaited; a plain one is called as it is."""
         rows = self._applicable(len(prompts), columns)
         function = self.measure if measuring else self.reward
@@ -175,10 +177,14 @@ class Objective:
 
     def _raised(self, error: Exception, prompts: Sequence, rows: list[int]) -> RewardError:
         where = f"prompt {_short(prompts[rows[0]])}" if rows else "an empty batch"
-        return RewardError(f"objective {self.name!r} raised {type(error).__name__}: {error} (at {where}); mend the reward function")
+        return RewardError(
+            f"objective {self.name!r} raised {type(error).__name__}: {error} (at {where}); mend the reward function"
+        )
 
     @staticmethod
-    def _culprit(function: RewardFunction, rows: list[int], prompts: Sequence, completions: Sequence, columns: Mapping) -> list[int]:
+    def _culprit(
+        function: RewardFunction, rows: list[int], prompts: Sequence, completions: Sequence, columns: Mapping
+    ) -> list[int]:
         """After a failure: the first row that fails on its own, so that the message names the right prompt."""
         for i in rows:
             try:
@@ -212,7 +218,10 @@ def reward_matrix(objectives: Sequence[Objective], *, prompts: Sequence, complet
     """
     check_names(objectives)
     scores_KB = [
-        [math.nan if score is None else objective.reward_sign * score for score in objective.scores(prompts=prompts, completions=completions, **columns)]
+        [
+            math.nan if score is None else objective.reward_sign * score
+            for score in objective.scores(prompts=prompts, completions=completions, **columns)
+        ]
         for objective in objectives
     ]
     return torch.tensor(scores_KB, dtype=torch.float32).T.contiguous()
@@ -261,7 +270,8 @@ def _call(function: RewardFunction, rows: list[int], prompts: Sequence, completi
     arguments: dict[str, Any] = {"prompts": prompts, "completions": completions, **columns}
     if not whole:
         arguments = {
-            key: [value[i] for i in rows] if isinstance(value, list) and len(value) == count else value for key, value in arguments.items()
+            key: [value[i] for i in rows] if isinstance(value, list) and len(value) == count else value
+            for key, value in arguments.items()
         }
     parameters = inspect.signature(function).parameters.values()
     if not any(parameter.kind is parameter.VAR_KEYWORD for parameter in parameters):

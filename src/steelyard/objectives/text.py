@@ -46,6 +46,7 @@ class ShorterThanAverage:
         self.decay, self.total, self.count = decay, 0.0, 0.0
 
     def __call__(self, completions: Sequence, completion_ids: Sequence | None = None) -> list[float]:
+        """Take the answers into the mean, then score them."""
         tokens = lengths(completions, completion_ids)
         self.total = self.decay * self.total + sum(tokens)
         self.count = self.decay * self.count + len(tokens)

@@ -52,7 +52,7 @@ class RunData:
         return [objective["name"] for objective in self.objectives]
 
 
-STYLE = {
+STYLE: Any = {
     "font.size": 9.5,
     "axes.spines.top": False,
     "axes.spines.right": False,
@@ -108,15 +108,28 @@ def front_figure(runs: Sequence[RunData]) -> Figure:
                 points = np.array([[v["point"][x["name"]], v["point"][y["name"]]] for v in run.validations])
                 on_front = np.array([v["step"] in run.front_steps for v in run.validations])
                 axis.plot(points[:, 0], points[:, 1], color=colour, alpha=0.13, linewidth=1)
-                axis.scatter(*points[~on_front].T, color=colour, alpha=0.22, s=22, linewidths=0)
-                axis.scatter(*points[on_front].T, color=colour, s=34, linewidths=0, label=run.label)
+                axis.scatter(points[~on_front, 0], points[~on_front, 1], color=colour, alpha=0.22, s=22, linewidths=0)
+                axis.scatter(points[on_front, 0], points[on_front, 1], color=colour, s=34, linewidths=0, label=run.label)
                 edge = _pairwise_front(points, signs)
                 axis.plot(edge[:, 0], edge[:, 1], color=colour, linewidth=1.4)
-                axis.scatter(*points[:1].T, facecolors="none", edgecolors=colour, s=90, linewidths=1.3)
-            axis.scatter(*reference, marker="x", color="#22272e", s=48, linewidths=1.6, label="reference point", clip_on=False, zorder=5)
+                axis.scatter(points[:1, 0], points[:1, 1], facecolors="none", edgecolors=colour, s=90, linewidths=1.3)
+            axis.scatter(
+                reference[0],
+                reference[1],
+                marker="x",
+                color="#22272e",
+                s=48,
+                linewidths=1.6,
+                label="reference point",
+                clip_on=False,
+                zorder=5,
+            )
             axis.set_xlabel(_label(x))
             axis.set_ylabel(_label(y))
-            for set_limit, current, sign in ((axis.set_xlim, axis.get_xlim(), signs[0]), (axis.set_ylim, axis.get_ylim(), signs[1])):
+            for set_limit, current, sign in (
+                (axis.set_xlim, axis.get_xlim(), signs[0]),
+                (axis.set_ylim, axis.get_ylim(), signs[1]),
+            ):
                 # Better is always to the right and up.
                 if sign < 0:
                     set_limit(current[::-1])
@@ -132,7 +145,13 @@ def weights_figure(runs: Sequence[RunData]) -> Figure:
     with matplotlib.rc_context(STYLE):
         for axis, run in zip(axes, runs, strict=True):
             for k, name in enumerate(run.names):
-                axis.plot([s["step"] for s in run.steps], [s["weights"][name] for s in run.steps], color=OBJECTIVE_COLOURS[k % 6], label=name, linewidth=1.8)
+                axis.plot(
+                    [s["step"] for s in run.steps],
+                    [s["weights"][name] for s in run.steps],
+                    color=OBJECTIVE_COLOURS[k % 6],
+                    label=name,
+                    linewidth=1.8,
+                )
             top = max((max(s["weights"].values()) for s in run.steps), default=1.0)
             axis.set_ylim(0, min(1.02, max(0.6, top * 1.1)))
             axis.set_title(run.label)
@@ -152,7 +171,15 @@ def objectives_figure(runs: Sequence[RunData]) -> Figure:
             for r, run in enumerate(runs):
                 steps = [v["step"] for v in run.validations]
                 values = [v["point"][objective["name"]] for v in run.validations]
-                axis.plot(steps, values, color=RUN_COLOURS[r % len(RUN_COLOURS)], marker="o", markersize=3.5, linewidth=1.6, label=run.label)
+                axis.plot(
+                    steps,
+                    values,
+                    color=RUN_COLOURS[r % len(RUN_COLOURS)],
+                    marker="o",
+                    markersize=3.5,
+                    linewidth=1.6,
+                    label=run.label,
+                )
             axis.set_title(_label(objective))
             axis.set_xlabel("update")
             axis.xaxis.set_major_locator(MaxNLocator(integer=True))
@@ -167,7 +194,11 @@ def rewards_figure(runs: Sequence[RunData], *, window: int = 5) -> Figure:
     with matplotlib.rc_context(STYLE):
         for axis, objective in zip(axes, objectives, strict=True):
             for r, run in enumerate(runs):
-                rows = [(s["step"], s["rewards"][objective["name"]]["mean"]) for s in run.steps if s["rewards"][objective["name"]]["mean"] is not None]
+                rows = [
+                    (s["step"], s["rewards"][objective["name"]]["mean"])
+                    for s in run.steps
+                    if s["rewards"][objective["name"]]["mean"] is not None
+                ]
                 steps, values = [row[0] for row in rows], [row[1] for row in rows]
                 smooth = [float(np.mean(values[max(0, i - window + 1) : i + 1])) for i in range(len(values))]
                 colour = RUN_COLOURS[r % len(RUN_COLOURS)]
@@ -186,7 +217,9 @@ def hypervolume_figure(runs: Sequence[RunData]) -> Figure:
     with matplotlib.rc_context(STYLE):
         for r, run in enumerate(runs):
             steps, values = [v["step"] for v in run.validations], [v["hypervolume"] for v in run.validations]
-            axes[0].plot(steps, values, color=RUN_COLOURS[r % len(RUN_COLOURS)], marker="o", markersize=3.5, linewidth=1.6, label=run.label)
+            axes[0].plot(
+                steps, values, color=RUN_COLOURS[r % len(RUN_COLOURS)], marker="o", markersize=3.5, linewidth=1.6, label=run.label
+            )
         axes[0].set_xlabel("update")
         axes[0].set_ylabel("hypervolume")
         axes[0].xaxis.set_major_locator(MaxNLocator(integer=True))
@@ -204,7 +237,13 @@ def influence_figure(runs: Sequence[RunData]) -> Figure | None:
         for axis, run in zip(axes, having, strict=True):
             rows = [s for s in run.steps if "influence" in s]
             for k, name in enumerate(run.names):
-                axis.plot([s["step"] for s in rows], [s["influence"][name] for s in rows], color=OBJECTIVE_COLOURS[k % 6], label=name, linewidth=1.2)
+                axis.plot(
+                    [s["step"] for s in rows],
+                    [s["influence"][name] for s in rows],
+                    color=OBJECTIVE_COLOURS[k % 6],
+                    label=name,
+                    linewidth=1.2,
+                )
             axis.axhline(0, color="#8a929c", linewidth=0.8)
             axis.set_title(run.label)
             axis.set_xlabel("update")

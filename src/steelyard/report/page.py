@@ -37,7 +37,9 @@ def write_report(runs: Sequence[Path | str], *, out: Path | str | None = None) -
     data = [read_run(path) for path in paths]
     for path, run in zip(paths, data, strict=True):
         if run.objectives != data[0].objectives:
-            raise InputError(f"{path} has other objectives than {paths[0]}: runs that are compared need the same objectives, goals and bounds")
+            raise InputError(
+                f"{path} has other objectives than {paths[0]}: runs that are compared need the same objectives, goals and bounds"
+            )
     out = Path(out) if out is not None else (paths[0] if len(paths) == 1 else paths[0].parent) / "report.html"
     if not out.parent.is_dir():
         raise InputError(f"cannot write {out}: there is no folder {out.parent}")
@@ -70,7 +72,9 @@ def read_run(path: Path) -> RunData:
 
 def render(runs: Sequence[RunData], logs: Sequence[RunLog]) -> str:
     """The page as text."""
-    environment = jinja2.Environment(loader=jinja2.FileSystemLoader(Path(__file__).parent), autoescape=True, trim_blocks=True, lstrip_blocks=True)
+    environment = jinja2.Environment(
+        loader=jinja2.FileSystemLoader(Path(__file__).parent), autoescape=True, trim_blocks=True, lstrip_blocks=True
+    )
     environment.filters["number"] = lambda value: "" if value is None else f"{value:.1f}" if abs(value) >= 10 else f"{value:.3f}"
     return environment.get_template("page.html").render(
         runs=runs,

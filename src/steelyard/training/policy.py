@@ -74,10 +74,14 @@ def locate(name: str, *, base: Path = Path(".")) -> tuple[str, dict[str, str]]:
             return _gguf(path)
         if path.is_dir():
             if not (path / "config.json").is_file():
-                raise InputError(f"model folder {str(path)!r} has no config.json: it must be in transformers' format (found: {_listing(path)})")
+                raise InputError(
+                    f"model folder {str(path)!r} has no config.json: it must be in transformers' format (found: {_listing(path)})"
+                )
             return str(path), {}
     if name.endswith(".gguf") or name.startswith((".", "/", "~")):
-        raise InputError(f"no model at {name!r}: give sums, smollm2, a folder with config.json, a .gguf file, or a name on the hub")
+        raise InputError(
+            f"no model at {name!r}: give sums, smollm2, a folder with config.json, a .gguf file, or a name on the hub"
+        )
     return name, {}
 
 

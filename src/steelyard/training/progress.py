@@ -75,10 +75,13 @@ class RichProgress(Progress):
         if self.live is not None:
             self.live.update(self._draw())
             return
-        weights = "" if self.record is None else "  weights " + " ".join(f"{self.record['weights'][name]:.2f}" for name in self.names)
+        weights = (
+            "" if self.record is None else "  weights " + " ".join(f"{self.record['weights'][name]:.2f}" for name in self.names)
+        )
         values = "  ".join(f"{name} {number(value)}" for name, value in point.items())
         self.console.print(
-            f"{self.title}: step {step:4d}/{self.steps}  {values}{weights}  hypervolume {hypervolume:.3f}  {self._left()}", highlight=False
+            f"{self.title}: step {step:4d}/{self.steps}  {values}{weights}  hypervolume {hypervolume:.3f}  {self._left()}",
+            highlight=False,
         )
 
     def end(self) -> None:
@@ -96,7 +99,12 @@ class RichProgress(Progress):
 
     def _draw(self) -> Group:
         head = Table.grid(padding=(0, 2))
-        head.add_row(Text(self.title, style="bold"), f"step {self.done}/{self.steps}", ProgressBar(self.steps, self.done, width=30), self._left())
+        head.add_row(
+            Text(self.title, style="bold"),
+            f"step {self.done}/{self.steps}",
+            ProgressBar(self.steps, self.done, width=30),
+            self._left(),
+        )
         table = Table("", *self.names, "hypervolume", box=None, padding=(0, 2))
         if self.record is not None:
             table.add_row("weight", *(f"{self.record['weights'][name]:.3f}" for name in self.names), "")

@@ -42,7 +42,9 @@ def load_prompts(config: PromptsConfig, *, base: Path = Path("."), seed: int = 0
         from steelyard.tasks.sums import sums_rows
 
         if held_out.source not in (None, "sums"):
-            raise InputError(f"prompts.validation.source: generated sums are validated on generated sums, but found {held_out.source!r}")
+            raise InputError(
+                f"prompts.validation.source: generated sums are validated on generated sums, but found {held_out.source!r}"
+            )
         train, validation = sums_rows(config.size or 4096, held_out.size, seed=seed)
         return train, validation, train
     raw = read_rows(config.source, split=config.split, subset=config.subset, base=base)
@@ -113,7 +115,9 @@ def _from_csv(path: Path) -> Iterator[Row]:
         try:
             for row in reader:
                 if None in row or None in row.values():
-                    raise InputError(f"{path}:{reader.line_num}: expected {len(reader.fieldnames or [])} fields, found another number")
+                    raise InputError(
+                        f"{path}:{reader.line_num}: expected {len(reader.fieldnames or [])} fields, found another number"
+                    )
                 yield dict(row)
         except (csv.Error, UnicodeDecodeError) as error:
             raise InputError(f"{path}:{reader.line_num + 1}: not valid CSV: {error}") from None
@@ -155,6 +159,7 @@ class RowWriter:
         self.domain = None if config.domain is None else Template(config.domain, "prompts.domain")
 
     def __call__(self, row: Mapping[str, Any], index: int, source: str) -> Row:
+        """Write one row."""
         where = f"{source}, row {index + 1}"
         prompt: Any = self.prompt.render(row, where) if self.prompt else row.get("prompt")
         if hasattr(prompt, "tolist"):
@@ -169,8 +174,12 @@ class RowWriter:
         if isinstance(prompt, str) and self.config.chat:
             system = [{"role": "system", "content": self.config.system}] if self.config.system else []
             prompt = [*system, {"role": "user", "content": prompt}]
-        elif not isinstance(prompt, str) and not all(isinstance(part, dict) and {"role", "content"} <= set(part) for part in prompt):
-            raise InputError(f"{where}: a prompt must be text or a list of messages with role and content, but is {str(prompt)[:80]!r}")
+        elif not isinstance(prompt, str) and not all(
+            isinstance(part, dict) and {"role", "content"} <= set(part) for part in prompt
+        ):
+            raise InputError(
+                f"{where}: a prompt must be text or a list of messages with role and content, but is {str(prompt)[:80]!r}"
+            )
         out: Row = {"prompt": prompt, "answer": self._answer(row, where)}
         domain = self.domain.render(row, where) if self.domain else row.get("domain")
         if domain is not None:
@@ -200,7 +209,9 @@ class Template:
     """
 
     def __init__(self, text: str, name: str) -> None:
-        environment = jinja2.sandbox.SandboxedEnvironment(undefined=jinja2.StrictUndefined, autoescape=False, keep_trailing_newline=True)
+        environment = jinja2.sandbox.SandboxedEnvironment(
+            undefined=jinja2.StrictUndefined, autoescape=False, keep_trailing_newline=True
+        )
         environment.filters.update(regex_replace=_regex_replace, number=_number, boxed=_boxed)
         self.name = name
         try:
@@ -213,7 +224,9 @@ class Template:
         try:
             return self._template.render({str(key): value for key, value in row.items()})
         except jinja2.UndefinedError as error:
-            raise InputError(f"{where}: template {self.name}: {error.message} (columns found: {', '.join(map(str, row))})") from None
+            raise InputError(
+                f"{where}: template {self.name}: {error.message} (columns found: {', '.join(map(str, row))})"
+            ) from None
         except Exception as error:
             raise InputError(f"{where}: template {self.name}: {type(error).__name__}: {error}") from None
 

@@ -137,9 +137,13 @@ def _reinforce(
     trainer.remove_callback(ProgressCallback)
     progress.begin(recipe.algorithm.steps, done=step, names=[objective.name for objective in objectives])
     try:
-        if checkpoint is None:
-            trainer.evaluate()
-        trainer.train(resume_from_checkpoint=None if checkpoint is None else str(checkpoint))
+        if checkpoint is not None and step >= recipe.algorithm.steps:
+            # All updates are made; only the last validation may be missing.
+            trainer.restore(str(checkpoint))
+        else:
+            if checkpoint is None:
+                trainer.evaluate()
+            trainer.train(resume_from_checkpoint=None if checkpoint is None else str(checkpoint))
         trainer.evaluate()
     finally:
         progress.end()
@@ -192,7 +196,11 @@ def lora_config(config: Any) -> Any:
     from peft import LoraConfig
 
     return LoraConfig(
-        r=config.rank, lora_alpha=config.alpha, lora_dropout=config.dropout, target_modules=config.target_modules, task_type="CAUSAL_LM"
+        r=config.rank,
+        lora_alpha=config.alpha,
+        lora_dropout=config.dropout,
+        target_modules=config.target_modules,
+        task_type="CAUSAL_LM",
     )
 
 
@@ -224,15 +232,14 @@ class RunRecorder:
         assert self.archive is not None
         on_front = {self.validated[i] for i in self.archive.front_indices}
         began = time.perf_counter()
-        if self.recipe.checkpoint.front:
-            if step in on_front:
-                folder = self.log.front / f"step-{step:06d}"
-                unfinished = self.log.front / f".unfinished-{step:06d}"
-                shutil.rmtree(unfinished, ignore_errors=True)
-                shutil.rmtree(folder, ignore_errors=True)
-                trainer.save_model(str(unfinished), _internal_call=True)
-                (unfinished / "training_args.bin").unlink(missing_ok=True)
-                os.replace(unfinished, folder)
+        if self.recipe.checkpoint.front and step in on_front:
+            folder = self.log.front / f"step-{step:06d}"
+            unfinished = self.log.front / f".unfinished-{step:06d}"
+            shutil.rmtree(unfinished, ignore_errors=True)
+            shutil.rmtree(folder, ignore_errors=True)
+            trainer.save_model(str(unfinished), _internal_call=True)
+            (unfinished / "training_args.bin").unlink(missing_ok=True)
+            os.replace(unfinished, folder)
         self.log.append_validation(
             {
                 "step": step,
@@ -304,7 +311,9 @@ def resolved(recipe: Recipe) -> str:
     """A recipe with every default filled in and the versions that run it, as YAML."""
     versions = {name: _version(name) for name in VERSIONED} | {"python": platform.python_version()}
     content = recipe.model_dump(mode="json")
-    return "# Resolved recipe of this run.\n" + yaml.safe_dump({**content, "versions": versions}, sort_keys=False, allow_unicode=True)
+    return "# Resolved recipe of this run.\n" + yaml.safe_dump(
+        {**content, "versions": versions}, sort_keys=False, allow_unicode=True
+    )
 
 
 def read_resolved(path: Path) -> Recipe:
@@ -351,7 +360,9 @@ def check_enough(recipe: Recipe, rows: Sequence[dict]) -> None:
 def check_chat(rows: Sequence[dict], tokenizer: Any, model: str) -> None:
     """Refuse message prompts for a model without a chat template."""
     if rows and not isinstance(rows[0]["prompt"], str) and not getattr(tokenizer, "chat_template", None):
-        raise InputError(f"the prompts are chat messages, but model {model!r} has no chat template: give text prompts, or prompts.chat: false")
+        raise InputError(
+            f"the prompts are chat messages, but model {model!r} has no chat template: give text prompts, or prompts.chat: false"
+        )
 
 
 def _version(name: str) -> str | None:

@@ -71,7 +71,7 @@ def supervised_stage(
     class Tell(TrainerCallback):
         def on_log(self, args: Any, state: Any, control: Any, logs: Any = None, **kwargs: Any) -> None:
             if logs and "loss" in logs:
-                progress.message(f"supervised stage, step {state.global_step}/{config.steps}, loss {float(logs['loss']):.3f}")
+                progress.message(f"supervised stage, step {state.global_step}/{state.max_steps}, loss {float(logs['loss']):.3f}")
 
     trainer.add_callback(Tell())
     trainer.train()

@@ -19,6 +19,7 @@ from typing import Any, Protocol
 import torch
 from torch import Tensor, nn
 from torch.utils.data import Sampler
+from transformers import TrainerState
 from trl import GRPOConfig, GRPOTrainer
 
 from steelyard.advantages import ESTIMATORS, combine, estimate
@@ -53,7 +54,9 @@ class GroupSampler(Sampler[int]):
     TRL's own sampler draws each epoch from one running generator, so a run resumed in its second epoch sees another order; this one does not.
     """
 
-    def __init__(self, num_prompts: int, *, group_size: int, prompts_per_batch: int, repeats: int, shuffle: bool, seed: int) -> None:
+    def __init__(
+        self, num_prompts: int, *, group_size: int, prompts_per_batch: int, repeats: int, shuffle: bool, seed: int
+    ) -> None:
         if num_prompts < prompts_per_batch:
             raise InputError(
                 f"a generation batch takes {prompts_per_batch} different prompts, but the training set has only {num_prompts}: "
@@ -114,7 +117,9 @@ class PolicyTrainer(GRPOTrainer):
         **keywords: Any,
     ) -> None:
         if estimator not in ESTIMATORS:
-            raise InputError(f"unknown estimator {estimator!r}: use one of {', '.join(ESTIMATORS)}{nearest(estimator, ESTIMATORS)}")
+            raise InputError(
+                f"unknown estimator {estimator!r}: use one of {', '.join(ESTIMATORS)}{nearest(estimator, ESTIMATORS)}"
+            )
         if validation_sampling not in ("sampled", "greedy"):
             raise InputError(f"validation_sampling must be 'sampled' or 'greedy', but is {validation_sampling!r}")
         if (objectives is None) == (reward_funcs is None):
@@ -133,11 +138,13 @@ class PolicyTrainer(GRPOTrainer):
             wrapped = list(objectives)
             reward_funcs = [self._as_reward_function(objective) for objective in objectives]
         # Known before TRL's constructor runs, since that one asks for the sampler.
-        self.group_size = group_size
+        self._given_group_size = group_size
         super().__init__(model, reward_funcs, args, *positional, **keywords)
-        self.group_size = self.num_generations if group_size is None else group_size
+        self.group_size: int = group_size or self.num_generations
         if self.args.generation_batch_size % self.group_size:
-            raise InputError(f"group_size must divide the {self.args.generation_batch_size} answers of a batch, but is {self.group_size}")
+            raise InputError(
+                f"group_size must divide the {self.args.generation_batch_size} answers of a batch, but is {self.group_size}"
+            )
         self.objectives = [
             Objective(name, _left_to_trl) if objective is None else objective
             for name, objective in zip(self.reward_func_names, wrapped, strict=True)
@@ -151,7 +158,9 @@ class PolicyTrainer(GRPOTrainer):
         self.weighting = weighting
         self.weighting.setup(self.objectives)
         if self.weighting.needs_validation and self.eval_dataset is None:
-            raise InputError(f"{type(self.weighting).__name__} follows validation points: give eval_dataset= and eval_strategy='steps'")
+            raise InputError(
+                f"{type(self.weighting).__name__} follows validation points: give eval_dataset= and eval_strategy='steps'"
+            )
         self._reward_signs = torch.tensor([objective.reward_sign for objective in self.objectives])
         self._scores_BK: Tensor | None = None
         self._texts: tuple[list[str], list[str], list[Any]] = ([], [], [])
@@ -167,7 +176,9 @@ class PolicyTrainer(GRPOTrainer):
         if objective.is_async:
 
             async def score_async(prompts: Any, completions: Any, **columns: Any) -> list[float | None]:
-                return await objective.scores_async(prompts=prompts, completions=completions, measuring=self._measuring, **columns)
+                return await objective.scores_async(
+                    prompts=prompts, completions=completions, measuring=self._measuring, **columns
+                )
 
             score_async.__name__ = objective.name
             return score_async
@@ -182,7 +193,11 @@ class PolicyTrainer(GRPOTrainer):
         began = time.perf_counter()
         scores_BK = super()._calculate_rewards(inputs, prompts, completions, completion_ids_list)
         self._scores_BK = scores_BK
-        self._texts = ([text_of(prompt) for prompt in prompts], [text_of(text) for text in completions], [row.get("domain") for row in inputs])
+        self._texts = (
+            [text_of(prompt) for prompt in prompts],
+            [text_of(text) for text in completions],
+            [row.get("domain") for row in inputs],
+        )
         self._clock("rewards", began)
         return scores_BK if self._measuring else scores_BK * self._reward_signs.to(scores_BK)
 
@@ -247,9 +262,13 @@ class PolicyTrainer(GRPOTrainer):
             scale=self.weighting.scale(),
         )
         if not advantages_B.isfinite().all():
-            raise RunError(f"step {self.state.global_step + 1}: an advantage is not finite; weights {weights_K.tolist()}: lower the learning rate")
+            raise RunError(
+                f"step {self.state.global_step + 1}: an advantage is not finite; weights {weights_K.tolist()}: lower the learning rate"
+            )
         for micro_batch in self._buffered_inputs:
-            micro_batch["advantages"] = advantages_B[micro_batch["answer_index"]].to(micro_batch["completion_ids"].device, torch.float32)
+            micro_batch["advantages"] = advantages_B[micro_batch["answer_index"]].to(
+                micro_batch["completion_ids"].device, torch.float32
+            )
         self._clock("weighting", began)
         self._note(scores_BK, weights_K, advantages_B, found[0] if found else None)
 
@@ -358,7 +377,9 @@ class PolicyTrainer(GRPOTrainer):
 
     # Validation ------------------------------------------------------------------------------------------------------------------------
 
-    def evaluate(self, eval_dataset: Any = None, ignore_keys: list[str] | None = None, metric_key_prefix: str = "eval") -> dict[str, float]:
+    def evaluate(
+        self, eval_dataset: Any = None, ignore_keys: list[str] | None = None, metric_key_prefix: str = "eval"
+    ) -> dict[str, float]:
         """Measure every objective on held-out prompts: `{eval_NAME: mean measure}`; the weighting, the recorder and callbacks are told.
 
         Every validation of a run uses the same prompts and the same random numbers, which are not those of training.
@@ -375,13 +396,14 @@ class PolicyTrainer(GRPOTrainer):
         self.weighting.on_validation(list(point.values()))
         metrics = {f"{metric_key_prefix}_{name}": value for name, value in point.items()}
         self.log(dict(metrics))
-        self.control = self.callback_handler.on_evaluate(self.args, self.state, self.control, metrics)
+        self.control: Any = self.callback_handler.on_evaluate(self.args, self.state, self.control, metrics)
         if self.recorder is not None:
             self.recorder.on_validation(self.state.global_step, point, seconds, self)
         return metrics
 
     def _measure(self, rows: list[dict[str, Any]]) -> dict[str, float]:
-        was_training, kept_config, kept_seconds = self.model.training, self.generation_config, dict(self._seconds)
+        was_training, kept_seconds = self.model.training, dict(self._seconds)
+        kept_config: Any = getattr(self, "generation_config")  # noqa: B009
         self.model.eval()
         self._measuring = True
         if self.validation_sampling == "greedy":
@@ -400,19 +422,22 @@ class PolicyTrainer(GRPOTrainer):
                     # Every process measures every prompt; the first copy is kept.
                     columns.append(self._calculate_rewards(chunk, prompts, completions, completion_ids)[: len(chunk)].double())
         finally:
-            self._measuring, self.generation_config, self._seconds = False, kept_config, kept_seconds
+            self._measuring, self._seconds = False, kept_seconds
+            self.generation_config = kept_config
             self._metrics["eval"].clear()
             self.model.train(was_training)
         means_K = torch.cat(columns).nanmean(0).tolist()
         for objective, value in zip(self.objectives, means_K, strict=True):
             if value != value:
-                raise RunError(f"objective {objective.name!r} applies to no validation prompt: it cannot be measured; add some, or drop it")
+                raise RunError(
+                    f"objective {objective.name!r} applies to no validation prompt: it cannot be measured; add some, or drop it"
+                )
         return {objective.name: value for objective, value in zip(self.objectives, means_K, strict=True)}
 
     # Order and state -------------------------------------------------------------------------------------------------------------------
 
     def _get_train_sampler(self, dataset: Any = None) -> Sampler:
-        group_size = self.group_size or self.num_generations
+        group_size = self._given_group_size or self.num_generations
         return GroupSampler(
             len(self.train_dataset if dataset is None else dataset),
             group_size=group_size,
@@ -436,6 +461,12 @@ class PolicyTrainer(GRPOTrainer):
         for objective in self.objectives:
             objective.load_state_dict(state["objectives"][objective.name])
         self._validated = None if state["validated"] is None else (state["validated"][0], state["validated"][1])
+
+    def restore(self, checkpoint: str) -> None:
+        """Take over model and state of a checkpoint, to validate and not to train on."""
+        self._load_from_checkpoint(checkpoint)
+        self.state = TrainerState.load_from_json(str(Path(checkpoint) / "trainer_state.json"))
+        self.load_state_dict(json.loads((Path(checkpoint) / STATE_FILE).read_text(encoding="utf-8")))
 
     def create_model_card(self, *args: Any, **kwargs: Any) -> None:
         """No card: TRL would write one, for a model that is not being published, into every checkpoint's parent."""

@@ -72,7 +72,9 @@ class Weighting(ABC):
         elif isinstance(self.initial, Mapping):
             self._weights_K = weights_by_name(self.initial, names)
         elif len(self.initial) != len(names):
-            raise InputError(f"weights need one value an objective ({', '.join(names)}), but have {len(self.initial)}: {list(self.initial)}")
+            raise InputError(
+                f"weights need one value an objective ({', '.join(names)}), but have {len(self.initial)}: {list(self.initial)}"
+            )
 
     def weights(self) -> Tensor:
         """The weights now: float64 `[K]`, non-negative, summing to 1."""

@@ -64,7 +64,9 @@ class GradientInfluence(Weighting):
         learning rate is the one of the coming update, so weights settle as it decays.
     """
 
-    def __init__(self, weights: Preference | None = None, *, mu: float = 1e-5, accumulate: int = 1, normalize: str = "sum") -> None:
+    def __init__(
+        self, weights: Preference | None = None, *, mu: float = 1e-5, accumulate: int = 1, normalize: str = "sum"
+    ) -> None:
         super().__init__(weights, normalize=normalize)
         if not mu > 0:
             raise InputError(f"mu must be positive, but is {mu}")

@@ -93,7 +93,11 @@ class HypervolumeGuided(Weighting):
 
     def state_dict(self) -> dict[str, Any]:
         """Preference, meta-reward and archive."""
-        return {**super().state_dict(), "meta": self._meta, "archive": None if self.archive is None else self.archive.state_dict()}
+        return {
+            **super().state_dict(),
+            "meta": self._meta,
+            "archive": None if self.archive is None else self.archive.state_dict(),
+        }
 
     def load_state_dict(self, state: dict[str, Any]) -> None:
         """Take over the state of an earlier run."""

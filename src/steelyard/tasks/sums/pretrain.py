@@ -70,7 +70,7 @@ def draw_batches(tokenizer: PreTrainedTokenizerFast, seed: int) -> Iterator[tupl
         for _ in range(BATCH_SIZE * POOL_BATCHES):
             now = next(terms)
             prompt = tokenizer.encode(prompt_text(now), add_special_tokens=False)
-            answer = tokenizer.encode(rng.choice(writers)(*now), add_special_tokens=False) + [tokenizer.eos_token_id]
+            answer = [*tokenizer.encode(rng.choice(writers)(*now), add_special_tokens=False), tokenizer.eos_token_id]
             pool.append((prompt, answer))
         pool.sort(key=lambda row: len(row[0]) + len(row[1]))
         batches = [pool[i : i + BATCH_SIZE] for i in range(0, len(pool), BATCH_SIZE)]
@@ -112,4 +112,5 @@ def pretrain(out_dir: Path, *, steps: int = 6000, seed: int = 0) -> float:
 
 
 if __name__ == "__main__":
-    pretrain(Path(sys.argv[1]), steps=int((sys.argv[2:3] or [6000])[0]), seed=int((sys.argv[3:4] or [0])[0]))
+    options = [int(text) for text in sys.argv[2:4]]
+    pretrain(Path(sys.argv[1]), **dict(zip(("steps", "seed"), options, strict=False)))

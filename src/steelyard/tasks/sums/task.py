@@ -129,7 +129,9 @@ def sums_rows(num_train: int, num_validation: int, *, seed: int = 0) -> tuple[li
         (3, 2, ['answer', 'prompt'])
     """
     if not (1 <= num_train <= 50_000 and 1 <= num_validation <= 7_000):
-        raise InputError(f"sums: 1 to 50,000 training and 1 to 7,000 validation prompts can be made, but {num_train} and {num_validation} are asked for")
+        raise InputError(
+            f"sums: 1 to 50,000 training and 1 to 7,000 validation prompts can be made, but {num_train} and {num_validation} are asked for"
+        )
 
     def rows(terms: Iterator[Terms], size: int) -> list[dict]:
         distinct: dict[Terms, None] = {}

@@ -1,0 +1,138 @@
+"""Seconds an update on the sums task: plain TRL, and ours with fixed and with gradient-based weights, in one process, in turn.
+
+    python benchmarks/step_time.py [ROUNDS] [UPDATES]
+
+Every variant starts from the embedded policy with the same settings and a learning rate of (almost) zero, so that all of them generate and
+score answers of the same kind. Rounds interleave the variants (a machine's drift hits all alike); the first update of a run is left out.
+Writes benchmarks/results/step_time.md.
+"""
+
+import platform
+import statistics
+import sys
+import tempfile
+import time
+from datetime import date
+from pathlib import Path
+
+import torch
+from datasets import Dataset
+from transformers import TrainerCallback
+from trl import GRPOConfig, GRPOTrainer
+
+import steelyard
+from steelyard import FixedWeights, GradientInfluence
+from steelyard.objectives import accuracy, clarity, conciseness
+from steelyard.runlog import RunLog
+from steelyard.tasks.sums import sums_rows
+from steelyard.training import PolicyTrainer, load_recipe
+from steelyard.training.policy import load_policy
+from steelyard.training.progress import QuietProgress
+from steelyard.training.run import RunRecorder
+
+RESULTS = Path(__file__).parent / "results" / "step_time.md"
+
+
+class Clock(TrainerCallback):
+    """Notes when updates end."""
+
+    def __init__(self):
+        self.ends = []
+
+    def on_step_end(self, *args, **kwargs):
+        self.ends.append(time.perf_counter())
+
+    def seconds(self):
+        return [b - a for a, b in zip(self.ends, self.ends[1:], strict=False)]
+
+
+class Phases(RunRecorder):
+    """A run's recorder that also keeps the phases."""
+
+    def __init__(self, *args):
+        super().__init__(*args)
+        self.seconds = []
+
+    def on_step(self, record):
+        super().on_step(record)
+        self.seconds.append(record["seconds"])
+
+
+def objectives():
+    return [accuracy(), conciseness(max_tokens=80), clarity(graded=True, min_steps=3)]
+
+
+def run(kind, updates):
+    """One run; returns (seconds of each update but the first, seconds by phase)."""
+    model, tokenizer = load_policy("sums")
+    folder = Path(tempfile.mkdtemp())
+    arguments = GRPOConfig(
+        output_dir=str(folder / "trl"), use_cpu=True, bf16=False, per_device_train_batch_size=64, num_generations=8, max_completion_length=80,
+        max_steps=updates, learning_rate=1e-12, lr_scheduler_type="constant", logging_steps=1, report_to="none", save_strategy="no",
+        disable_tqdm=True, gradient_checkpointing=False, dataloader_pin_memory=False,
+    )  # fmt: skip
+    common = {"train_dataset": Dataset.from_list(sums_rows(updates * 8, 1)[0]), "processing_class": tokenizer}
+    clock, recorder = Clock(), None
+    if kind == "trl":
+        # TRL passes columns that a bare reward does not take; the wrapper drops them, as ours does.
+        functions = [plain(objective) for objective in objectives()]
+        trainer = GRPOTrainer(model, functions, arguments, callbacks=[clock], **common)
+    else:
+        recipe = load_recipe("sums-fixed")
+        recorder = Phases(RunLog(folder / "run").create(""), recipe, objectives(), QuietProgress())
+        weighting = FixedWeights() if kind == "fixed" else GradientInfluence(mu=1.0)
+        trainer = PolicyTrainer(model, None, arguments, objectives=objectives(), weighting=weighting, recorder=recorder, callbacks=[clock], **common)
+    for callback in list(trainer.callback_handler.callbacks):
+        if type(callback).__name__ == "PrinterCallback":
+            trainer.remove_callback(callback)
+    trainer.train()
+    phases = recorder.seconds[1:] if recorder is not None else []
+    return clock.seconds(), phases
+
+
+def plain(objective):
+    def reward(prompts, completions, **columns):
+        return objective.scores(prompts=prompts, completions=completions, **columns)
+
+    reward.__name__ = objective.name
+    return reward
+
+
+def main(rounds, updates):
+    kinds = ("trl", "fixed", "gradient")
+    run("trl", 3)
+    seconds, phases, ratios = {k: [] for k in kinds}, {k: [] for k in kinds}, {k: [] for k in kinds}
+    for _ in range(rounds):
+        medians = {}
+        for kind in kinds:
+            found, parts = run(kind, updates)
+            seconds[kind] += found
+            phases[kind] += parts
+            medians[kind] = statistics.median(found)
+        for kind in kinds:
+            ratios[kind].append(medians[kind] / medians["trl"])
+    lines = [
+        "# Seconds an update, sums task",
+        "",
+        f"`python benchmarks/step_time.py {rounds} {updates}`, {date.today()}, {platform.machine()}, {torch.get_num_threads()} threads, "
+        f"Python {platform.python_version()}, torch {torch.__version__}, steelyard {steelyard.__version__}.",
+        f"64 answers an update (8 prompts x 8), at most 80 tokens; {rounds} rounds of {updates} updates, variants in turn; learning rate 1e-12.",
+        "Ours writes its whole run log (answers as Parquet included), TRL writes nothing.",
+        "",
+        "| variant | median s | quartiles | ratio to TRL, median of rounds (min to max) |",
+        "|---|---|---|---|",
+    ]
+    names = {"trl": "trl.GRPOTrainer", "fixed": "PolicyTrainer, fixed", "gradient": "PolicyTrainer, gradient-influence (exact)"}
+    for kind in kinds:
+        low, middle, high = statistics.quantiles(seconds[kind], n=4)
+        lines.append(f"| {names[kind]} | {middle:.3f} | {low:.3f} to {high:.3f} | {statistics.median(ratios[kind]):.2f} ({min(ratios[kind]):.2f} to {max(ratios[kind]):.2f}) |")
+    lines += ["", "Where it goes (mean seconds an update):", "", "| variant | generation | rewards | weighting | update and the rest |", "|---|---|---|---|---|"]
+    for kind in kinds[1:]:
+        means = [statistics.mean(part[name] for part in phases[kind]) for name in ("generation", "rewards", "weighting", "update")]
+        lines.append(f"| {names[kind]} | " + " | ".join(f"{mean:.3f}" for mean in means) + " |")
+    RESULTS.write_text("\n".join(lines) + "\n")
+    print("\n".join(lines))
+
+
+if __name__ == "__main__":
+    main(int((sys.argv[1:2] or [5])[0]), int((sys.argv[2:3] or [15])[0]))

