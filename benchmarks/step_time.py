@@ -81,7 +81,9 @@ def run(kind, updates):
         recipe = load_recipe("sums-fixed")
         recorder = Phases(RunLog(folder / "run").create(""), recipe, objectives(), QuietProgress())
         weighting = FixedWeights() if kind == "fixed" else GradientInfluence(mu=1.0)
-        trainer = PolicyTrainer(model, None, arguments, objectives=objectives(), weighting=weighting, recorder=recorder, callbacks=[clock], **common)
+        trainer = PolicyTrainer(
+            model, None, arguments, objectives=objectives(), weighting=weighting, recorder=recorder, callbacks=[clock], **common
+        )
     for callback in list(trainer.callback_handler.callbacks):
         if type(callback).__name__ == "PrinterCallback":
             trainer.remove_callback(callback)
@@ -125,10 +127,20 @@ def main(rounds, updates):
     names = {"trl": "trl.GRPOTrainer", "fixed": "PolicyTrainer, fixed", "gradient": "PolicyTrainer, gradient-influence (exact)"}
     for kind in kinds:
         low, middle, high = statistics.quantiles(seconds[kind], n=4)
-        lines.append(f"| {names[kind]} | {middle:.3f} | {low:.3f} to {high:.3f} | {statistics.median(ratios[kind]):.2f} ({min(ratios[kind]):.2f} to {max(ratios[kind]):.2f}) |")
-    lines += ["", "Where it goes (mean seconds an update):", "", "| variant | generation | rewards | weighting | update and the rest |", "|---|---|---|---|---|"]
+        lines.append(
+            f"| {names[kind]} | {middle:.3f} | {low:.3f} to {high:.3f} | {statistics.median(ratios[kind]):.2f} ({min(ratios[kind]):.2f} to {max(ratios[kind]):.2f}) |"
+        )
+    lines += [
+        "",
+        "Where it goes (mean seconds an update):",
+        "",
+        "| variant | generation | rewards | weighting | update and the rest |",
+        "|---|---|---|---|---|",
+    ]
     for kind in kinds[1:]:
-        means = [statistics.mean(part[name] for part in phases[kind]) for name in ("generation", "rewards", "weighting", "update")]
+        means = [
+            statistics.mean(part[name] for part in phases[kind]) for name in ("generation", "rewards", "weighting", "update")
+        ]
         lines.append(f"| {names[kind]} | " + " | ".join(f"{mean:.3f}" for mean in means) + " |")
     RESULTS.write_text("\n".join(lines) + "\n")
     print("\n".join(lines))

@@ -70,12 +70,10 @@ def train(
     changes: Annotated[list[str] | None, typer.Option("--set", help="Change the recipe: key.key=value; may be repeated.")] = None,
 ) -> None:
     """Train a policy by a recipe; writes a run folder and its report."""
-    from rich.console import Console
-
     from steelyard.training.config import load_recipe
 
     checked = load_recipe(recipe, changes=changes)
-    _train(checked, out or Path("runs") / checked.name, recipe, resume, Console())
+    _train(checked, out or Path("runs") / checked.name, recipe, resume, _console())
 
 
 def _train(checked: Any, out: Path, recipe: str, resume: bool, console: Any) -> Any:
@@ -97,11 +95,9 @@ def demo(
     steps: Annotated[int | None, typer.Option(help="Updates of each run; by default what the recipes say.")] = None,
 ) -> None:
     """Train the embedded policy with fixed and with gradient-based weights, and write a report that compares them."""
-    from rich.console import Console
-
     from steelyard.training.config import load_recipe
 
-    console = Console()
+    console = _console()
     changes = [] if steps is None else [f"algorithm.steps={steps}"]
     recipes = {name: load_recipe(name, changes=changes) for name in ("sums-fixed", "sums-gradient")}
     place, number = out, 1
@@ -126,6 +122,13 @@ def demo(
     console.print(_front_table(results, recipes["sums-fixed"]))
     console.print("One seed each: a difference this small may be chance. The report shows how they got there.", highlight=False)
     console.print(f"report: {write_report(list(folders.values()))}", soft_wrap=True, highlight=False)
+
+
+def _console() -> Any:
+    """The terminal; where output goes to a file or a pipe, wide enough that lines stay whole."""
+    from rich.console import Console
+
+    return Console() if sys.stdout.isatty() else Console(width=130)
 
 
 def _front_table(results: list[tuple[str, Any]], recipe: Any) -> Any:
@@ -157,11 +160,15 @@ def _front_table(results: list[tuple[str, Any]], recipe: Any) -> Any:
 def report(
     runs: Annotated[list[Path], typer.Argument(help="Run folders, finished or still going; several are compared.")],
     out: Annotated[Path | None, typer.Option(help="The page; by default report.html in the folder, or beside several.")] = None,
+    figures: Annotated[Path | None, typer.Option(help="Also write every figure into this folder, as SVG and PNG.")] = None,
 ) -> None:
     """Write one HTML page of one or more runs."""
-    from steelyard.report import write_report
+    from steelyard.report import write_figures, write_report
 
     typer.echo(f"report: {write_report(runs, out=out)}")
+    if figures is not None:
+        for path in write_figures(runs, figures):
+            typer.echo(f"figure: {path}")
 
 
 @app.command(epilog="Example: steelyard recipes sums-gradient > mine.yaml")

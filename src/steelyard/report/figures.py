@@ -144,6 +144,7 @@ def weights_figure(runs: Sequence[RunData]) -> Figure:
     figure, axes = _axes(len(runs))
     with matplotlib.rc_context(STYLE):
         for axis, run in zip(axes, runs, strict=True):
+            constant = len({value for s in run.steps for value in s["weights"].values()}) == 1
             for k, name in enumerate(run.names):
                 axis.plot(
                     [s["step"] for s in run.steps],
@@ -151,6 +152,8 @@ def weights_figure(runs: Sequence[RunData]) -> Figure:
                     color=OBJECTIVE_COLOURS[k % 6],
                     label=name,
                     linewidth=1.8,
+                    # Equal weights lie on one another: dashes that are offset against each other show them all.
+                    linestyle=(4 * k, (4, 4 * (len(run.names) - 1))) if constant else "-",
                 )
             top = max((max(s["weights"].values()) for s in run.steps), default=1.0)
             axis.set_ylim(0, min(1.02, max(0.6, top * 1.1)))
@@ -289,3 +292,17 @@ def time_figure(runs: Sequence[RunData]) -> Figure:
         axis.set_xlabel("seconds")
         figure.legend(*axis.get_legend_handles_labels(), loc="outside upper center", ncols=6)
     return figure
+
+
+def all_figures(runs: Sequence[RunData]) -> dict[str, Figure]:
+    """Every figure that these runs have something for, by name."""
+    figures = {
+        "front": front_figure(runs),
+        "weights": weights_figure(runs),
+        "objectives": objectives_figure(runs),
+        "rewards": rewards_figure(runs),
+        "hypervolume": hypervolume_figure(runs),
+        "influence": influence_figure(runs),
+        "time": time_figure(runs),
+    }
+    return {name: figure for name, figure in figures.items() if figure is not None}

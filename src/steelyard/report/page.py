@@ -12,7 +12,6 @@ import jinja2
 from matplotlib.figure import Figure
 
 from steelyard.errors import InputError
-from steelyard.pareto import hypervolume
 from steelyard.report import figures
 from steelyard.report.figures import RunData
 from steelyard.runlog import RunLog, write_atomically
@@ -83,23 +82,31 @@ def render(runs: Sequence[RunData], logs: Sequence[RunLog]) -> str:
         summary=[summarise(run) for run in runs],
         samples=[sample_answers(run, log) for run, log in zip(runs, logs, strict=True)],
         phases=[figures.phase_seconds(run) for run in runs],
-        figure={
-            "front": embed(figures.front_figure(runs)),
-            "weights": embed(figures.weights_figure(runs)),
-            "objectives": embed(figures.objectives_figure(runs)),
-            "rewards": embed(figures.rewards_figure(runs)),
-            "hypervolume": embed(figures.hypervolume_figure(runs)),
-            "influence": embed(figures.influence_figure(runs)),
-            "time": embed(figures.time_figure(runs)),
-        },
+        figure={name: embed(figure) for name, figure in figures.all_figures(runs).items()},
         colours=figures.RUN_COLOURS,
     )
 
 
-def embed(figure: Figure | None) -> str | None:
+def write_figures(runs: Sequence[Path | str], folder: Path) -> list[Path]:
+    """Write every figure of a report as SVG and PNG.
+
+    Returns:
+        The files written.
+    """
+    data = [read_run(Path(run)) for run in runs]
+    folder.mkdir(parents=True, exist_ok=True)
+    written = []
+    for name, figure in figures.all_figures(data).items():
+        for suffix in ("svg", "png"):
+            buffer = io.BytesIO()
+            figure.savefig(buffer, format=suffix, dpi=150)
+            write_atomically(folder / f"{name}.{suffix}", buffer.getvalue())
+            written.append(folder / f"{name}.{suffix}")
+    return written
+
+
+def embed(figure: Figure) -> str:
     """A figure as the address of an SVG image that is part of the page."""
-    if figure is None:
-        return None
     buffer = io.BytesIO()
     figure.savefig(buffer, format="svg", metadata={"Date": None})
     return "data:image/svg+xml;base64," + base64.b64encode(buffer.getvalue()).decode()
@@ -145,13 +152,3 @@ def sample_answers(run: RunData, log: RunLog, *, a_step: int = 2) -> list[dict[s
                 }
             )
     return chosen
-
-
-def compare_hypervolume(run: RunData, *, scale: dict[str, float]) -> float:
-    """The hypervolume of a run's validation points on another run's scale."""
-    return hypervolume(
-        [[v["point"][name] for name in run.names] for v in run.validations],
-        reference=[run.reference[name] for name in run.names],
-        maximize=[objective["goal"] == "maximize" for objective in run.objectives],
-        scale=[scale[name] for name in run.names],
-    )

@@ -61,7 +61,7 @@ class RichProgress(Progress):
 
     def message(self, text: str) -> None:
         """Print a line."""
-        self.console.print(f"{self.title}: {text}", highlight=False)
+        self.console.print(f"{self.title}: {text}", highlight=False, soft_wrap=True)
 
     def step(self, record: dict[str, Any]) -> None:
         """Redraw."""
@@ -82,6 +82,7 @@ class RichProgress(Progress):
         self.console.print(
             f"{self.title}: step {step:4d}/{self.steps}  {values}{weights}  hypervolume {hypervolume:.3f}  {self._left()}",
             highlight=False,
+            soft_wrap=True,
         )
 
     def end(self) -> None:
