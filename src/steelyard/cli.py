@@ -49,6 +49,22 @@ def _quiet() -> None:
     os.environ.setdefault("TOKENIZERS_PARALLELISM", "false")
 
 
+def _settle_hub(*, needed: bool = True) -> None:
+    """Where the hub is out of reach, tell its libraries so: they look into their caches at once instead of trying again for a minute."""
+    import socket
+
+    if any(key.lower() == "https_proxy" for key in os.environ):
+        return
+    host = os.environ.get("HF_ENDPOINT", "https://huggingface.co").partition("//")[2].partition("/")[0].partition(":")[0]
+    try:
+        if needed:
+            socket.create_connection((host, 443), timeout=3).close()
+    except OSError:
+        needed = False
+    if not needed:
+        os.environ.setdefault("HF_HUB_OFFLINE", "1")
+
+
 def _hush_libraries() -> None:
     import logging
     import warnings
@@ -57,6 +73,7 @@ def _hush_libraries() -> None:
     warnings.filterwarnings("ignore", category=UserWarning, module="(trl|transformers|torch|peft|accelerate)")
     logging.getLogger("trl").setLevel(logging.ERROR)
     logging.getLogger("accelerate").setLevel(logging.ERROR)
+    logging.getLogger("huggingface_hub").setLevel(logging.ERROR)
     import transformers
 
     transformers.utils.logging.disable_progress_bar()
@@ -77,6 +94,7 @@ def train(
 
 
 def _train(checked: Any, out: Path, recipe: str, resume: bool, console: Any) -> Any:
+    _settle_hub()
     _hush_libraries()
     from steelyard.report import write_report
     from steelyard.training.config import find_recipe
@@ -109,6 +127,7 @@ def demo(
         "with fixed equal weights, then with weights that follow the objectives' gradients.",
         highlight=False,
     )
+    _settle_hub(needed=False)
     _hush_libraries()
     from steelyard.report import write_report
     from steelyard.training.progress import RichProgress

@@ -161,6 +161,10 @@ class PolicyTrainer(GRPOTrainer):
             raise InputError(
                 f"{type(self.weighting).__name__} follows validation points: give eval_dataset= and eval_strategy='steps'"
             )
+        if self.weighting.needs_validation_every_step and not (self.args.eval_strategy == "steps" and self.args.eval_steps == 1):
+            raise InputError(
+                f"{type(self.weighting).__name__} needs a validation point after every update: give eval_strategy='steps', eval_steps=1"
+            )
         self._reward_signs = torch.tensor([objective.reward_sign for objective in self.objectives])
         self._scores_BK: Tensor | None = None
         self._texts: tuple[list[str], list[str], list[Any]] = ([], [], [])
