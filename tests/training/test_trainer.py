@@ -15,7 +15,7 @@ from steelyard.objectives import accuracy, conciseness, repetition
 from steelyard.tasks.sums import sums_rows
 from steelyard.training import PolicyTrainer
 from steelyard.training.policy import load_policy
-from steelyard.training.trainer import GroupSampler
+from steelyard.training.sampler import GroupSampler
 
 
 class Memory:

@@ -12,7 +12,7 @@ from __future__ import annotations
 import copy
 import json
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any, Protocol
 
@@ -26,13 +26,13 @@ from steelyard.advantages import ESTIMATORS, combine, estimate
 from steelyard.errors import InputError, RunError, nearest
 from steelyard.objectives import Objective, check_names, text_of
 from steelyard.runlog import write_atomically
-from steelyard.weighting import Batch, FixedWeights, GradientSums, Influence, Weighting, weighting_by_name
+from steelyard.training.influence import buffered_influence
+from steelyard.training.record import answer_columns, batch_record
+from steelyard.training.sampler import GroupSampler
+from steelyard.weighting import Batch, FixedWeights, Influence, Weighting, weighting_by_name
 
 STATE_FILE = "steelyard.json"
 """Our state in a checkpoint. It is written last: a checkpoint that has it is whole."""
-
-INFLUENCE_LOSSES = ("dapo", "grpo", "bnpo", "dr_grpo", "cispo")
-"""Losses of TRL whose gradient, on fresh answers, is a weighted sum of the answers' log-probability gradients."""
 
 
 class Recorder(Protocol):
@@ -46,39 +46,6 @@ class Recorder(Protocol):
 
     def on_validation(self, step: int, point: dict[str, float], seconds: float, trainer: PolicyTrainer) -> None:
         """A validation point."""
-
-
-class GroupSampler(Sampler[int]):
-    """Prompts in a random order that depends on (seed, epoch) alone, each repeated for its group, as TRL's loader expects them.
-
-    TRL's own sampler draws each epoch from one running generator, so a run resumed in its second epoch sees another order; this one does not.
-    """
-
-    def __init__(
-        self, num_prompts: int, *, group_size: int, prompts_per_batch: int, repeats: int, shuffle: bool, seed: int
-    ) -> None:
-        if num_prompts < prompts_per_batch:
-            raise InputError(
-                f"a generation batch takes {prompts_per_batch} different prompts, but the training set has only {num_prompts}: "
-                "give more prompts, or a smaller batch"
-            )
-        self.num_prompts, self.group_size, self.prompts_per_batch = num_prompts, group_size, prompts_per_batch
-        self.repeats, self.shuffle, self.seed, self.epoch = repeats, shuffle, seed, 0
-
-    def set_epoch(self, epoch: int) -> None:
-        """Choose the epoch's order."""
-        self.epoch = epoch
-
-    def __iter__(self) -> Iterator[int]:
-        generator = torch.Generator().manual_seed(self.seed * 1_000_003 + self.epoch)
-        order = torch.randperm(self.num_prompts, generator=generator) if self.shuffle else torch.arange(self.num_prompts)
-        for start in range(0, self.num_prompts - self.prompts_per_batch + 1, self.prompts_per_batch):
-            batch = order[start : start + self.prompts_per_batch].repeat_interleave(self.group_size).tolist()
-            for _ in range(self.repeats):
-                yield from batch
-
-    def __len__(self) -> int:
-        return self.num_prompts // self.prompts_per_batch * self.prompts_per_batch * self.group_size * self.repeats
 
 
 class PolicyTrainer(GRPOTrainer):
@@ -244,7 +211,7 @@ class PolicyTrainer(GRPOTrainer):
 
         def influence() -> Influence:
             if not found:
-                found.append(self._influence(advantages_BK))
+                found.append(buffered_influence(self, advantages_BK))
             return found[0]
 
         self.weighting.on_batch(
@@ -276,86 +243,22 @@ class PolicyTrainer(GRPOTrainer):
         self._clock("weighting", began)
         self._note(scores_BK, weights_K, advantages_B, found[0] if found else None)
 
-    def _influence(self, advantages_BK: Tensor) -> Influence:
-        """The objectives' gradients of TRL's own loss on the buffered answers, as a Gram matrix."""
-        if self.loss_type not in INFLUENCE_LOSSES:
-            raise InputError(f"gradient influence needs loss_type {', '.join(INFLUENCE_LOSSES)}, but is {self.loss_type!r}")
-        model = self.accelerator.unwrap_model(self.model)
-        # Parameters are looked up anew every time: sharding swaps the objects.
-        sums = GradientSums([p for p in model.parameters() if p.requires_grad], len(self.objectives))
-        with torch.random.fork_rng(), self.compute_loss_context_manager():
-            for micro_batch in self._buffered_inputs:
-                mask = micro_batch["completion_mask"]
-                if micro_batch.get("tool_mask") is not None:
-                    mask = mask * micro_batch["tool_mask"]
-                logprobs, _, _ = self._get_per_token_logps_and_entropies(
-                    self.model,
-                    torch.cat([micro_batch["prompt_ids"], micro_batch["completion_ids"]], 1),
-                    torch.cat([micro_batch["prompt_mask"], micro_batch["completion_mask"]], 1),
-                    micro_batch["completion_ids"].size(1),
-                )
-                terms_B = (logprobs * mask).sum(1) * self._answer_factor(mask, micro_batch)
-                sums.add(terms_B, advantages_BK[micro_batch["answer_index"]])
-        if self.accelerator.num_processes > 1:
-            for gradients in sums.gradients:
-                for gradient in gradients:
-                    gradient.copy_(self.accelerator.reduce(gradient, reduction="mean"))
-        return Influence(sums.gram())
-
-    def _answer_factor(self, mask: Tensor, micro_batch: dict[str, Any]) -> Tensor:
-        """By what TRL's loss multiplies an answer's summed token terms: scalar or `[B]`."""
-        accumulation = self.args.gradient_accumulation_steps
-        if self.loss_type in ("dapo", "cispo"):
-            whole = micro_batch["num_items_in_batch"].clamp(min=1.0) / self.accelerator.num_processes
-            return 1 / (whole * accumulation / self.args.steps_per_generation)
-        if self.loss_type == "bnpo":
-            return 1 / (mask.sum().clamp(min=1.0) * accumulation)
-        if self.loss_type == "dr_grpo":
-            return torch.tensor(1 / (mask.size(0) * self.max_completion_length * accumulation), device=mask.device)
-        return 1 / (mask.sum(1).clamp(min=1.0) * mask.size(0) * accumulation)
-
     # What happened ---------------------------------------------------------------------------------------------------------------------
 
     def _clock(self, phase: str, began: float) -> None:
         self._seconds[phase] = self._seconds.get(phase, 0.0) + time.perf_counter() - began
 
     def _note(self, scores_BK: Tensor, weights_K: Tensor, advantages_B: Tensor, influence: Influence | None) -> None:
-        """Record a batch: its answers with raw rewards now, its means when the update is made."""
-        names = [objective.name for objective in self.objectives]
-        metrics = self._metrics["train"]
-        for name, weight in zip(names, weights_K.tolist(), strict=True):
-            metrics[f"weights/{name}"].append(weight)
-        record: dict[str, Any] = {
-            "step": self.state.global_step + 1,
-            "weights": dict(zip(names, weights_K.tolist(), strict=True)),
-            "scale": self.weighting.scale(),
-            "rewards": {},
-        }
-        for name, column in zip(names, scores_BK.double().T, strict=True):
-            present = column[~column.isnan()]
-            record["rewards"][name] = {
-                "mean": present.mean().item() if present.numel() else None,
-                "std": present.std().item() if present.numel() > 1 else None,
-                "answers": present.numel(),
-            }
-        if influence is not None:
-            record["influence"] = dict(zip(names, influence.influence_K.tolist(), strict=True))
-            record["gram"] = influence.gram_KK.tolist()
-            for name, value in record["influence"].items():
-                metrics[f"influence/{name}"].append(value)
-        self._record = record
+        """Tell of a batch: its answers now, its record when the update is made."""
+        names, step = [objective.name for objective in self.objectives], self.state.global_step + 1
+        self._record = {"step": step, "scale": self.weighting.scale(), **batch_record(names, scores_BK, weights_K, influence)}
+        for kind, values in (("weights", self._record["weights"]), ("influence", self._record.get("influence", {}))):
+            for name, value in values.items():
+                self._metrics["train"][f"{kind}/{name}"].append(value)
         if self.recorder is not None:
-            prompts, answers, domains = self._texts
-            local = slice(self.accelerator.process_index * len(prompts), (self.accelerator.process_index + 1) * len(prompts))
-            columns: dict[str, Sequence[Any]] = {"prompt": prompts, "answer": answers}
-            if any(domain is not None for domain in domains):
-                columns["domain"] = domains
-            for name, column in zip(names, scores_BK[local].double().T.tolist(), strict=True):
-                columns[f"reward/{name}"] = [None if value != value else value for value in column]
-            for name, weight in zip(names, weights_K.tolist(), strict=True):
-                columns[f"weight/{name}"] = [weight] * len(prompts)
-            columns["advantage"] = advantages_B[local].tolist()
-            self.recorder.on_answers(self.state.global_step + 1, columns)
+            local = len(self._texts[0])
+            mine = slice(self.accelerator.process_index * local, (self.accelerator.process_index + 1) * local)
+            self.recorder.on_answers(step, answer_columns(names, *self._texts, scores_BK[mine], weights_K, advantages_B[mine]))
 
     def training_step(self, *args: Any, **kwargs: Any) -> Tensor:
         """One micro-batch; as TRL, with a clock."""

@@ -1,0 +1,61 @@
+"""What a trainer tells of a batch: one record an update, one table of answers."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+from torch import Tensor
+
+from steelyard.weighting import Influence
+
+
+def batch_record(names: Sequence[str], scores_BK: Tensor, weights_K: Tensor, influence: Influence | None) -> dict[str, Any]:
+    """Weights, influences, and mean and spread of every objective's raw reward, as plain JSON values.
+
+    Example:
+        >>> import torch
+        >>> record = batch_record(["a"], torch.tensor([[1.0], [3.0], [float("nan")]]), torch.tensor([1.0]), None)
+        >>> record["rewards"]["a"]["mean"], record["rewards"]["a"]["answers"], record["weights"]
+        (2.0, 2, {'a': 1.0})
+    """
+    record: dict[str, Any] = {"weights": dict(zip(names, weights_K.tolist(), strict=True)), "rewards": {}}
+    for name, column in zip(names, scores_BK.double().T, strict=True):
+        present = column[~column.isnan()]
+        record["rewards"][name] = {
+            "mean": present.mean().item() if present.numel() else None,
+            "std": present.std().item() if present.numel() > 1 else None,
+            "answers": present.numel(),
+        }
+    if influence is not None:
+        record["influence"] = dict(zip(names, influence.influence_K.tolist(), strict=True))
+        record["gram"] = influence.gram_KK.tolist()
+    return record
+
+
+def answer_columns(
+    names: Sequence[str],
+    prompts: Sequence[str],
+    answers: Sequence[str],
+    domains: Sequence[Any],
+    scores_BK: Tensor,
+    weights_K: Tensor,
+    advantages_B: Tensor,
+) -> dict[str, Sequence[Any]]:
+    """A table with a row an answer: texts, raw rewards (None where an objective does not apply), weights, advantage.
+
+    Example:
+        >>> import torch
+        >>> table = answer_columns(["a"], ["p"], ["x"], [None], torch.tensor([[float("nan")]]), torch.tensor([1.0]), torch.tensor([0.5]))
+        >>> table
+        {'prompt': ['p'], 'answer': ['x'], 'reward/a': [None], 'weight/a': [1.0], 'advantage': [0.5]}
+    """
+    columns: dict[str, Sequence[Any]] = {"prompt": prompts, "answer": answers}
+    if any(domain is not None for domain in domains):
+        columns["domain"] = domains
+    for name, column in zip(names, scores_BK.double().T.tolist(), strict=True):
+        columns[f"reward/{name}"] = [None if value != value else value for value in column]
+    for name, weight in zip(names, weights_K.tolist(), strict=True):
+        columns[f"weight/{name}"] = [weight] * len(prompts)
+    columns["advantage"] = advantages_B.tolist()
+    return columns
