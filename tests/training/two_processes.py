@@ -1,0 +1,55 @@
+"""Run by test_distributed.py under torchrun: two processes train together and write what they saw.
+
+    torchrun --nproc_per_node 2 two_processes.py POLICY_DIR OUT_DIR
+"""
+
+import json
+import sys
+from pathlib import Path
+
+from datasets import Dataset
+from trl import GRPOConfig
+
+from steelyard import GradientInfluence
+from steelyard.objectives import accuracy, conciseness, repetition
+from steelyard.tasks.sums import sums_rows
+from steelyard.training import PolicyTrainer
+from steelyard.training.policy import load_policy
+
+
+class Memory:
+    def __init__(self):
+        self.answers, self.steps = [], []
+
+    def on_answers(self, step, columns):
+        self.answers.append(columns)
+
+    def on_step(self, record):
+        self.steps.append(record)
+
+    def on_validation(self, step, point, seconds, trainer):
+        pass
+
+
+if __name__ == "__main__":
+    policy, out = sys.argv[1:]
+    model, tokenizer = load_policy(policy)
+    memory = Memory()
+    trainer = PolicyTrainer(
+        model,
+        None,
+        GRPOConfig(
+            output_dir=out, use_cpu=True, bf16=False, per_device_train_batch_size=4, gradient_accumulation_steps=2, num_generations=8,
+            max_completion_length=12, max_steps=3, learning_rate=1e-3, logging_steps=1, report_to="none", save_strategy="no", disable_tqdm=True,
+            gradient_checkpointing=False, ddp_find_unused_parameters=False,
+        ),  # fmt: skip
+        train_dataset=Dataset.from_list(sums_rows(16, 1)[0]),
+        processing_class=tokenizer,
+        objectives=[conciseness(max_tokens=12), repetition(ngram=1), accuracy()],
+        weighting=GradientInfluence(mu=1e-3, normalize="each"),
+        recorder=memory,
+    )
+    trainer.train()
+    rank = trainer.accelerator.process_index
+    kind = str(trainer.accelerator.distributed_type)
+    Path(out, f"rank{rank}.json").write_text(json.dumps({"kind": kind, "steps": memory.steps, "answers": memory.answers}))
