@@ -139,7 +139,9 @@ def demo(
         for name, folder in folders.items()
     ]
     console.print(_front_table(results, recipes["sums-fixed"]))
-    console.print("One seed each: a difference this small may be chance. The report shows how they got there.", highlight=False)
+    console.print(
+        "One seed each, so the difference between them may be chance. The report shows how they got there.", highlight=False
+    )
     console.print(f"report: {write_report(list(folders.values()))}", soft_wrap=True, highlight=False)
 
 

@@ -14,7 +14,17 @@ import torch
 @pytest.mark.xdist_group("distributed")
 def test_two_processes_agree_on_weights_that_predict_their_joint_gradient(tiny_policy_dir, tmp_path):
     script = Path(__file__).parent / "two_processes.py"
-    command = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc_per_node", "2", str(script), str(tiny_policy_dir), str(tmp_path)]
+    command = [
+        sys.executable,
+        "-m",
+        "torch.distributed.run",
+        "--standalone",
+        "--nproc_per_node",
+        "2",
+        str(script),
+        str(tiny_policy_dir),
+        str(tmp_path),
+    ]
     done = subprocess.run(command, capture_output=True, text=True, timeout=300, env={**os.environ, "OMP_NUM_THREADS": "1"})
     assert done.returncode == 0, done.stderr[-3000:]
     first, second = (json.loads((tmp_path / f"rank{rank}.json").read_text()) for rank in (0, 1))
@@ -23,7 +33,10 @@ def test_two_processes_agree_on_weights_that_predict_their_joint_gradient(tiny_p
     for a, b in zip(first["steps"], second["steps"], strict=True):
         assert a["weights"] == b["weights"]
         assert a["gram"] == b["gram"]
-        weights, gram = torch.tensor(list(a["weights"].values()), dtype=torch.float64), torch.tensor(a["gram"], dtype=torch.float64)
+        weights, gram = (
+            torch.tensor(list(a["weights"].values()), dtype=torch.float64),
+            torch.tensor(a["gram"], dtype=torch.float64),
+        )
         assert math.sqrt(weights @ gram @ weights) == pytest.approx(a["grad_norm"], rel=1e-4)
     # A group of eight answers spans both processes, which hold four each at a time.
     for a, b in zip(first["answers"], second["answers"], strict=True):

@@ -1,6 +1,6 @@
 """Run by test_distributed.py under torchrun: two processes train together and write what they saw.
 
-    torchrun --nproc_per_node 2 two_processes.py POLICY_DIR OUT_DIR
+torchrun --nproc_per_node 2 two_processes.py POLICY_DIR OUT_DIR
 """
 
 import json
@@ -39,9 +39,21 @@ if __name__ == "__main__":
         model,
         None,
         GRPOConfig(
-            output_dir=out, use_cpu=True, bf16=False, per_device_train_batch_size=4, gradient_accumulation_steps=2, num_generations=8,
-            max_completion_length=12, max_steps=3, learning_rate=1e-3, logging_steps=1, report_to="none", save_strategy="no", disable_tqdm=True,
-            gradient_checkpointing=False, ddp_find_unused_parameters=False,
+            output_dir=out,
+            use_cpu=True,
+            bf16=False,
+            per_device_train_batch_size=4,
+            gradient_accumulation_steps=2,
+            num_generations=8,
+            max_completion_length=12,
+            max_steps=3,
+            learning_rate=1e-3,
+            logging_steps=1,
+            report_to="none",
+            save_strategy="no",
+            disable_tqdm=True,
+            gradient_checkpointing=False,
+            ddp_find_unused_parameters=False,
         ),  # fmt: skip
         train_dataset=Dataset.from_list(sums_rows(16, 1)[0]),
         processing_class=tokenizer,
