@@ -54,7 +54,7 @@ if __name__ == "__main__":
             disable_tqdm=True,
             gradient_checkpointing=False,
             ddp_find_unused_parameters=False,
-        ),  # fmt: skip
+        ),
         train_dataset=Dataset.from_list(sums_rows(16, 1)[0]),
         processing_class=tokenizer,
         objectives=[conciseness(max_tokens=12), repetition(ngram=1), accuracy()],
