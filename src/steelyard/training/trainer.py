@@ -28,7 +28,7 @@ from steelyard.objectives import Objective, check_names, text_of
 from steelyard.runlog import write_atomically
 from steelyard.training.influence import buffered_influence
 from steelyard.training.record import answer_columns, batch_record
-from steelyard.training.sampler import GroupSampler
+from steelyard.training.sampler import GroupSampler, spread_seed
 from steelyard.weighting import Batch, FixedWeights, Influence, Weighting, weighting_by_name
 
 STATE_FILE = "steelyard.json"
@@ -320,7 +320,7 @@ class PolicyTrainer(GRPOTrainer):
         columns: list[Tensor] = []
         try:
             with torch.random.fork_rng():
-                torch.manual_seed(self.args.seed + 1)
+                torch.manual_seed(spread_seed(self.args.seed, "validation"))
                 for start in range(0, len(rows), self.args.per_device_eval_batch_size):
                     chunk = rows[start : start + self.args.per_device_eval_batch_size]
                     prompts = [row["prompt"] for row in chunk]
