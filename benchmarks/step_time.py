@@ -28,7 +28,7 @@ from steelyard.tasks.sums import sums_rows
 from steelyard.training import PolicyTrainer, load_recipe
 from steelyard.training.policy import load_policy
 from steelyard.training.progress import QuietProgress
-from steelyard.training.run import RunRecorder
+from steelyard.training.recorder import RunRecorder
 
 RESULTS = Path(__file__).parent / "results" / "step_time.md"
 

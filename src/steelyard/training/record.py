@@ -3,11 +3,24 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any
+from typing import Any, Protocol
 
 from torch import Tensor
 
 from steelyard.weighting import Influence
+
+
+class Recorder(Protocol):
+    """Where a trainer tells what happened; `RunRecorder` writes it into a run folder."""
+
+    def on_answers(self, step: int, columns: dict[str, Sequence[Any]]) -> None:
+        """Every answer of an update, with raw rewards, before the update is made."""
+
+    def on_step(self, record: dict[str, Any]) -> None:
+        """An update that was made."""
+
+    def on_validation(self, step: int, point: dict[str, float], seconds: float, trainer: Any) -> None:
+        """A validation point."""
 
 
 def batch_record(names: Sequence[str], scores_BK: Tensor, weights_K: Tensor, influence: Influence | None) -> dict[str, Any]:

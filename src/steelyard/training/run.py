@@ -3,9 +3,7 @@
 from __future__ import annotations
 
 import importlib.metadata
-import os
 import platform
-import shutil
 import time
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -16,12 +14,13 @@ import yaml
 
 from steelyard.errors import InputError
 from steelyard.objectives import Objective
-from steelyard.pareto import ParetoArchive
 from steelyard.runlog import RunLog, disk_full_is_clear
+from steelyard.training.arguments import lora_config, training_arguments
 from steelyard.training.config import Recipe, find_recipe, load_recipe, parse_recipe
 from steelyard.training.policy import load_policy
 from steelyard.training.progress import Progress, QuietProgress
 from steelyard.training.prompts import load_prompts
+from steelyard.training.recorder import RunRecorder
 
 VERSIONED = ("steelyard", "torch", "transformers", "trl", "accelerate", "peft", "datasets", "moocore", "math-verify")
 
@@ -147,164 +146,6 @@ def _reinforce(
         trainer.evaluate()
     finally:
         progress.end()
-
-
-def training_arguments(recipe: Recipe, log: RunLog) -> Any:
-    """TRL's arguments for a recipe."""
-    import torch
-    from trl import GRPOConfig
-
-    algorithm, cpu = recipe.algorithm, not torch.cuda.is_available()
-    answers = algorithm.prompts_per_step * algorithm.answers_per_prompt
-    micro_batch = algorithm.micro_batch or answers
-    # TRL asks for groups of two at least; where answers stand alone, its setting only has to divide the batch.
-    group = algorithm.answers_per_prompt if algorithm.answers_per_prompt > 1 else answers
-    return GRPOConfig(
-        output_dir=str(log.checkpoints),
-        seed=recipe.seed,
-        use_cpu=cpu,
-        bf16=False,
-        per_device_train_batch_size=micro_batch,
-        gradient_accumulation_steps=answers // micro_batch,
-        num_generations=group,
-        num_generations_eval=1,
-        per_device_eval_batch_size=recipe.validation.batch,
-        max_completion_length=algorithm.max_answer_tokens,
-        temperature=algorithm.temperature,
-        learning_rate=algorithm.learning_rate,
-        lr_scheduler_type=algorithm.schedule,
-        max_grad_norm=algorithm.max_grad_norm,
-        max_steps=algorithm.steps,
-        loss_type=algorithm.loss,
-        beta=0.0,
-        logging_steps=1,
-        eval_strategy="steps",
-        eval_steps=recipe.validation.every,
-        save_strategy="steps",
-        save_steps=recipe.checkpoint.every,
-        save_total_limit=2,
-        report_to="none",
-        disable_tqdm=True,
-        gradient_checkpointing=False,
-        dataloader_pin_memory=not cpu,
-        remove_unused_columns=False,
-    )
-
-
-def lora_config(config: Any) -> Any:
-    """peft's configuration for a recipe's `lora`."""
-    from peft import LoraConfig
-
-    return LoraConfig(
-        r=config.rank,
-        lora_alpha=config.alpha,
-        lora_dropout=config.dropout,
-        target_modules=config.target_modules,
-        task_type="CAUSAL_LM",
-    )
-
-
-class RunRecorder:
-    """Writes what a trainer tells into the run folder, keeps the archive, and keeps the policies that are on the front."""
-
-    def __init__(self, log: RunLog, recipe: Recipe, objectives: Sequence[Objective], progress: Progress) -> None:
-        self.log, self.recipe, self.objectives, self.progress = log, recipe, list(objectives), progress
-        self.names = [objective.name for objective in objectives]
-        self.archive: ParetoArchive | None = None
-        self.validated: list[int] = []
-        for record in log.validations():
-            self._add(record["step"], record["point"])
-        if self.archive is not None:
-            log.write_json("pareto.json", self.front())
-
-    def on_answers(self, step: int, columns: dict[str, Sequence[Any]]) -> None:
-        """Write the answers of an update."""
-        self.log.write_answers(step, columns)
-
-    def on_step(self, record: dict[str, Any]) -> None:
-        """Write an update and show it."""
-        self.log.append_step(record)
-        self.progress.step(record)
-
-    def on_validation(self, step: int, point: dict[str, float], seconds: float, trainer: Any) -> None:
-        """Add a point to the archive, keep its policy if it is on the front, let go of policies that no longer are."""
-        self._add(step, point)
-        assert self.archive is not None
-        on_front = {self.validated[i] for i in self.archive.front_indices}
-        began = time.perf_counter()
-        if self.recipe.checkpoint.front and step in on_front:
-            folder = self.log.front / f"step-{step:06d}"
-            unfinished = self.log.front / f".unfinished-{step:06d}"
-            shutil.rmtree(unfinished, ignore_errors=True)
-            shutil.rmtree(folder, ignore_errors=True)
-            trainer.save_model(str(unfinished), _internal_call=True)
-            (unfinished / "training_args.bin").unlink(missing_ok=True)
-            os.replace(unfinished, folder)
-        self.log.append_validation(
-            {
-                "step": step,
-                "point": point,
-                "hypervolume": self.archive.hypervolume,
-                "seconds": round(seconds, 4),
-                "checkpoint_seconds": round(time.perf_counter() - began, 4),
-            }
-        )
-        self.log.write_json("pareto.json", self.front())
-        for entry in self.log.front.iterdir():
-            if entry.name.startswith("step-") and int(entry.name.partition("-")[2]) not in on_front:
-                shutil.rmtree(entry)
-        self.progress.validation(step, point, self.archive.hypervolume)
-
-    def front(self) -> dict[str, Any]:
-        """The front so far, with a name for each point that is best at something."""
-        assert self.archive is not None
-        indices = self.archive.front_indices
-        gains = self.archive.scaled_gains()
-        names: dict[int, list[str]] = {i: [] for i in indices}
-        for k, name in enumerate(self.names):
-            names[max(indices, key=lambda i: gains[i][k])].append(f"best {name}")
-        # The balanced point covers the most volume on its own.
-        names[max(indices, key=lambda i: self.archive.volume_of_one(i))].append("balanced")  # type: ignore[union-attr]
-        return {
-            "objectives": [{"name": o.name, "goal": o.goal, "bounds": o.bounds} for o in self.objectives],
-            "reference": dict(zip(self.names, self.archive.reference, strict=True)),
-            "scale": dict(zip(self.names, self.archive.scale, strict=True)),
-            "hypervolume": self.archive.hypervolume,
-            "front": [
-                {
-                    "step": self.validated[i],
-                    "values": dict(zip(self.names, self.archive.points[i], strict=True)),
-                    "checkpoint": f"checkpoints/front/step-{self.validated[i]:06d}" if self.recipe.checkpoint.front else None,
-                    "names": names[i],
-                }
-                for i in indices
-            ],
-        }
-
-    def _add(self, step: int, point: dict[str, float]) -> None:
-        values = [point[name] for name in self.names]
-        if self.archive is None:
-            self.archive = run_archive(self.objectives, values)
-        self.archive.add(values)
-        self.validated.append(step)
-
-
-def run_archive(objectives: Sequence[Objective], start: Sequence[float]) -> ParetoArchive:
-    """An archive on a scale that does not depend on the run where bounds are known: from the worst bound to the best counts as 1.
-
-    Without bounds the start point is the reference, and its size the scale.
-
-    Example:
-        >>> archive = run_archive([Objective("right", len, bounds=(0, 1)), Objective("cost", len, goal="minimize", measure=len)], [0.5, 80.0])
-        >>> archive.reference, archive.scale
-        ([0.0, 80.0], [1.0, 80.0])
-    """
-    reference, scale = [], []
-    for objective, value in zip(objectives, start, strict=True):
-        low, high = objective.bounds if objective.bounds is not None else (value, value + (abs(value) or 1.0))
-        reference.append(value if objective.bounds is None else low if objective.maximize else high)
-        scale.append(high - low)
-    return ParetoArchive(reference, maximize=[objective.maximize for objective in objectives], scale=scale)
 
 
 def resolved(recipe: Recipe) -> str:

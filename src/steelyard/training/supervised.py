@@ -10,6 +10,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from steelyard.runlog import RunLog
+from steelyard.training.arguments import lora_config
 from steelyard.training.config import Recipe
 from steelyard.training.progress import Progress
 from steelyard.training.prompts import Template
@@ -30,8 +31,6 @@ def supervised_stage(
     from datasets import Dataset
     from transformers import AutoModelForCausalLM, PrinterCallback, ProgressCallback, TrainerCallback
     from trl import SFTConfig, SFTTrainer
-
-    from steelyard.training.run import lora_config
 
     config = recipe.supervised
     assert config is not None

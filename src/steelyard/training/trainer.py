@@ -14,7 +14,7 @@ import json
 import time
 from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any
 
 import torch
 from torch import Tensor, nn
@@ -27,25 +27,12 @@ from steelyard.errors import InputError, RunError, nearest
 from steelyard.objectives import Objective, check_names, text_of
 from steelyard.runlog import write_atomically
 from steelyard.training.influence import buffered_influence
-from steelyard.training.record import answer_columns, batch_record
+from steelyard.training.record import Recorder, answer_columns, batch_record
 from steelyard.training.sampler import GroupSampler, spread_seed
 from steelyard.weighting import Batch, FixedWeights, Influence, Weighting, weighting_by_name
 
 STATE_FILE = "steelyard.json"
 """Our state in a checkpoint. It is written last: a checkpoint that has it is whole."""
-
-
-class Recorder(Protocol):
-    """Where a trainer tells what happened; `training.run.RunRecorder` writes it into a run folder."""
-
-    def on_answers(self, step: int, columns: dict[str, Sequence[Any]]) -> None:
-        """Every answer of an update, with raw rewards, before the update is made."""
-
-    def on_step(self, record: dict[str, Any]) -> None:
-        """An update that was made."""
-
-    def on_validation(self, step: int, point: dict[str, float], seconds: float, trainer: PolicyTrainer) -> None:
-        """A validation point."""
 
 
 class PolicyTrainer(GRPOTrainer):

@@ -1,0 +1,63 @@
+"""A recipe in the words of TRL and peft."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from steelyard.runlog import RunLog
+from steelyard.training.config import Recipe
+
+
+def training_arguments(recipe: Recipe, log: RunLog) -> Any:
+    """TRL's arguments for a recipe."""
+    import torch
+    from trl import GRPOConfig
+
+    algorithm, cpu = recipe.algorithm, not torch.cuda.is_available()
+    answers = algorithm.prompts_per_step * algorithm.answers_per_prompt
+    micro_batch = algorithm.micro_batch or answers
+    # TRL asks for groups of two at least; where answers stand alone, its setting only has to divide the batch.
+    group = algorithm.answers_per_prompt if algorithm.answers_per_prompt > 1 else answers
+    return GRPOConfig(
+        output_dir=str(log.checkpoints),
+        seed=recipe.seed,
+        use_cpu=cpu,
+        bf16=False,
+        per_device_train_batch_size=micro_batch,
+        gradient_accumulation_steps=answers // micro_batch,
+        num_generations=group,
+        num_generations_eval=1,
+        per_device_eval_batch_size=recipe.validation.batch,
+        max_completion_length=algorithm.max_answer_tokens,
+        temperature=algorithm.temperature,
+        learning_rate=algorithm.learning_rate,
+        lr_scheduler_type=algorithm.schedule,
+        max_grad_norm=algorithm.max_grad_norm,
+        max_steps=algorithm.steps,
+        loss_type=algorithm.loss,
+        beta=0.0,
+        logging_steps=1,
+        eval_strategy="steps",
+        eval_steps=recipe.validation.every,
+        save_strategy="steps",
+        save_steps=recipe.checkpoint.every,
+        save_total_limit=2,
+        report_to="none",
+        disable_tqdm=True,
+        gradient_checkpointing=False,
+        dataloader_pin_memory=not cpu,
+        remove_unused_columns=False,
+    )
+
+
+def lora_config(config: Any) -> Any:
+    """peft's configuration for a recipe's `lora`."""
+    from peft import LoraConfig
+
+    return LoraConfig(
+        r=config.rank,
+        lora_alpha=config.alpha,
+        lora_dropout=config.dropout,
+        target_modules=config.target_modules,
+        task_type="CAUSAL_LM",
+    )
