@@ -7,6 +7,7 @@ import json
 import sys
 from pathlib import Path
 
+import torch
 from datasets import Dataset
 from trl import GRPOConfig
 
@@ -65,3 +66,6 @@ if __name__ == "__main__":
     rank = trainer.accelerator.process_index
     kind = str(trainer.accelerator.distributed_type)
     Path(out, f"rank{rank}.json").write_text(json.dumps({"kind": kind, "steps": memory.steps, "answers": memory.answers}))
+    # Left to the interpreter's end, the processes would tear down each other's connections.
+    trainer.accelerator.wait_for_everyone()
+    torch.distributed.destroy_process_group()
