@@ -169,3 +169,31 @@ def test_the_version_is_printed(call):
     from steelyard import __version__
 
     assert call("--version")[1] == f"steelyard {__version__}\n"
+
+
+def test_names_with_brackets_reach_the_screen(call, tiny_recipe, tmp_path):
+    (tmp_path / "mine.py").write_text("def f(completions, **columns):\n    return [1.0] * len(completions)\n")
+    tiny_recipe["objectives"] = [{"kind": "repetition", "name": "[red]x"}, {"function": "mine.py:f", "name": "[/b]"}]
+    path = tmp_path / "r.yaml"
+    path.write_text(yaml.safe_dump(tiny_recipe))
+    code, out, err = call("train", path, "--out", tmp_path / "[/q]", "--set", "algorithm.steps=1")
+    assert code == 0, err
+    assert "[red]x" in out
+    assert "[/b]" in out
+
+
+def test_a_run_folder_that_cannot_be_made_is_one_line(call, tiny_recipe, tmp_path):
+    (tmp_path / "file").write_text("")
+    path = tmp_path / "r.yaml"
+    path.write_text(yaml.safe_dump(tiny_recipe))
+    code, _, err = call("train", path, "--out", tmp_path / "file" / "run")
+    assert (code, err.count("\n")) == (2, 1)
+    assert "cannot make the run folder" in err
+
+
+def test_an_interrupt_says_how_to_go_on(monkeypatch, capsys):
+    def interrupted():
+        raise SystemExit(130)
+
+    monkeypatch.setattr(cli, "app", interrupted)
+    assert steelyard(monkeypatch, capsys) == (130, "", "steelyard: stopped; go on with --resume\n")

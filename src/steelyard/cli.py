@@ -28,7 +28,10 @@ def main() -> None:
         app()
     except SteelyardError as error:
         _fail(str(error), error.exit_code)
-    except KeyboardInterrupt:
+    except (KeyboardInterrupt, SystemExit) as stop:
+        # typer turns an interrupt into an exit of its own, without a word.
+        if isinstance(stop, SystemExit) and stop.code != 130:
+            raise
         _fail("stopped; go on with --resume", 130)
     except OSError as error:
         if not is_disk_full(error):
@@ -149,7 +152,7 @@ def _console() -> Any:
     """The terminal; where output goes to a file or a pipe, wide enough that lines stay whole."""
     from rich.console import Console
 
-    return Console() if sys.stdout.isatty() else Console(width=130)
+    return Console(markup=False) if sys.stdout.isatty() else Console(markup=False, width=130)
 
 
 def _front_table(results: list[tuple[str, Any]], recipe: Any) -> Any:

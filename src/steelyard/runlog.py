@@ -15,6 +15,7 @@ ignored when reading and removed when a run is resumed.
 
 from __future__ import annotations
 
+import fcntl
 import json
 import os
 import shutil
@@ -23,7 +24,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-from steelyard.errors import DiskFullError, InputError, is_disk_full
+from steelyard.errors import DiskFullError, InputError, SteelyardError, is_disk_full
 
 
 @contextmanager
@@ -47,6 +48,26 @@ def disk_full_is_clear(path: Path) -> Iterator[None]:
                 f"no space left on the disk of {path}: free some and go on with --resume; what was written is whole"
             ) from error
         raise
+
+
+@contextmanager
+def damage_is_clear(path: Path) -> Iterator[None]:
+    """Turn what reading a damaged run folder raises into one clear error.
+
+    Example:
+        >>> with damage_is_clear(Path("runs/a")):
+        ...     {}["step"]
+        Traceback (most recent call last):
+        steelyard.errors.InputError: the run folder runs/a is damaged (KeyError: 'step'): restore its files, or start a new run
+    """
+    try:
+        yield
+    except SteelyardError:
+        raise
+    except Exception as error:
+        # YAML, JSON, Parquet and missing keys all have errors of their own.
+        reason = " ".join(f"{type(error).__name__}: {error}".split())[:300]
+        raise InputError(f"the run folder {path} is damaged ({reason}): restore its files, or start a new run") from error
 
 
 def write_atomically(path: Path, content: str | bytes) -> None:
@@ -95,8 +116,13 @@ class RunLog:
         """
         self.check_new()
         with disk_full_is_clear(self.path):
-            for folder in (self.path, self.checkpoints, self.front, self.answers_dir):
-                folder.mkdir(parents=True, exist_ok=True)
+            try:
+                for folder in (self.path, self.checkpoints, self.front, self.answers_dir):
+                    folder.mkdir(parents=True, exist_ok=True)
+            except OSError as error:
+                if is_disk_full(error):
+                    raise
+                raise InputError(f"cannot make the run folder {self.path}: {error.strerror}") from None
         write_atomically(self.path / "recipe.yaml", recipe_text)
         return self
 
@@ -106,6 +132,22 @@ class RunLog:
             raise InputError(
                 f"the run folder {self.path} exists already: go on with --resume, choose another with --out, or remove it"
             )
+
+    @contextmanager
+    def lock(self) -> Iterator[None]:
+        """Keep the folder for this process; a killed process lets go by itself.
+
+        Raises:
+            InputError: where another process is writing into the folder.
+        """
+        with (self.path / ".lock").open("w") as file:
+            try:
+                fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            except OSError:
+                raise InputError(
+                    f"another process is training in {self.path}: wait for it, or choose another folder with --out"
+                ) from None
+            yield
 
     def append_step(self, record: Mapping[str, Any]) -> None:
         """Add a line to steps.jsonl."""
@@ -157,6 +199,7 @@ class RunLog:
     def last_checkpoint(self) -> Path | None:
         """The newest checkpoint that was written to its end; None where there is none."""
         whole = [entry for entry in self.checkpoints.glob("checkpoint-*") if (entry / "steelyard.json").is_file()]
+        whole = [entry for entry in whole if (entry / "steelyard.json").stat().st_size]
         return max(whole, key=lambda entry: int(entry.name.partition("-")[2]), default=None)
 
     def rewind(self, step: int) -> None:
@@ -164,11 +207,11 @@ class RunLog:
         for entry in self.checkpoints.glob("checkpoint-*"):
             if not (entry / "steelyard.json").is_file() or int(entry.name.partition("-")[2]) > step:
                 shutil.rmtree(entry)
-        for entry in self.front.iterdir() if self.front.is_dir() else []:
+        for entry in [found for found in self.front.glob("*") if found.is_dir()]:
             number = entry.name.rpartition("-")[2]
             if not number.isdigit() or int(number) > step:
                 shutil.rmtree(entry)
-        for entry in self.answers_dir.glob("*"):
+        for entry in [found for found in self.answers_dir.glob("*") if found.is_file()]:
             if not entry.stem.isdigit() or int(entry.stem) > step:
                 entry.unlink()
         for name in ("steps.jsonl", "validation.jsonl"):

@@ -44,7 +44,7 @@ def test_an_objective_is_asked_only_about_its_domains():
         objective.scores(prompts=[""], completions=["a"])
 
 
-@pytest.mark.parametrize("bad", [math.nan, math.inf, -math.inf, "high"])
+@pytest.mark.parametrize("bad", [math.nan, math.inf, -math.inf, "high", 10**400, 1e39])
 def test_a_score_that_is_no_finite_number_is_named_with_objective_and_prompt(bad):
     objective = Objective("taste", lambda completions: [1.0, bad])
     with pytest.raises(RewardError, match=r"objective 'taste' returned .* for prompt 'second', answer 'b'"):
@@ -54,6 +54,9 @@ def test_a_score_that_is_no_finite_number_is_named_with_objective_and_prompt(bad
 def test_a_wrong_count_is_named():
     with pytest.raises(RewardError, match="objective 'taste' returned 1 scores for 2 answers"):
         Objective("taste", lambda completions: [1.0]).scores(prompts=["p", "q"], completions=["a", "b"])
+    for returned in ("1", {0: 1.0}):
+        with pytest.raises(RewardError, match="must return a list of scores, but returned"):
+            Objective("taste", lambda completions, found=returned: found).scores(prompts=["p"], completions=["a"])
     with pytest.raises(RewardError, match="must return a list of scores, but returned float"):
         Objective("taste", lambda completions: 1.0).scores(prompts=["p"], completions=["a"])
 

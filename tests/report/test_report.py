@@ -166,3 +166,28 @@ def test_a_report_of_a_run_that_is_still_going_can_be_written(tmp_path):
     with (path / "steps.jsonl").open("a") as file:
         file.write(json.dumps({"step": 99})[:-3])
     assert write_report([path]).is_file()
+
+
+@pytest.mark.parametrize(
+    ("name", "content"),
+    [
+        ("pareto.json", "{"),
+        ("pareto.json", "[1]"),
+        ("recipe.yaml", "a: ["),
+        ("recipe.yaml", ""),
+        ("steps.jsonl", "5\n"),
+        ("validation.jsonl", "{}\n"),
+        ("answers/000001.parquet", "x"),
+    ],
+)
+def test_a_damaged_run_folder_is_named_in_one_line(tmp_path, name, content):
+    path = make_run(tmp_path / "one", points=POINTS)
+    (path / name).write_text(content)
+    with pytest.raises(InputError, match=r"one|damaged") as error:
+        write_report([path])
+    assert "\n" not in str(error.value)
+
+
+def test_names_are_shown_as_they_are(tmp_path):
+    path = make_run(tmp_path / "cost $x^{$", points=POINTS)
+    assert "cost $x^{$" in write_report([path]).read_text(encoding="utf-8")

@@ -230,6 +230,36 @@ def test_resuming_a_finished_run_changes_nothing(tiny_recipe, tmp_path):
     assert_same(state_of(tmp_path / "run"), before)
 
 
+def test_the_recipe_in_a_run_folder_is_a_recipe(tiny_recipe, tmp_path):
+    run(tiny_recipe, tmp_path / "run")
+    train(tmp_path / "run" / "recipe.yaml", out=tmp_path / "run", resume=True)
+
+
+def test_two_processes_cannot_train_in_one_folder(tiny_recipe, tmp_path):
+    run(tiny_recipe, tmp_path / "run")
+    with RunLog(tmp_path / "run").lock(), pytest.raises(InputError, match="another process is training in"):
+        run(tiny_recipe, tmp_path / "run", resume=True)
+
+
+def test_a_policy_on_the_front_is_kept_until_a_checkpoint_makes_its_loss_final(tiny_recipe, tmp_path):
+    from steelyard.training.progress import QuietProgress
+    from steelyard.training.recorder import RunRecorder
+
+    recipe = parse_recipe(tiny_recipe)
+    log = RunLog(tmp_path / "run").create("")
+    recorder = RunRecorder(log, recipe, recipe.build_objectives(), QuietProgress())
+
+    class Saver:
+        def save_model(self, folder, _internal_call):
+            Path(folder).mkdir()
+
+    for step, quality in ((0, 0.1), (1, 0.2), (2, 0.3)):
+        recorder.on_validation(step, {"conciseness": 10 - step, "repetition": quality, "accuracy": quality}, 0.1, Saver())
+    assert len(list(log.front.iterdir())) == 3
+    recorder.on_checkpoint(2)
+    assert [entry.name for entry in log.front.iterdir()] == ["step-000002"]
+
+
 # Bad input -----------------------------------------------------------------------------------------------------------------------------
 
 

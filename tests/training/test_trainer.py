@@ -21,6 +21,9 @@ from steelyard.training.sampler import GroupSampler
 class Memory:
     """A recorder that keeps everything."""
 
+    def on_checkpoint(self, step):
+        pass
+
     def __init__(self):
         self.answers, self.steps, self.points = {}, [], []
 
@@ -120,7 +123,7 @@ def test_equal_weights_train_exactly_as_trl_does(make, tmp_path):
         return [sum(c.isalpha() for c in text) / 12 for text in completions]
 
     norms = {}
-    for cls, extra in ((GRPOTrainer, {}), (PolicyTrainer, {"weighting": FixedWeights([0.5, 0.5])})):
+    for cls, extra in ((GRPOTrainer, {}), (PolicyTrainer, {})):
         trainer = make(
             cls, [brevity, letters], arguments(tmp_path, reward_weights=[0.5, 0.5], shuffle_dataset=False, max_steps=3), **extra
         )
@@ -321,3 +324,38 @@ def test_influence_of_the_public_function_is_that_of_separate_gradients(tiny_pol
         gradient_influence(model, batch, values * float("nan"))
     with pytest.raises(InputError, match=r"shape \[6, K\]"):
         gradient_influence(model, batch, values[:3])
+
+
+@pytest.mark.parametrize(
+    ("changes", "weighting", "message"),
+    [
+        ({"scale_rewards": "none"}, None, "scale_rewards='none' has no effect here: choose by estimator="),
+        ({"multi_objective_aggregation": "normalize_then_sum"}, None, r"FixedWeights\(normalize='each'\)"),
+        ({"reward_weights": [1.0, 1.0, 1.0]}, FixedWeights(), "weights are given twice"),
+        ({"reward_weights": [1.0, -1.0, 1.0]}, None, "must not be negative"),
+    ],
+)
+def test_settings_of_trl_that_would_have_no_effect_are_refused(make, tmp_path, changes, weighting, message):
+    with pytest.raises(InputError, match=message):
+        make(args=arguments(tmp_path, **changes), weighting=weighting)
+
+
+def test_trls_reward_weights_are_where_a_named_weighting_starts(make, tmp_path):
+    trainer = make(args=arguments(tmp_path, reward_weights=[3.0, 1.0, 1.0]), weighting="gradient-influence")
+    assert trainer.weighting.weights().tolist() == pytest.approx([0.6, 0.2, 0.2])
+
+
+def test_measuring_another_dataset_is_no_point_of_the_run(make, tmp_path):
+    memory = Memory()
+    trainer = make(
+        objectives=[Objective("first", lambda prompts: [float(p[:2]) for p in prompts], bounds=(10, 49)), repetition(ngram=1)],
+        weighting=HypervolumeGuided(),
+        recorder=memory,
+        args=arguments(tmp_path, max_steps=1, eval_strategy="steps", eval_steps=1),
+    )
+    trainer.evaluate()
+    trainer.train()
+    state, points = trainer.weighting.state_dict(), list(memory.points)
+    other = trainer.evaluate(Dataset.from_list(sums_rows(16, 40)[1][30:]))
+    assert other != {f"eval_{name}": value for name, value in points[-1][1].items()}
+    assert (trainer.weighting.state_dict(), memory.points) == (state, points)

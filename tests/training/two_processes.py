@@ -29,6 +29,9 @@ class Memory:
     def on_step(self, record):
         self.steps.append(record)
 
+    def on_checkpoint(self, step):
+        pass
+
     def on_validation(self, step, point, seconds, trainer):
         pass
 

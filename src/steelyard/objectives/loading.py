@@ -46,7 +46,7 @@ def built_in(kind: str, **options: Any) -> Objective:
             raise InputError(f"objective {kind!r} has no option {key!r}: it takes {', '.join(known)}{nearest(key, known)}")
     try:
         return factory(**options)
-    except TypeError as error:
+    except (TypeError, ValueError) as error:
         raise InputError(f"objective {kind!r}: {error}") from None
 
 
@@ -90,7 +90,7 @@ def load_function(reference: str, *, base: Path = Path(".")) -> Callable[..., An
             module = importlib.import_module(place)
     except InputError:
         raise
-    except Exception as error:
+    except (Exception, SystemExit) as error:
         raise InputError(f"cannot import {place!r} for reward function {reference!r}: {type(error).__name__}: {error}") from error
     function = getattr(module, name, None)
     if not callable(function):

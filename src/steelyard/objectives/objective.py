@@ -13,6 +13,9 @@ from torch import Tensor
 
 from steelyard.errors import InputError, RewardError, SteelyardError
 
+LARGEST_SCORE = 3.4e38
+"""Rewards are float32; a larger one would be infinite."""
+
 Goal = Literal["maximize", "minimize"]
 Scores = Sequence[float | None]
 RewardFunction = Callable[..., Scores | Awaitable[Scores]]
@@ -94,7 +97,7 @@ class Objective:
                 found = await found
         except SteelyardError:
             raise
-        except Exception as error:
+        except (Exception, SystemExit) as error:
             raise self._raised(error, prompts, rows) from error
         return self._checked(cast(Scores, found), rows, prompts, completions)
 
@@ -120,7 +123,7 @@ class Objective:
             found = _call(function, rows, prompts, completions, columns) if rows else []
         except SteelyardError:
             raise
-        except Exception as error:
+        except (Exception, SystemExit) as error:
             raise self._raised(error, prompts, self._culprit(function, rows, prompts, completions, columns)) from error
         return self._checked(cast(Scores, found), rows, prompts, completions)
 
@@ -148,7 +151,7 @@ class Objective:
 
     def _checked(self, found: Scores, rows: list[int], prompts: Sequence, completions: Sequence) -> list[float | None]:
         try:
-            count = len(found)
+            count = len(found if not isinstance(found, (str, Mapping)) else None)  # type: ignore[arg-type]
         except TypeError:
             raise RewardError(
                 f"objective {self.name!r} must return a list of scores, but returned {type(found).__name__}; "
@@ -165,9 +168,9 @@ class Objective:
                 continue
             try:
                 value = float(score)
-            except (TypeError, ValueError):
+            except (TypeError, ValueError, OverflowError):
                 value = math.nan
-            if not math.isfinite(value):
+            if not abs(value) <= LARGEST_SCORE:
                 raise RewardError(
                     f"objective {self.name!r} returned {score!r} for prompt {_short(prompts[i])}, answer {_short(completions[i])}: a score "
                     "must be a finite number, or None where the objective does not apply"
@@ -175,7 +178,7 @@ class Objective:
             scores[i] = value
         return scores
 
-    def _raised(self, error: Exception, prompts: Sequence, rows: list[int]) -> RewardError:
+    def _raised(self, error: BaseException, prompts: Sequence, rows: list[int]) -> RewardError:
         where = f"prompt {_short(prompts[rows[0]])}" if rows else "an empty batch"
         return RewardError(
             f"objective {self.name!r} raised {type(error).__name__}: {error} (at {where}); mend the reward function"
@@ -189,7 +192,7 @@ class Objective:
         for i in rows:
             try:
                 _call(function, [i], prompts, completions, columns)
-            except Exception:
+            except (Exception, SystemExit):
                 return [i]
         return rows
 

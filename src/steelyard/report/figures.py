@@ -66,6 +66,7 @@ STYLE: Any = {
     "axes.axisbelow": True,
     "legend.frameon": False,
     "svg.fonttype": "path",
+    "text.parse_math": False,  # names are the user's, dollar signs and all
     "svg.hashsalt": "steelyard",
 }
 

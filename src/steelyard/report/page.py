@@ -14,7 +14,7 @@ from matplotlib.figure import Figure
 from steelyard.errors import InputError
 from steelyard.report import figures
 from steelyard.report.figures import RunData
-from steelyard.runlog import RunLog, write_atomically
+from steelyard.runlog import RunLog, damage_is_clear, write_atomically
 
 
 def write_report(runs: Sequence[Path | str], *, out: Path | str | None = None) -> Path:
@@ -33,7 +33,10 @@ def write_report(runs: Sequence[Path | str], *, out: Path | str | None = None) -
     paths = [Path(run) for run in runs]
     if not paths:
         raise InputError("a report needs at least one run folder")
-    data = [read_run(path) for path in paths]
+    data = []
+    for path in paths:
+        with damage_is_clear(path):
+            data.append(read_run(path))
     for path, run in zip(paths, data, strict=True):
         if run.objectives != data[0].objectives:
             raise InputError(
@@ -42,7 +45,11 @@ def write_report(runs: Sequence[Path | str], *, out: Path | str | None = None) -
     out = Path(out) if out is not None else (paths[0] if len(paths) == 1 else paths[0].parent) / "report.html"
     if not out.parent.is_dir():
         raise InputError(f"cannot write {out}: there is no folder {out.parent}")
-    write_atomically(out, render(data, [RunLog(path) for path in paths]))
+    if out.is_dir():
+        raise InputError(f"cannot write {out}: it is a folder; give a file name")
+    with damage_is_clear(paths[0].parent if len(paths) > 1 else paths[0]):
+        page = render(data, [RunLog(path) for path in paths])
+    write_atomically(out, page)
     return out
 
 
@@ -94,6 +101,8 @@ def write_figures(runs: Sequence[Path | str], folder: Path) -> list[Path]:
         The files written.
     """
     data = [read_run(Path(run)) for run in runs]
+    if folder.exists() and not folder.is_dir():
+        raise InputError(f"cannot write figures into {folder}: it is a file")
     folder.mkdir(parents=True, exist_ok=True)
     written = []
     for name, figure in figures.all_figures(data).items():

@@ -136,6 +136,8 @@ class AlgorithmConfig(_Part):
             raise ValueError(
                 f"micro_batch must divide prompts_per_step x answers_per_prompt = {answers}, but is {self.micro_batch}"
             )
+        if answers < 2:
+            raise ValueError("an update needs two answers at least: raise prompts_per_step or answers_per_prompt")
         if self.answers_per_prompt < 2 and self.estimator != "reinforce":
             raise ValueError(
                 f"{self.estimator} compares answers to one prompt: answers_per_prompt must be at least 2 (reinforce needs no groups)"
@@ -194,7 +196,7 @@ class Recipe(_Part):
     """A run."""
 
     name: str = Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]*$", description="the run's folder under runs/")
-    seed: int = Field(0, ge=0, description="of everything random")
+    seed: int = Field(0, ge=0, lt=2**32, description="of everything random")
     model: ModelConfig
     prompts: PromptsConfig
     objectives: list[ObjectiveConfig]
@@ -358,6 +360,9 @@ def load_recipe(name: str | Path, *, changes: list[str] | None = None) -> Recipe
         mark = getattr(error, "problem_mark", None)
         at = f" at line {mark.line + 1}" if mark is not None else ""
         raise InputError(f"{path}: not valid YAML{at}: {getattr(error, 'problem', None) or error}") from None
+    if isinstance(content, dict):
+        # A run's own recipe is a recipe as well; the versions in it are for people.
+        content.pop("versions", None)
     if not isinstance(content, dict):
         raise InputError(
             f"{path}: a recipe is a mapping of keys, but found {'nothing' if content is None else type(content).__name__}"

@@ -174,12 +174,18 @@ class RowWriter:
         if isinstance(prompt, str) and self.config.chat:
             system = [{"role": "system", "content": self.config.system}] if self.config.system else []
             prompt = [*system, {"role": "user", "content": prompt}]
+        elif not isinstance(prompt, (str, list)):
+            raise InputError(f"{where}: a prompt must be text or a list of messages, but is {prompt!r}")
         elif not isinstance(prompt, str) and not all(
             isinstance(part, dict) and {"role", "content"} <= set(part) for part in prompt
         ):
             raise InputError(
                 f"{where}: a prompt must be text or a list of messages with role and content, but is {str(prompt)[:80]!r}"
             )
+        try:
+            text_of(prompt).encode()
+        except UnicodeEncodeError:
+            raise InputError(f"{where}: the prompt holds half a character (a lone surrogate): mend the text") from None
         out: Row = {"prompt": prompt, "answer": self._answer(row, where)}
         domain = self.domain.render(row, where) if self.domain else row.get("domain")
         if domain is not None:

@@ -19,6 +19,9 @@ class Recorder(Protocol):
     def on_step(self, record: dict[str, Any]) -> None:
         """An update that was made."""
 
+    def on_checkpoint(self, step: int) -> None:
+        """A checkpoint to resume from that is whole."""
+
     def on_validation(self, step: int, point: dict[str, float], seconds: float, trainer: Any) -> None:
         """A validation point."""
 

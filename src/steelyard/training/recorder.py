@@ -37,8 +37,17 @@ class RunRecorder:
         self.log.append_step(record)
         self.progress.step(record)
 
+    def on_checkpoint(self, step: int) -> None:
+        """Let go of policies that are dominated by now: the run will never again go on from before they were."""
+        if self.archive is None:
+            return
+        on_front = {self.validated[i] for i in self.archive.front_indices}
+        for entry in self.log.front.glob("step-*"):
+            if int(entry.name.partition("-")[2]) not in on_front:
+                shutil.rmtree(entry)
+
     def on_validation(self, step: int, point: dict[str, float], seconds: float, trainer: Any) -> None:
-        """Add a point to the archive, keep its policy if it is on the front, let go of policies that no longer are."""
+        """Add a point to the archive, and keep its policy if it is on the front."""
         self._add(step, point)
         assert self.archive is not None
         on_front = {self.validated[i] for i in self.archive.front_indices}
@@ -61,9 +70,6 @@ class RunRecorder:
             }
         )
         self.log.write_json("pareto.json", self.front())
-        for entry in self.log.front.iterdir():
-            if entry.name.startswith("step-") and int(entry.name.partition("-")[2]) not in on_front:
-                shutil.rmtree(entry)
         self.progress.validation(step, point, self.archive.hypervolume)
 
     def front(self) -> dict[str, Any]:

@@ -12,9 +12,9 @@ from typing import Any
 
 import yaml
 
-from steelyard.errors import InputError
+from steelyard.errors import InputError, SteelyardError
 from steelyard.objectives import Objective
-from steelyard.runlog import RunLog, disk_full_is_clear
+from steelyard.runlog import RunLog, damage_is_clear, disk_full_is_clear
 from steelyard.training.arguments import lora_config, training_arguments
 from steelyard.training.config import Recipe, find_recipe, load_recipe, parse_recipe
 from steelyard.training.policy import load_policy
@@ -78,7 +78,8 @@ def train(
     check_answers(recipe, train_rows, raw_rows)
     check_enough(recipe, train_rows)
     if resume:
-        check_same(log, recipe)
+        with damage_is_clear(log.path):
+            check_same(log, recipe)
     else:
         log.check_new()
     model, tokenizer = load_policy(recipe.model.name, dtype=recipe.model.dtype, base=base)
@@ -86,7 +87,7 @@ def train(
     if not resume:
         log.create(resolved(recipe))
     progress = progress or QuietProgress()
-    with disk_full_is_clear(log.path):
+    with disk_full_is_clear(log.path), log.lock():
         if recipe.supervised is not None:
             from steelyard.training.supervised import supervised_stage
 
@@ -108,16 +109,49 @@ def _reinforce(
     progress: Progress,
     resume: bool,
 ) -> None:
+    checkpoint = log.last_checkpoint() if resume else None
+    step = 0 if checkpoint is None else int(checkpoint.name.partition("-")[2])
+    with damage_is_clear(log.path):
+        if resume:
+            log.rewind(step if checkpoint is not None else -1)
+        recorder = RunRecorder(log, recipe, objectives, progress)
+    try:
+        trainer = _trainer(recipe, model, tokenizer, objectives, weighting, train_rows, validation_rows, log, recorder)
+    except SteelyardError:
+        raise
+    except (ValueError, TypeError) as error:
+        raise InputError(f"the recipe's settings do not fit together for TRL: {error}") from error
+    progress.begin(recipe.algorithm.steps, done=step, names=[objective.name for objective in objectives])
+    try:
+        if checkpoint is not None and step >= recipe.algorithm.steps:
+            # All updates are made; only the last validation may be missing.
+            trainer.restore(str(checkpoint))
+        else:
+            if checkpoint is None:
+                trainer.evaluate()
+            trainer.train(resume_from_checkpoint=None if checkpoint is None else str(checkpoint))
+        trainer.evaluate()
+        recorder.on_checkpoint(recipe.algorithm.steps)
+    finally:
+        progress.end()
+
+
+def _trainer(
+    recipe: Recipe,
+    model: Any,
+    tokenizer: Any,
+    objectives: list[Objective],
+    weighting: Any,
+    train_rows: list[dict],
+    validation_rows: list[dict],
+    log: RunLog,
+    recorder: RunRecorder,
+) -> Any:
     from datasets import Dataset
     from transformers import PrinterCallback, ProgressCallback
 
     from steelyard.training.trainer import PolicyTrainer
 
-    checkpoint = log.last_checkpoint() if resume else None
-    step = 0 if checkpoint is None else int(checkpoint.name.partition("-")[2])
-    if resume:
-        log.rewind(step if checkpoint is not None else -1)
-    recorder = RunRecorder(log, recipe, objectives, progress)
     trainer = PolicyTrainer(
         model=model,
         args=training_arguments(recipe, log),
@@ -134,18 +168,7 @@ def _reinforce(
     )
     trainer.remove_callback(PrinterCallback)
     trainer.remove_callback(ProgressCallback)
-    progress.begin(recipe.algorithm.steps, done=step, names=[objective.name for objective in objectives])
-    try:
-        if checkpoint is not None and step >= recipe.algorithm.steps:
-            # All updates are made; only the last validation may be missing.
-            trainer.restore(str(checkpoint))
-        else:
-            if checkpoint is None:
-                trainer.evaluate()
-            trainer.train(resume_from_checkpoint=None if checkpoint is None else str(checkpoint))
-        trainer.evaluate()
-    finally:
-        progress.end()
+    return trainer
 
 
 def resolved(recipe: Recipe) -> str:

@@ -91,6 +91,8 @@ class PolicyTrainer(GRPOTrainer):
             check_names(objectives)
             wrapped = list(objectives)
             reward_funcs = [self._as_reward_function(objective) for objective in objectives]
+        if args is not None:
+            check_trl_arguments(args, weighting)
         # Known before TRL's constructor runs, since that one asks for the sampler.
         self._given_group_size = group_size
         super().__init__(model, reward_funcs, args, *positional, **keywords)
@@ -105,10 +107,11 @@ class PolicyTrainer(GRPOTrainer):
         ]
         check_names(self.objectives)
         self.estimator, self.validation_sampling, self.recorder = estimator, validation_sampling, recorder
+        given = None if self.args.reward_weights is None else _shares(self.args.reward_weights)
         if isinstance(weighting, str):
-            weighting = weighting_by_name(weighting)
+            weighting = weighting_by_name(weighting, weights=given)
         elif weighting is None:
-            weighting = FixedWeights((self.reward_weights.double() / self.reward_weights.double().sum()).tolist())
+            weighting = FixedWeights(given)
         self.weighting = weighting
         self.weighting.setup(self.objectives)
         if self.weighting.needs_validation and self.eval_dataset is None:
@@ -119,6 +122,12 @@ class PolicyTrainer(GRPOTrainer):
             raise InputError(
                 f"{type(self.weighting).__name__} needs a validation point after every update: give eval_strategy='steps', eval_steps=1"
             )
+        if isinstance(self.eval_dataset, dict):
+            raise InputError(
+                "validation takes one set of held-out prompts, but eval_dataset is a dictionary: give one of its values"
+            )
+        # TRL logs the weighted reward by these.
+        self.reward_weights = self.weighting.weights().float()
         self._reward_signs = torch.tensor([objective.reward_sign for objective in self.objectives])
         self._scores_BK: Tensor | None = None
         self._texts: tuple[list[str], list[str], list[Any]] = ([], [], [])
@@ -211,6 +220,7 @@ class PolicyTrainer(GRPOTrainer):
             )
         )
         weights_K = self.weighting.weights()
+        self.reward_weights = weights_K.float()
         advantages_B = combine(
             rewards_BK,
             weights_K,
@@ -276,11 +286,15 @@ class PolicyTrainer(GRPOTrainer):
     ) -> dict[str, float]:
         """Measure every objective on held-out prompts: `{eval_NAME: mean measure}`; the weighting, the recorder and callbacks are told.
 
+        A dataset given here is only measured: it is no point of the run's front.
+
         Every validation of a run uses the same prompts and the same random numbers, which are not those of training.
         """
         dataset = self.eval_dataset if eval_dataset is None else eval_dataset
         if dataset is None:
             raise InputError("validation needs held-out prompts: give eval_dataset=")
+        if eval_dataset is not None:
+            return {f"{metric_key_prefix}_{name}": value for name, value in self._measure(list(dataset)).items()}
         if self._validated is not None and self._validated[0] == self.state.global_step and self.state.global_step > 0:
             return {f"{metric_key_prefix}_{name}": value for name, value in self._validated[1].items()}
         began = time.perf_counter()
@@ -370,11 +384,34 @@ class PolicyTrainer(GRPOTrainer):
         if self.args.should_save:
             folder = Path(self._get_output_dir(trial=trial)) / f"checkpoint-{self.state.global_step}"
             write_atomically(folder / STATE_FILE, json.dumps(self.state_dict(), allow_nan=False))
+            if self.recorder is not None:
+                self.recorder.on_checkpoint(self.state.global_step)
 
     def _load_optimizer_and_scheduler(self, checkpoint: str | None) -> None:
         super()._load_optimizer_and_scheduler(checkpoint)
         if checkpoint is not None and (Path(checkpoint) / STATE_FILE).is_file():
             self.load_state_dict(json.loads((Path(checkpoint) / STATE_FILE).read_text(encoding="utf-8")))
+
+
+def check_trl_arguments(args: GRPOConfig, weighting: Any) -> None:
+    """Refuse settings of TRL that our advantages would pass over in silence."""
+    if str(args.scale_rewards).lower() not in ("group", "true"):
+        raise InputError(
+            f"scale_rewards={args.scale_rewards!r} has no effect here: choose by estimator= ('rloo' divides by nothing, 'reinforce' by the batch's spread)"
+        )
+    if args.multi_objective_aggregation != "sum_then_normalize":
+        raise InputError(
+            f"multi_objective_aggregation={args.multi_objective_aggregation!r} has no effect here: give weighting=FixedWeights(normalize='each')"
+        )
+    if args.reward_weights is not None and isinstance(weighting, Weighting):
+        raise InputError("weights are given twice, in args.reward_weights and by weighting=: leave one out")
+
+
+def _shares(weights: Sequence[float]) -> list[float]:
+    """TRL's reward weights as shares of one."""
+    if min(weights) < 0 or not 0 < sum(weights) < float("inf"):
+        raise InputError(f"reward_weights must not be negative and must not all be 0, but are {list(weights)}")
+    return [weight / sum(weights) for weight in weights]
 
 
 def _as_objective(function: Any) -> Objective | None:

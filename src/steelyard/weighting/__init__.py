@@ -1,6 +1,6 @@
 """How much each objective counts now: one method, one file."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 
 from steelyard.errors import InputError, nearest
 from steelyard.weighting.base import Batch, Weighting, check_weights, weights_by_name
@@ -17,8 +17,8 @@ METHODS: dict[str, Callable[..., Weighting]] = {
 """Weighting methods by the name a recipe uses."""
 
 
-def weighting_by_name(method: str) -> Weighting:
-    """Make a weighting method with its default settings.
+def weighting_by_name(method: str, *, weights: Sequence[float] | None = None) -> Weighting:
+    """Make a weighting method with its default settings, starting from the given weights or from equal ones.
 
     Example:
         >>> type(weighting_by_name("fixed")).__name__
@@ -29,7 +29,7 @@ def weighting_by_name(method: str) -> Weighting:
     """
     if method not in METHODS:
         raise InputError(f"unknown weighting {method!r}: use one of {', '.join(METHODS)}{nearest(method, METHODS)}")
-    return METHODS[method]()
+    return METHODS[method](weights)
 
 
 __all__ = [
