@@ -231,8 +231,9 @@ def test_resuming_a_finished_run_changes_nothing(tiny_recipe, tmp_path):
 
 
 def test_the_recipe_in_a_run_folder_is_a_recipe(tiny_recipe, tmp_path):
-    run(tiny_recipe, tmp_path / "run")
-    train(tmp_path / "run" / "recipe.yaml", out=tmp_path / "run", resume=True)
+    first = run(tiny_recipe, tmp_path / "run")
+    again = train(tmp_path / "run" / "recipe.yaml", out=tmp_path / "run", resume=True)
+    assert again.front == first.front
 
 
 def test_two_processes_cannot_train_in_one_folder(tiny_recipe, tmp_path):

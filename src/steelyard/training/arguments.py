@@ -1,11 +1,14 @@
-"""A recipe in the words of TRL and peft."""
+"""A recipe in the words of TRL and peft, and TRL's words that we take over or refuse."""
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
+from steelyard.errors import InputError
 from steelyard.runlog import RunLog
 from steelyard.training.config import Recipe
+from steelyard.weighting import Weighting
 
 
 def training_arguments(recipe: Recipe, log: RunLog) -> Any:
@@ -61,3 +64,24 @@ def lora_config(config: Any) -> Any:
         target_modules=config.target_modules,
         task_type="CAUSAL_LM",
     )
+
+
+def check_trl_arguments(args: Any, weighting: Any) -> None:
+    """Refuse settings of TRL that our advantages would pass over in silence."""
+    if str(args.scale_rewards).lower() not in ("group", "true"):
+        raise InputError(
+            f"scale_rewards={args.scale_rewards!r} has no effect here: choose by estimator= ('rloo' divides by nothing, 'reinforce' by the batch's spread)"
+        )
+    if args.multi_objective_aggregation != "sum_then_normalize":
+        raise InputError(
+            f"multi_objective_aggregation={args.multi_objective_aggregation!r} has no effect here: give weighting=FixedWeights(normalize='each')"
+        )
+    if args.reward_weights is not None and isinstance(weighting, Weighting):
+        raise InputError("weights are given twice, in args.reward_weights and by weighting=: leave one out")
+
+
+def shares(weights: Sequence[float]) -> list[float]:
+    """TRL's reward weights as shares of one."""
+    if min(weights) < 0 or not 0 < sum(weights) < float("inf"):
+        raise InputError(f"reward_weights must not be negative and must not all be 0, but are {list(weights)}")
+    return [weight / sum(weights) for weight in weights]

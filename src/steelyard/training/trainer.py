@@ -26,6 +26,7 @@ from steelyard.advantages import ESTIMATORS, combine, estimate
 from steelyard.errors import InputError, RunError, nearest
 from steelyard.objectives import Objective, check_names, text_of
 from steelyard.runlog import write_atomically
+from steelyard.training.arguments import check_trl_arguments, shares
 from steelyard.training.influence import buffered_influence
 from steelyard.training.record import Recorder, answer_columns, batch_record
 from steelyard.training.sampler import GroupSampler, spread_seed
@@ -107,7 +108,7 @@ class PolicyTrainer(GRPOTrainer):
         ]
         check_names(self.objectives)
         self.estimator, self.validation_sampling, self.recorder = estimator, validation_sampling, recorder
-        given = None if self.args.reward_weights is None else _shares(self.args.reward_weights)
+        given = None if self.args.reward_weights is None else shares(self.args.reward_weights)
         if isinstance(weighting, str):
             weighting = weighting_by_name(weighting, weights=given)
         elif weighting is None:
@@ -391,27 +392,6 @@ class PolicyTrainer(GRPOTrainer):
         super()._load_optimizer_and_scheduler(checkpoint)
         if checkpoint is not None and (Path(checkpoint) / STATE_FILE).is_file():
             self.load_state_dict(json.loads((Path(checkpoint) / STATE_FILE).read_text(encoding="utf-8")))
-
-
-def check_trl_arguments(args: GRPOConfig, weighting: Any) -> None:
-    """Refuse settings of TRL that our advantages would pass over in silence."""
-    if str(args.scale_rewards).lower() not in ("group", "true"):
-        raise InputError(
-            f"scale_rewards={args.scale_rewards!r} has no effect here: choose by estimator= ('rloo' divides by nothing, 'reinforce' by the batch's spread)"
-        )
-    if args.multi_objective_aggregation != "sum_then_normalize":
-        raise InputError(
-            f"multi_objective_aggregation={args.multi_objective_aggregation!r} has no effect here: give weighting=FixedWeights(normalize='each')"
-        )
-    if args.reward_weights is not None and isinstance(weighting, Weighting):
-        raise InputError("weights are given twice, in args.reward_weights and by weighting=: leave one out")
-
-
-def _shares(weights: Sequence[float]) -> list[float]:
-    """TRL's reward weights as shares of one."""
-    if min(weights) < 0 or not 0 < sum(weights) < float("inf"):
-        raise InputError(f"reward_weights must not be negative and must not all be 0, but are {list(weights)}")
-    return [weight / sum(weights) for weight in weights]
 
 
 def _as_objective(function: Any) -> Objective | None:
