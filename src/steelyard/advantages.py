@@ -16,6 +16,9 @@ from torch import Tensor
 
 from steelyard.errors import InputError, nearest
 
+NORMALIZATIONS = ("sum", "each", "each-whitened")
+"""What is normalised: the weighted reward, each objective's reward, or each and then their weighted sum over the batch."""
+
 STD_EPSILON = 1e-4
 """Added to a standard deviation before dividing, as TRL does, so that equal rewards give 0."""
 
@@ -130,7 +133,45 @@ def reinforce(rewards: Tensor) -> Tensor:
     return centred / (_standard_deviation(centred, count, dim=0) + STD_EPSILON)
 
 
-ESTIMATORS: dict[str, bool] = {"grpo": True, "rloo": True, "reinforce": False}
+BRPO_LIMIT = 0.6
+"""Groups whose mean advantage lies further from 0 are left out: their reference was no fair one."""
+
+
+def brpo(rewards: Tensor, *, group_size: int) -> Tensor:
+    """Bootstrapped-reference advantage: better or worse than one answer of the same group.
+
+    `A_i = sign(r_i - r_ref)`, with the group's first answer as the reference: answers to a prompt are drawn independently, so the first is as
+    random as any. A group with `|sum_i A_i| / n > 0.6` has advantages of 0.
+
+    Args:
+        rewards: float `[B]` or `[B,K]`, compared and nothing else, so any increasing scale will do; NaN where an answer has no reward.
+        group_size: answers a prompt, `G`; must divide B.
+
+    Returns:
+        -1, 0 or 1 in the shape of `rewards`; 0 for the reference, for ties, and where a reward is NaN.
+
+    Raises:
+        InputError: where groups are not whole.
+
+    Example:
+        >>> brpo(torch.tensor([2.0, 3.0, 1.0, 2.0, 0.0, 1.0, 1.0, 1.0]), group_size=4).tolist()
+        [0.0, 1.0, -1.0, 0.0, 0.0, 0.0, 0.0, 0.0]
+
+    Reference:
+        Jia et al., Writing-Zero, arXiv 2506.00103, section 3.3. There a judge compares, and only a win in both orders counts; here rewards do,
+        with a judge's failure as NaN. Deviations: a tie is 0, not a loss; where the first answer has no reward, the first that has one is
+        the reference; n counts the answers that have a reward.
+    """
+    groups = _in_groups(rewards, group_size)
+    present = ~groups.isnan()
+    # The first present answer: argmax finds the first of equal values.
+    first = present.to(torch.uint8).argmax(1, keepdim=True)
+    compared = torch.where(present, (groups - groups.gather(1, first)).sign(), 0).nan_to_num(0.0)
+    mean = compared.sum(1, keepdim=True) / present.sum(1, keepdim=True).clamp(min=1)
+    return torch.where(mean.abs() > BRPO_LIMIT, 0, compared).to(rewards.dtype).reshape(rewards.shape)
+
+
+ESTIMATORS: dict[str, bool] = {"grpo": True, "rloo": True, "reinforce": False, "brpo": True}
 """The estimators by name, and whether each needs groups of answers to one prompt."""
 
 
@@ -142,9 +183,9 @@ def estimate(rewards: Tensor, *, estimator: str, group_size: int) -> Tensor:
         [2.0, -2.0]
         >>> estimate(torch.tensor([3.0, 1.0]), estimator="rlo", group_size=2)
         Traceback (most recent call last):
-        steelyard.errors.InputError: unknown estimator 'rlo': use one of grpo, rloo, reinforce (did you mean 'rloo'?)
+        steelyard.errors.InputError: unknown estimator 'rlo': use one of grpo, rloo, reinforce, brpo (did you mean 'rloo'?)
     """
-    grouped: dict[str, Callable[..., Tensor]] = {"grpo": grpo, "rloo": rloo}
+    grouped: dict[str, Callable[..., Tensor]] = {"grpo": grpo, "rloo": rloo, "brpo": brpo}
     if estimator in grouped:
         return grouped[estimator](rewards, group_size=group_size)
     if estimator == "reinforce":
@@ -187,13 +228,14 @@ def combine(
 
     `normalize="sum"`: `A = scale * estimator(sum_k w_k R_k)`, as the paper does it.
     `normalize="each"`: `A = scale * sum_k w_k estimator(R_k)`, so that no objective counts more for its larger spread.
+    `normalize="each-whitened"`: the same, whitened over the batch before it is scaled (GDPO).
 
     Args:
         rewards_BK: float `[B,K]`, higher is better; NaN where an objective does not apply.
         weights_K: float `[K]`.
-        estimator: "grpo", "rloo" or "reinforce".
+        estimator: "grpo", "rloo", "reinforce" or "brpo".
         group_size: answers a prompt.
-        normalize: "sum" or "each".
+        normalize: one of `NORMALIZATIONS`.
         scale: a common factor, applied *after* normalisation: on the rewards it would cancel (see `HypervolumeGuided`).
 
     Returns:
@@ -208,13 +250,14 @@ def combine(
         [-1.0, 1.0]
 
     Reference:
-        Lu et al., arXiv 2509.11452, section 3 ("sum"); GDPO, arXiv 2601.05242 ("each", without its second whitening over the batch).
+        Lu et al., arXiv 2509.11452, section 3 ("sum"); GDPO, arXiv 2601.05242 ("each-whitened").
     """
     if normalize == "sum":
         # A missing reward stands for the mean it is compared with: of the group, or of the whole batch where there are no groups.
         compared_with = group_size if ESTIMATORS.get(estimator, True) else rewards_BK.shape[0]
         total = weighted_reward(rewards_BK, weights_K, group_size=compared_with)
         return scale * estimate(total, estimator=estimator, group_size=group_size)
-    if normalize == "each":
-        return scale * (estimate(rewards_BK, estimator=estimator, group_size=group_size) @ weights_K.to(rewards_BK))
-    raise InputError(f"normalize must be 'sum' or 'each', but is {normalize!r}")
+    if normalize in ("each", "each-whitened"):
+        weighed = estimate(rewards_BK, estimator=estimator, group_size=group_size) @ weights_K.to(rewards_BK)
+        return scale * (reinforce(weighed) if normalize == "each-whitened" else weighed)
+    raise InputError(f"normalize must be one of {', '.join(NORMALIZATIONS)}, but is {normalize!r}")

@@ -5,23 +5,20 @@ from __future__ import annotations
 import contextlib
 import re
 from pathlib import Path
-from typing import Annotated, Any, Literal, Union, get_args
+from typing import Any, Literal, get_args
 
 import yaml
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
+from pydantic import BaseModel, Field, ValidationError, model_validator
 
 from steelyard.errors import InputError, nearest
 from steelyard.objectives import Objective, built_in, check_names, load_function
-from steelyard.weighting import METHODS, Weighting, weights_by_name
+from steelyard.training.methods import Part, WeightingConfig
+from steelyard.weighting import METHODS, Weighting
 
 RECIPES_DIR = Path(__file__).parent.parent / "recipes"
 
 
-class _Part(BaseModel):
-    model_config = ConfigDict(extra="forbid", frozen=True)
-
-
-class LoraConfig(_Part):
+class LoraConfig(Part):
     """Train low-rank adapters (peft) instead of all parameters."""
 
     rank: int = Field(16, ge=1, description="rank of the adapters")
@@ -30,7 +27,7 @@ class LoraConfig(_Part):
     target_modules: list[str] | Literal["all-linear"] = Field("all-linear", description="which layers get adapters")
 
 
-class ModelConfig(_Part):
+class ModelConfig(Part):
     """Which policy is trained."""
 
     name: str = Field(
@@ -40,7 +37,7 @@ class ModelConfig(_Part):
     dtype: Literal["float32", "bfloat16", "float16"] = Field("float32", description="type of the weights")
 
 
-class SourceConfig(_Part):
+class SourceConfig(Part):
     """Where prompts come from."""
 
     source: str = Field(
@@ -53,7 +50,7 @@ class SourceConfig(_Part):
     )
 
 
-class ValidationPromptsConfig(_Part):
+class ValidationPromptsConfig(Part):
     """Which prompts are held out: a source of their own, or the last rows of the training source."""
 
     source: str | None = Field(None, description="as above; absent: held out from the training source")
@@ -77,7 +74,7 @@ class PromptsConfig(SourceConfig):
     validation: ValidationPromptsConfig = Field(default_factory=ValidationPromptsConfig)
 
 
-class ObjectiveConfig(_Part):
+class ObjectiveConfig(Part):
     """One objective: a built-in `kind` with options, or a `function` of the user's."""
 
     kind: str | None = Field(None, description="accuracy, conciseness, clarity, format, length, repetition or language")
@@ -100,7 +97,7 @@ class ObjectiveConfig(_Part):
         return self
 
 
-class SupervisedConfig(_Part):
+class SupervisedConfig(Part):
     """A short supervised stage before reinforcement learning, on completions written from the training rows."""
 
     completions: list[str] = Field(
@@ -114,10 +111,10 @@ class SupervisedConfig(_Part):
     )
 
 
-class AlgorithmConfig(_Part):
+class AlgorithmConfig(Part):
     """How the policy is updated."""
 
-    estimator: Literal["grpo", "rloo", "reinforce"] = Field("grpo", description="how rewards become advantages")
+    estimator: Literal["grpo", "rloo", "reinforce", "brpo"] = Field("grpo", description="how rewards become advantages")
     steps: int = Field(ge=1, description="updates")
     prompts_per_step: int = Field(8, ge=1, description="prompts an update")
     answers_per_prompt: int = Field(8, ge=1, description="answers sampled for each: the group")
@@ -145,37 +142,7 @@ class AlgorithmConfig(_Part):
         return self
 
 
-class FixedConfig(_Part):
-    """Constant weights."""
-
-    method: Literal["fixed"]
-    weights: list[float] | dict[str, float] | None = Field(None, description="one an objective, summing to 1; absent: equal")
-    normalize: Literal["sum", "each"] = Field("sum", description="each: weigh the objectives' own advantages (GDPO)")
-
-
-class GradientInfluenceConfig(_Part):
-    """Weights that follow the objectives' gradients."""
-
-    method: Literal["gradient-influence"]
-    weights: list[float] | dict[str, float] | None = Field(None, description="where to start; absent: equal")
-    mu: float = Field(1e-5, gt=0, description="how strongly the weights hold on; too small, and one objective takes all")
-    accumulate: int = Field(1, ge=1, description="batches between two moves of the weights")
-    normalize: Literal["sum", "each"] = Field("sum", description="as for fixed weights")
-
-
-class HypervolumeConfig(_Part):
-    """A fixed preference, scaled by the growth of the front."""
-
-    method: Literal["hypervolume"]
-    weights: list[float] | dict[str, float] | None = Field(None, description="the preference; absent: equal")
-    gain: float = Field(20.0, gt=0, description="how fast the meta-reward rises with the volume gained")
-    normalize: Literal["sum", "each"] = Field("sum", description="as for fixed weights")
-
-
-WeightingConfig = Annotated[Union[FixedConfig, GradientInfluenceConfig, HypervolumeConfig], Field(discriminator="method")]  # noqa: UP007
-
-
-class ValidationConfig(_Part):
+class ValidationConfig(Part):
     """How progress is measured."""
 
     every: int = Field(10, ge=1, description="updates between two validations; the start and the end are always validated")
@@ -185,14 +152,14 @@ class ValidationConfig(_Part):
     batch: int = Field(256, ge=1, description="prompts in memory at a time")
 
 
-class CheckpointConfig(_Part):
+class CheckpointConfig(Part):
     """What is kept."""
 
     every: int = Field(10, ge=1, description="updates between two checkpoints to resume from; the last two are kept")
     front: bool = Field(True, description="keep the policy of every validation point that no other dominates")
 
 
-class Recipe(_Part):
+class Recipe(Part):
     """A run."""
 
     name: str = Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]*$", description="the run's folder under runs/")
@@ -211,10 +178,6 @@ class Recipe(_Part):
         if len(self.objectives) < 2:
             raise ValueError(
                 f"objectives: {len(self.objectives)} given, but weighing needs at least two; with one, train it with TRL alone"
-            )
-        if self.weighting.method == "hypervolume" and self.validation.every != 1:
-            raise ValueError(
-                f"weighting: hypervolume measures the front after every update, so validation.every must be 1, but is {self.validation.every}"
             )
         return self
 
@@ -242,17 +205,11 @@ class Recipe(_Part):
         check_names(objectives)
         return objectives
 
-    def build_weighting(self, names: list[str]) -> Weighting:
-        """Make the weighting method, checking its weights against the objectives' names."""
-        options = self.weighting.model_dump(exclude={"method"})
-        weights = options["weights"]
-        if isinstance(weights, dict):
-            weights_by_name(weights, names)
-        elif weights is not None and len(weights) != len(names):
-            raise InputError(
-                f"weighting.weights needs one value an objective ({', '.join(names)}), but has {len(weights)}: {weights}"
-            )
-        return METHODS[self.weighting.method](**options)
+    def build_weighting(self, objectives: list[Objective]) -> Weighting:
+        """Make the weighting method, checking its settings against the objectives."""
+        weighting = METHODS[self.weighting.method](**self.weighting.model_dump(exclude={"method"}))
+        weighting.setup(objectives)
+        return weighting
 
 
 def parse_recipe(content: dict[str, Any], *, where: str = "recipe") -> Recipe:

@@ -1,28 +1,65 @@
-"""The objectives' gradients of TRL's own loss, on the answers that a trainer is about to use."""
+"""The objectives' gradients of TRL's own loss, on the answers that a trainer is about to use.
+
+Objective k is what TRL's loss would be with the advantages `A[:,k]`, on fresh answers (importance ratios of 1) and without KL or entropy
+terms: `J_k = sum_i c_i A[i,k] sum_t log p(token_it)`, with `c_i` by the loss type.
+"""
 
 from __future__ import annotations
 
+import functools
+from collections.abc import Sequence
 from typing import Any
 
 import torch
 from torch import Tensor
 
 from steelyard.errors import InputError
-from steelyard.weighting import GradientSums, Influence
+from steelyard.weighting import AnswerGradients, AnswerTerms, Influence
+from steelyard.weighting.influence import OPTIMIZER_STEP, chosen_parameters, sequence_logprobs
 
 LOSSES = ("dapo", "grpo", "bnpo", "dr_grpo", "cispo")
 """Losses of TRL whose gradient, on fresh answers, is a weighted sum of the answers' log-probability gradients."""
 
 
-def buffered_influence(trainer: Any, advantages_BK: Tensor) -> Influence:
-    """The Gram matrix of the objectives' gradients on a trainer's buffered answers.
+class SharedForward:
+    """Hands the forward pass of an influence computation on to the update, which would make the very same one.
 
-    Objective k is what TRL's loss would be with the advantages `A[:,k]`, on fresh answers (importance ratios of 1) and without KL or entropy
-    terms: `J_k = sum_i c_i A[i,k] sum_t log p(token_it)`, with `c_i` by the loss type.
+    It can be shared where one micro-batch in one process makes the whole update. The trainer's `_get_per_token_logps_and_entropies` asks
+    `take` first.
+    """
+
+    def __init__(self) -> None:
+        self._kept: tuple[Tensor, Any] | None = None
+
+    @staticmethod
+    def possible(trainer: Any) -> bool:
+        """Whether the coming update consists of one forward pass that an influence computation may make for it."""
+        alone = trainer.accelerator.num_processes == 1 and len(trainer._buffered_inputs) == 1
+        return alone and not trainer.aux_loss_enabled and trainer.args.gradient_accumulation_steps == 1
+
+    def keep(self, input_ids: Tensor, outputs: Any) -> None:
+        """Keep what the model said of these tokens."""
+        self._kept = (input_ids, outputs)
+
+    def take(self, input_ids: Tensor) -> Any:
+        """What was kept for these very tokens, once; None if there is nothing."""
+        kept, self._kept = self._kept, None
+        if kept is None or kept[0].shape != input_ids.shape or not torch.equal(kept[0], input_ids):
+            return None
+        return kept[1]
+
+
+def buffered_influence(
+    trainer: Any, advantages_BK: Tensor, *, method: str = "jvp", layers: Sequence[str] | None = None, gram: bool = False
+) -> Influence:
+    """The influences of the objectives on a trainer's buffered answers.
 
     Args:
-        trainer: a `GRPOTrainer` whose buffered micro-batches have `answer_index`, each answer's row in `advantages_BK`.
+        trainer: a `PolicyTrainer` whose buffered micro-batches have `answer_index`, each answer's row in `advantages_BK`.
         advantages_BK: of the whole generation batch, over all processes.
+        method: see `gradient_influence`.
+        layers: see `chosen_parameters`.
+        gram: whether the whole Gram matrix is wanted, at K times the cost.
 
     Raises:
         InputError: where the loss type is none of `LOSSES`.
@@ -30,31 +67,62 @@ def buffered_influence(trainer: Any, advantages_BK: Tensor) -> Influence:
     if trainer.loss_type not in LOSSES:
         raise InputError(f"gradient influence needs loss_type {', '.join(LOSSES)}, but is {trainer.loss_type!r}")
     model = trainer.accelerator.unwrap_model(trainer.model)
+    share = SharedForward.possible(trainer)
     # Parameters are looked up anew every time: sharding swaps the objects.
-    sums = GradientSums([p for p in model.parameters() if p.requires_grad], advantages_BK.shape[1])
-    with torch.random.fork_rng(), trainer.compute_loss_context_manager():
-        for micro_batch in trainer._buffered_inputs:
-            mask = micro_batch["completion_mask"]
-            if micro_batch.get("tool_mask") is not None:
-                mask = mask * micro_batch["tool_mask"]
-            logprobs, _, _ = trainer._get_per_token_logps_and_entropies(
-                trainer.model,
-                torch.cat([micro_batch["prompt_ids"], micro_batch["completion_ids"]], 1),
-                torch.cat([micro_batch["prompt_mask"], micro_batch["completion_mask"]], 1),
-                micro_batch["completion_ids"].size(1),
-            )
-            terms_B = (logprobs * mask).sum(1) * answer_factor(trainer, mask, micro_batch)
-            sums.add(terms_B, advantages_BK[micro_batch["answer_index"]])
-    if trainer.accelerator.num_processes > 1:
-        for gradients in sums.gradients:
-            for gradient in gradients:
-                gradient.copy_(trainer.accelerator.reduce(gradient, reduction="mean"))
-    return Influence(sums.gram())
+    with torch.random.fork_rng(enabled=not share), trainer.compute_loss_context_manager():
+        gradients = AnswerGradients(
+            model,
+            chosen_parameters(model, layers),
+            [_answer_terms(trainer, micro_batch, share) for micro_batch in trainer._buffered_inputs],
+            method,
+            functools.partial(average_over_processes, trainer),
+        )
+        return gradients.gram(advantages_BK) if gram else gradients.influence(advantages_BK)
 
 
-def answer_factor(trainer: Any, mask: Tensor, micro_batch: dict[str, Any]) -> Tensor:
-    """By what TRL's loss multiplies an answer's summed token terms, `c_i`: scalar or `[B]`."""
-    accumulation = trainer.args.gradient_accumulation_steps
+def _answer_terms(trainer: Any, micro_batch: dict[str, Any], share: bool) -> AnswerTerms:
+    mask, factor = loss_mask(micro_batch), answer_factor(trainer, micro_batch)
+
+    def terms() -> Tensor:
+        input_ids, outputs = token_logprobs(trainer, micro_batch, entropy=share and torch.is_grad_enabled())
+        if share and torch.is_grad_enabled():
+            trainer.shared_forward.keep(input_ids, outputs)
+        return (outputs[0] * mask).sum(1) * factor
+
+    def plain_terms(call: Any) -> Tensor:
+        # TRL's fused head has no forward-mode rule; the plain one says the same.
+        inputs = {
+            "input_ids": torch.cat([micro_batch["prompt_ids"], micro_batch["completion_ids"]], 1),
+            "attention_mask": torch.cat([micro_batch["prompt_mask"], micro_batch["completion_mask"]], 1),
+            "completion_mask": torch.cat([torch.zeros_like(micro_batch["prompt_mask"]), mask], 1),
+        }
+        return sequence_logprobs(call, inputs, temperature=trainer.temperature) * factor
+
+    return AnswerTerms(micro_batch["answer_index"], terms, plain_terms)
+
+
+def token_logprobs(trainer: Any, micro_batch: dict[str, Any], *, entropy: bool = False) -> tuple[Tensor, Any]:
+    """The tokens of a micro-batch, and what the trainer's model says of its completions, as TRL's loss asks for it."""
+    input_ids = torch.cat([micro_batch["prompt_ids"], micro_batch["completion_ids"]], 1)
+    outputs = trainer._get_per_token_logps_and_entropies(
+        trainer.model,
+        input_ids,
+        torch.cat([micro_batch["prompt_mask"], micro_batch["completion_mask"]], 1),
+        micro_batch["completion_ids"].size(1),
+        compute_entropy=entropy,
+    )
+    return input_ids, outputs
+
+
+def loss_mask(micro_batch: dict[str, Any]) -> Tensor:
+    """Which tokens TRL's loss counts, `[b,T]`: the completion without what tools said."""
+    mask = micro_batch["completion_mask"]
+    return mask if micro_batch.get("tool_mask") is None else mask * micro_batch["tool_mask"]
+
+
+def answer_factor(trainer: Any, micro_batch: dict[str, Any]) -> Tensor:
+    """By what TRL's loss multiplies an answer's summed token terms, `c_i`: scalar or `[b]`."""
+    mask, accumulation = loss_mask(micro_batch), trainer.args.gradient_accumulation_steps
     if trainer.loss_type in ("dapo", "cispo"):
         whole = micro_batch["num_items_in_batch"].clamp(min=1.0) / trainer.accelerator.num_processes
         return 1 / (whole * accumulation / trainer.args.steps_per_generation)
@@ -63,3 +131,59 @@ def answer_factor(trainer: Any, mask: Tensor, micro_batch: dict[str, Any]) -> Te
     if trainer.loss_type == "dr_grpo":
         return torch.tensor(1 / (mask.size(0) * trainer.max_completion_length * accumulation), device=mask.device)
     return 1 / (mask.sum(1).clamp(min=1.0) * mask.size(0) * accumulation)
+
+
+class StepInfluence:
+    """Influences along the step that the optimiser really took: `I_k = sum_i A[i,k] (t_i(after) - t_i(before)) / lr`.
+
+    The terms before the step are those of the update itself, so that one forward pass after it is all this costs. The step contains what
+    the optimiser made of the gradient (Adam's scaling, momentum, clipping) and the weights of that update, so influences have another size than
+    those of the plain gradient, and they tell of an earlier batch.
+    """
+
+    def __init__(self) -> None:
+        self._before: dict[int, Tensor] = {}
+        self._advantages_BK: Tensor | None = None
+        self._learning_rate = 0.0
+        self.latest: Influence | None = None
+
+    def watch(self, advantages_BK: Tensor, learning_rate: float) -> None:
+        """Begin with a fresh batch, before its update."""
+        self._before, self._advantages_BK, self._learning_rate = {}, advantages_BK.cpu().double(), learning_rate
+
+    def note(self, trainer: Any, micro_batch: dict[str, Any], logprobs: Tensor) -> None:
+        """Take down the log-probabilities that the update itself computes; those of later updates on the same answers are passed over."""
+        if self._advantages_BK is not None:
+            terms = (logprobs.detach() * loss_mask(micro_batch)).sum(1) * answer_factor(trainer, micro_batch)
+            self._before.setdefault(int(micro_batch["answer_index"][0]), terms)
+
+    def measure(self, trainer: Any) -> None:
+        """After an update: how far every answer's term has moved."""
+        watched, self._advantages_BK = self._advantages_BK, None
+        if watched is None or not self._learning_rate > 0:
+            return
+        products_K = torch.zeros(watched.shape[1], dtype=torch.float64)
+        with torch.no_grad(), torch.random.fork_rng(), trainer.compute_loss_context_manager():
+            for micro_batch in trainer._buffered_inputs:
+                before = self._before.get(int(micro_batch["answer_index"][0]))
+                if before is not None:
+                    _, outputs = token_logprobs(trainer, micro_batch)
+                    after = (outputs[0] * loss_mask(micro_batch)).sum(1) * answer_factor(trainer, micro_batch)
+                    products_K += (after - before).double().cpu() @ watched[micro_batch["answer_index"].cpu()]
+        products_K = average_over_processes(trainer, products_K) / self._learning_rate
+        self.latest = Influence(products_K, method=OPTIMIZER_STEP)
+
+    def state_dict(self) -> list[float] | None:
+        """What the next batch will be told."""
+        return None if self.latest is None else self.latest.influence_K.tolist()
+
+    def load_state_dict(self, state: list[float] | None) -> None:
+        """Take over the state of an earlier run."""
+        self.latest = None if state is None else Influence(torch.tensor(state, dtype=torch.float64), method=OPTIMIZER_STEP)
+
+
+def average_over_processes(trainer: Any, tensor: Tensor) -> Tensor:
+    """Mean over a trainer's processes, on the tensor's own device."""
+    if trainer.accelerator.num_processes == 1:
+        return tensor
+    return trainer.accelerator.reduce(tensor.to(trainer.accelerator.device), reduction="mean").to(tensor.device)

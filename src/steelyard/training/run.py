@@ -73,7 +73,7 @@ def train(
         recipe = load_recipe(recipe)
     log = RunLog(Path("runs") / recipe.name if out is None else out)
     objectives = recipe.build_objectives(base=base)
-    weighting = recipe.build_weighting([objective.name for objective in objectives])
+    weighting = recipe.build_weighting(objectives)
     train_rows, validation_rows, raw_rows = load_prompts(recipe.prompts, base=base, seed=recipe.seed)
     check_answers(recipe, train_rows, raw_rows)
     check_enough(recipe, train_rows)

@@ -9,7 +9,6 @@ Left out: importance weights across several updates of one generation are TRL's;
 
 from __future__ import annotations
 
-import copy
 import json
 import time
 from collections.abc import Callable, Sequence
@@ -19,7 +18,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 from torch.utils.data import Sampler
-from transformers import TrainerState
+from transformers import TrainerCallback, TrainerState
 from trl import GRPOConfig, GRPOTrainer
 
 from steelyard.advantages import ESTIMATORS, combine, estimate
@@ -27,10 +26,12 @@ from steelyard.errors import InputError, RunError, nearest
 from steelyard.objectives import Objective, check_names, text_of
 from steelyard.runlog import write_atomically
 from steelyard.training.arguments import check_trl_arguments, shares
-from steelyard.training.influence import buffered_influence
+from steelyard.training.influence import SharedForward, StepInfluence, buffered_influence
 from steelyard.training.record import Recorder, answer_columns, batch_record
-from steelyard.training.sampler import GroupSampler, spread_seed
+from steelyard.training.sampler import GroupSampler
+from steelyard.training.validation import measure
 from steelyard.weighting import Batch, FixedWeights, Influence, Weighting, weighting_by_name
+from steelyard.weighting.influence import OPTIMIZER_STEP
 
 STATE_FILE = "steelyard.json"
 """Our state in a checkpoint. It is written last: a checkpoint that has it is whole."""
@@ -44,7 +45,7 @@ class PolicyTrainer(GRPOTrainer):
         reward_funcs: TRL's reward functions, each taken as an objective to be maximised; or give `objectives`.
         objectives: what to reward and how to measure it.
         weighting: a `Weighting`, or a method's name; absent: `args.reward_weights` divided by their sum, else equal weights.
-        estimator: "grpo", "rloo" or "reinforce".
+        estimator: "grpo", "rloo", "reinforce" or "brpo".
         group_size: answers to one prompt that stand together; absent: `args.num_generations`. "reinforce" may have 1, where TRL's own setting
             must be 2 at least; then TRL's only has to divide the batch.
         validation_sampling: "sampled" (at the training temperature, with a seed of its own) or "greedy".
@@ -115,13 +116,10 @@ class PolicyTrainer(GRPOTrainer):
             weighting = FixedWeights(given)
         self.weighting = weighting
         self.weighting.setup(self.objectives)
-        if self.weighting.needs_validation and self.eval_dataset is None:
+        if self.weighting.needs_validation and (self.eval_dataset is None or self.args.eval_strategy == "no"):
             raise InputError(
-                f"{type(self.weighting).__name__} follows validation points: give eval_dataset= and eval_strategy='steps'"
-            )
-        if self.weighting.needs_validation_every_step and not (self.args.eval_strategy == "steps" and self.args.eval_steps == 1):
-            raise InputError(
-                f"{type(self.weighting).__name__} needs a validation point after every update: give eval_strategy='steps', eval_steps=1"
+                f"{type(self.weighting).__name__} follows validation points: give eval_dataset=, and eval_strategy='steps' with eval_steps=1 "
+                "(after every update, as in the paper) or more"
             )
         if isinstance(self.eval_dataset, dict):
             raise InputError(
@@ -136,6 +134,9 @@ class PolicyTrainer(GRPOTrainer):
         self._record: dict[str, Any] = {}
         self._step_began: float | None = None
         self._validated: tuple[int, dict[str, float]] | None = None
+        self.shared_forward, self.step_influence = SharedForward(), StepInfluence()
+        self._in_update: dict[str, Any] | None = None
+        self.add_callback(_AfterStep(self))
 
     # Rewards ---------------------------------------------------------------------------------------------------------------------------
 
@@ -204,18 +205,23 @@ class PolicyTrainer(GRPOTrainer):
         scores_BK = self._scores_BK
         rewards_BK = (scores_BK * self._reward_signs.to(scores_BK)).double()
         advantages_BK = estimate(rewards_BK, estimator=self.estimator, group_size=self.group_size)
+        learning_rate = self.lr_scheduler.get_last_lr()[0] if self.lr_scheduler is not None else self.args.learning_rate
         found: list[Influence] = []
 
-        def influence() -> Influence:
-            if not found:
-                found.append(buffered_influence(self, advantages_BK))
-            return found[0]
+        def influence(*, method: str = "jvp", layers: Sequence[str] | None = None, gram: bool = False) -> Influence | None:
+            if method == OPTIMIZER_STEP:
+                latest = self.step_influence.latest
+                self.step_influence.watch(advantages_BK, learning_rate)
+            else:
+                latest = buffered_influence(self, advantages_BK, method=method, layers=layers, gram=gram)
+            found.extend([] if latest is None else [latest])
+            return latest
 
         self.weighting.on_batch(
             Batch(
                 rewards_BK,
                 advantages_BK,
-                learning_rate=self.lr_scheduler.get_last_lr()[0] if self.lr_scheduler is not None else self.args.learning_rate,
+                learning_rate=learning_rate,
                 progress=self.state.global_step / max(1, self.state.max_steps),
                 influence=influence,
             )
@@ -239,7 +245,22 @@ class PolicyTrainer(GRPOTrainer):
                 micro_batch["completion_ids"].device, torch.float32
             )
         self._clock("weighting", began)
-        self._note(scores_BK, weights_K, advantages_B, found[0] if found else None)
+        self._note(scores_BK, weights_K, advantages_B, found[-1] if found else None)
+
+    def compute_loss(self, model: Any, inputs: Any, *args: Any, **kwargs: Any) -> Any:
+        """As TRL; the forward pass may be one that an influence computation has made already."""
+        self._in_update = inputs
+        try:
+            return super().compute_loss(model, inputs, *args, **kwargs)
+        finally:
+            self._in_update = None
+
+    def _get_per_token_logps_and_entropies(self, model: Any, input_ids: Tensor, *args: Any, **kwargs: Any) -> Any:
+        shared = None if self._in_update is None else self.shared_forward.take(input_ids)
+        outputs = shared or super()._get_per_token_logps_and_entropies(model, input_ids, *args, **kwargs)
+        if self._in_update is not None:
+            self.step_influence.note(self, self._in_update, outputs[0])
+        return outputs
 
     # What happened ---------------------------------------------------------------------------------------------------------------------
 
@@ -295,11 +316,11 @@ class PolicyTrainer(GRPOTrainer):
         if dataset is None:
             raise InputError("validation needs held-out prompts: give eval_dataset=")
         if eval_dataset is not None:
-            return {f"{metric_key_prefix}_{name}": value for name, value in self._measure(list(dataset)).items()}
+            return {f"{metric_key_prefix}_{name}": value for name, value in measure(self, list(dataset)).items()}
         if self._validated is not None and self._validated[0] == self.state.global_step and self.state.global_step > 0:
             return {f"{metric_key_prefix}_{name}": value for name, value in self._validated[1].items()}
         began = time.perf_counter()
-        point = self._measure(list(dataset))
+        point = measure(self, list(dataset))
         seconds = time.perf_counter() - began
         self._validated = (self.state.global_step, point)
         self.weighting.on_validation(list(point.values()))
@@ -309,39 +330,6 @@ class PolicyTrainer(GRPOTrainer):
         if self.recorder is not None:
             self.recorder.on_validation(self.state.global_step, point, seconds, self)
         return metrics
-
-    def _measure(self, rows: list[dict[str, Any]]) -> dict[str, float]:
-        was_training, kept_seconds = self.model.training, dict(self._seconds)
-        kept_config: Any = getattr(self, "generation_config")  # noqa: B009
-        self.model.eval()
-        self._measuring = True
-        if self.validation_sampling == "greedy":
-            self.generation_config = copy.deepcopy(kept_config)
-            self.generation_config.do_sample = False
-            self.generation_config.temperature = self.generation_config.top_p = self.generation_config.top_k = None
-        columns: list[Tensor] = []
-        try:
-            with torch.random.fork_rng():
-                torch.manual_seed(spread_seed(self.args.seed, "validation"))
-                for start in range(0, len(rows), self.args.per_device_eval_batch_size):
-                    chunk = rows[start : start + self.args.per_device_eval_batch_size]
-                    prompts = [row["prompt"] for row in chunk]
-                    generated = self._generate(prompts)
-                    completion_ids, completions = generated[1], generated[3]
-                    # Every process measures every prompt; the first copy is kept.
-                    columns.append(self._calculate_rewards(chunk, prompts, completions, completion_ids)[: len(chunk)].double())
-        finally:
-            self._measuring, self._seconds = False, kept_seconds
-            self.generation_config = kept_config
-            self._metrics["eval"].clear()
-            self.model.train(was_training)
-        means_K = torch.cat(columns).nanmean(0).tolist()
-        for objective, value in zip(self.objectives, means_K, strict=True):
-            if value != value:
-                raise RunError(
-                    f"objective {objective.name!r} applies to no validation prompt: it cannot be measured; add some, or drop it"
-                )
-        return {objective.name: value for objective, value in zip(self.objectives, means_K, strict=True)}
 
     # Order and state -------------------------------------------------------------------------------------------------------------------
 
@@ -362,6 +350,7 @@ class PolicyTrainer(GRPOTrainer):
             "weighting": self.weighting.state_dict(),
             "objectives": {objective.name: objective.state_dict() for objective in self.objectives},
             "validated": self._validated,
+            "step_influence": self.step_influence.state_dict(),
         }
 
     def load_state_dict(self, state: dict[str, Any]) -> None:
@@ -370,6 +359,7 @@ class PolicyTrainer(GRPOTrainer):
         for objective in self.objectives:
             objective.load_state_dict(state["objectives"][objective.name])
         self._validated = None if state["validated"] is None else (state["validated"][0], state["validated"][1])
+        self.step_influence.load_state_dict(state["step_influence"])
 
     def restore(self, checkpoint: str) -> None:
         """Take over model and state of a checkpoint, to validate and not to train on."""
@@ -392,6 +382,18 @@ class PolicyTrainer(GRPOTrainer):
         super()._load_optimizer_and_scheduler(checkpoint)
         if checkpoint is not None and (Path(checkpoint) / STATE_FILE).is_file():
             self.load_state_dict(json.loads((Path(checkpoint) / STATE_FILE).read_text(encoding="utf-8")))
+
+
+class _AfterStep(TrainerCallback):
+    """Measures what an update has moved, where the weighting asked for it."""
+
+    def __init__(self, trainer: PolicyTrainer) -> None:
+        self._trainer = trainer
+
+    def on_step_end(self, *args: Any, **kwargs: Any) -> None:
+        began = time.perf_counter()
+        self._trainer.step_influence.measure(self._trainer)
+        self._trainer._clock("weighting", began)
 
 
 def _as_objective(function: Any) -> Objective | None:

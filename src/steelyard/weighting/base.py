@@ -10,6 +10,7 @@ from typing import Any, ClassVar
 import torch
 from torch import Tensor
 
+from steelyard.advantages import NORMALIZATIONS
 from steelyard.errors import InputError, nearest
 from steelyard.objectives import Objective, check_names
 from steelyard.weighting.influence import Influence
@@ -26,14 +27,15 @@ class Batch:
         advantages_BK: each objective's own advantages, by the run's estimator.
         learning_rate: of the update that will follow.
         progress: share of the run that is done, 0..1.
-        influence: computes the objectives' gradients on this batch when called; costs backward passes, so only methods that need it call.
+        influence: computes the objectives' influences on this batch when called, with `method`, `layers` and `gram` as keywords; costs
+            passes through the model, so only methods that need it call. None where there is nothing to tell yet ("optimizer-step").
     """
 
     rewards_BK: Tensor
     advantages_BK: Tensor
     learning_rate: float
     progress: float
-    influence: Callable[[], Influence]
+    influence: Callable[..., Influence | None]
 
 
 class Weighting(ABC):
@@ -44,15 +46,15 @@ class Weighting(ABC):
 
     Class attributes:
         needs_validation: whether the method is no use without validation points.
-        needs_validation_every_step: whether it expects one after every update.
+        needs_gradients: whether it asks batches for influences, which take a trainer that can compute them.
     """
 
     needs_validation: ClassVar[bool] = False
-    needs_validation_every_step: ClassVar[bool] = False
+    needs_gradients: ClassVar[bool] = False
 
     def __init__(self, weights: Preference | None = None, *, normalize: str = "sum") -> None:
-        if normalize not in ("sum", "each"):
-            raise InputError(f"normalize must be 'sum' or 'each', but is {normalize!r}")
+        if normalize not in NORMALIZATIONS:
+            raise InputError(f"normalize must be one of {', '.join(NORMALIZATIONS)}, but is {normalize!r}")
         self.initial = weights
         self.normalize = normalize
         self._weights_K: Tensor | None = None
@@ -138,3 +140,37 @@ def weights_by_name(weights: Mapping[str, float], names: Sequence[str]) -> Tenso
     if missing:
         raise InputError(f"no weight is given for {', '.join(missing)}: every objective needs one (0 switches it off)")
     return check_weights([weights[name] for name in names])
+
+
+def with_floor(weights_K: Tensor, floor: float) -> Tensor:
+    """Mix weights with equal ones so that none is below a floor, `floor + (1 - K floor) w`.
+
+    Raises:
+        InputError: where K floors make more than 1.
+
+    Example:
+        >>> with_floor(torch.tensor([1.0, 0.0], dtype=torch.float64), 0.1).tolist()
+        [0.9, 0.1]
+    """
+    size = len(weights_K)
+    if floor * size > 1:
+        raise InputError(f"floor must be at most 1/{size} with {size} objectives, but is {floor}")
+    return floor + (1 - size * floor) * weights_K
+
+
+def present_moments(rewards_BK: Tensor) -> tuple[Tensor, Tensor]:
+    """Mean and standard deviation (n - 1) of every objective over the answers that have it; NaN and 0 where none or too few do.
+
+    Example:
+        >>> mean, spread = present_moments(torch.tensor([[1.0, float("nan")], [3.0, float("nan")]]))
+        >>> mean.tolist(), [round(x, 3) for x in spread.tolist()]
+        ([2.0, nan], [1.414, 0.0])
+    """
+    values_BK = rewards_BK.double()
+    present_BK = ~values_BK.isnan()
+    count_K = present_BK.sum(0)
+    mean_K = torch.where(present_BK, values_BK, 0).sum(0) / count_K
+    squares_K = torch.where(present_BK, values_BK - mean_K, 0).square().sum(0)
+    equal_K = torch.where(present_BK, values_BK, torch.inf).amin(0) >= torch.where(present_BK, values_BK, -torch.inf).amax(0)
+    spread_K = torch.where(equal_K, 0, (squares_K / (count_K - 1).clamp(min=1)).sqrt())
+    return mean_K.cpu(), spread_K.cpu()

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 from typing import Any
 
 import torch
@@ -10,6 +11,7 @@ from torch import Tensor
 
 from steelyard.errors import InputError
 from steelyard.weighting.base import Batch, Preference, Weighting
+from steelyard.weighting.influence import OPTIMIZER_STEP, Influence, check_method
 
 
 def mirror_descent(weights_K: Tensor, influence_K: Tensor, *, step: float) -> Tensor:
@@ -44,8 +46,9 @@ class GradientInfluence(Weighting):
         weights: where to start, `[K]` or by name; None for equal weights, as in the paper.
         mu: how strongly to hold on to the present weights, positive, in units of influence times learning rate. The paper's 1e-5 belongs to
             its learning rate of 1e-6 and the size of its gradients; too small, and one objective takes all.
-        accumulate: batches over which influences are summed before the weights move, at least 1.
+        accumulate: influences that are summed before the weights move, at least 1.
         normalize: "sum" or "each", see `FixedWeights`.
+        influence, layers, every, gram_every: see `InfluenceSettings`.
 
     Raises:
         InputError: where an argument is out of range.
@@ -53,48 +56,105 @@ class GradientInfluence(Weighting):
     Example:
         >>> from steelyard.weighting.influence import Influence
         >>> method = GradientInfluence([0.5, 0.5], mu=1e-3)
-        >>> gram = torch.tensor([[2.0, 0.0], [0.0, 1.0]], dtype=torch.float64)
+        >>> found = Influence(torch.tensor([2.0, 1.0], dtype=torch.float64))
         >>> zeros = torch.zeros(4, 2)
-        >>> method.on_batch(Batch(zeros, zeros, learning_rate=1e-3, progress=0.0, influence=lambda: Influence(gram)))
+        >>> method.on_batch(Batch(zeros, zeros, learning_rate=1e-3, progress=0.0, influence=lambda **options: found))
         >>> [round(x, 3) for x in method.weights().tolist()]
         [0.731, 0.269]
 
     Reference:
-        Lu et al., arXiv 2509.11452, section 3.2, algorithm 2. Deviations: all trained parameters count, not the middle layers only; the
-        learning rate is the one of the coming update, so weights settle as it decays.
+        Lu et al., arXiv 2509.11452, section 3.2, algorithm 2. Deviations: all trained parameters count unless `layers` says otherwise, not
+        the middle layers only; the learning rate is the one of the coming update, so weights settle as it decays.
     """
 
+    needs_gradients = True
+
     def __init__(
-        self, weights: Preference | None = None, *, mu: float = 1e-5, accumulate: int = 1, normalize: str = "sum"
+        self,
+        weights: Preference | None = None,
+        *,
+        mu: float = 1e-5,
+        accumulate: int = 1,
+        normalize: str = "sum",
+        influence: str = "jvp",
+        layers: Sequence[str] | None = None,
+        every: int = 1,
+        gram_every: int = 0,
     ) -> None:
         super().__init__(weights, normalize=normalize)
-        if not mu > 0:
-            raise InputError(f"mu must be positive, but is {mu}")
+        if not (mu > 0 and mu < float("inf")):
+            raise InputError(f"mu must be positive and finite, but is {mu}")
         if accumulate < 1:
             raise InputError(f"accumulate must be at least 1, but is {accumulate}")
         self.mu, self.accumulate = mu, accumulate
+        self.settings = InfluenceSettings(influence, layers, every, gram_every)
         self._pending_K: Tensor | None = None
-        self._pending_count = 0
+        self._pending_count = self._batches = 0
 
     def on_batch(self, batch: Batch) -> None:
-        """Compute the influences and move the weights, every `accumulate` batches."""
-        influence_K = batch.influence().influence_K
-        self._pending_K = influence_K if self._pending_K is None else self._pending_K + influence_K
+        """Compute the influences and move the weights, as often as the settings say."""
+        found = self.settings.ask(batch, self._batches)
+        self._batches += 1
+        if found is None:
+            return
+        self._pending_K = found.influence_K if self._pending_K is None else self._pending_K + found.influence_K
         self._pending_count += 1
         if self._pending_count == self.accumulate:
-            self._weights_K = mirror_descent(self.weights(), self._pending_K, step=batch.learning_rate / self.mu)
+            step = batch.learning_rate * self.settings.every / self.mu
+            self._weights_K = mirror_descent(self.weights(), self._pending_K, step=step)
             self._pending_K, self._pending_count = None, 0
 
     def on_validation(self, point: Sequence[float]) -> None:
         """Validation plays no part here."""
 
     def state_dict(self) -> dict[str, Any]:
-        """Weights, and influences that have not moved them yet."""
+        """Weights, batches seen, and influences that have not moved the weights yet."""
         pending = None if self._pending_K is None else self._pending_K.tolist()
-        return {**super().state_dict(), "pending": pending, "pending_count": self._pending_count}
+        return {**super().state_dict(), "pending": pending, "pending_count": self._pending_count, "batches": self._batches}
 
     def load_state_dict(self, state: dict[str, Any]) -> None:
         """Take over the state of an earlier run."""
         super().load_state_dict(state)
         self._pending_K = None if state["pending"] is None else torch.tensor(state["pending"], dtype=torch.float64)
-        self._pending_count = state["pending_count"]
+        self._pending_count, self._batches = state["pending_count"], state["batches"]
+
+
+@dataclass(frozen=True)
+class InfluenceSettings:
+    """How and how often influences are computed.
+
+    Attributes:
+        method: "jvp", "finite-difference", "exact" (see `gradient_influence`), or "optimizer-step": along the step that the optimiser
+            took on an earlier batch, for one forward pass; influences have another size then.
+        layers: patterns of parameter names, such as `["*.layers.29.*"]`; None for all trained parameters.
+        every: batches from one computation to the next; a step of the weights counts for all of them.
+        gram_every: batches between two whole Gram matrices, from which the report draws cosines; 0 for never. One costs K influences.
+    """
+
+    method: str = "jvp"
+    layers: Sequence[str] | None = None
+    every: int = 1
+    gram_every: int = 0
+
+    def __post_init__(self) -> None:
+        if self.method != OPTIMIZER_STEP:
+            check_method(self.method)
+        elif self.layers is not None:
+            raise InputError("influence 'optimizer-step' follows the whole step: leave layers out")
+        elif self.gram_every:
+            raise InputError("influence 'optimizer-step' knows no gradients: leave gram_every at 0")
+        if self.every < 1 or self.gram_every < 0:
+            raise InputError(f"every must be at least 1 and gram_every at least 0, but are {self.every} and {self.gram_every}")
+        if self.layers is not None and (isinstance(self.layers, str) or not self.layers):
+            raise InputError(f"layers must be a list of patterns of parameter names, but is {self.layers!r}")
+
+    def ask(self, batch: Batch, number: int) -> Influence | None:
+        """The influences on the run's batch with this number, if they are due."""
+        gram = self.gram_every > 0 and number % self.gram_every == 0
+        if number % self.every:
+            if gram:
+                batch.influence(method=self.method, layers=self.layers, gram=True)
+            return None
+        if self.method == OPTIMIZER_STEP:
+            return batch.influence(method=self.method)
+        return batch.influence(method=self.method, layers=self.layers, gram=gram)

@@ -33,7 +33,8 @@ class HypervolumeGuided(Weighting):
     """The preference stays; a meta-reward scales the advantage by how much the last validation point enlarged the front.
 
     `A = m * estimator(w . R)`, `m = 0.5 + 1.5 tanh(gain * dHV)`, `dHV = HV(archive + point) - HV(archive)`; m is 1 until the second
-    validation. The first validation is the reference point; a point enters the archive when it enlarges the volume.
+    validation. The first validation is the reference point; a point enters the archive when it enlarges the volume. In the paper a validation
+    follows every update; with fewer, m holds from one to the next.
 
     Args:
         weights: the preference, `[K]` or by name; None for equal weights.
@@ -58,7 +59,6 @@ class HypervolumeGuided(Weighting):
     """
 
     needs_validation = True
-    needs_validation_every_step = True
 
     def __init__(self, weights: Preference | None = None, *, gain: float = 20.0, normalize: str = "sum") -> None:
         super().__init__(weights, normalize=normalize)

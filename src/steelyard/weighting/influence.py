@@ -1,18 +1,35 @@
 """How much following all objectives would help each one: the influence of every objective's gradient.
 
-Objective k is `J_k(theta) = sum_i A[i,k] s_i(theta) / N`, with `s_i` the summed log-probability of answer i and `N` the completion tokens
-of the batch. With `g_k` its gradient: the Gram matrix is `M[j,k] = <g_j, g_k>`, and the influence `I_k = <g_k, sum_j g_j> = sum_j M[j,k]`.
+Objective k is `J_k(theta) = sum_i A[i,k] t_i(theta)`, with `t_i` an answer's *term*: its summed log-probability times a factor of the loss
+(in `gradient_influence` 1 / the completion tokens of the batch). With `g_k` its gradient, the influence is `I_k = <g_k, v>`, `v = sum_j g_j`.
+
+`v` is one backward pass with the advantages summed over objectives. `<g_k, v> = sum_i A[i,k] (J v)_i`, where `J v` says how every term moves
+along `v`: one forward-mode pass, or two plain forward passes at `theta +- eps v`, whatever K is. No more than two gradients exist at a time.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+import fnmatch
+import warnings
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
 
 import torch
+import torch.autograd.forward_ad as forward_ad
 from torch import Tensor, nn
+from torch.func import functional_call
+from torch.nn.attention import SDPBackend, sdpa_kernel
 
-from steelyard.errors import InputError
+from steelyard.errors import InputError, nearest
+
+METHODS = ("exact", "jvp", "finite-difference")
+"""Ways to compute inner products with `v`: a backward pass an objective, one forward-mode pass, or two plain forward passes."""
+
+OPTIMIZER_STEP = "optimizer-step"
+"""A trainer's further way: along the step that the optimiser took on the batch before."""
+
+Call = Callable[..., Any]
 
 
 @dataclass(frozen=True)
@@ -20,63 +37,255 @@ class Influence:
     """What the objectives' gradients say of one another.
 
     Attributes:
-        gram_KK: float64, `M[j,k] = <g_j, g_k>`.
+        influence_K: float64, `I_k = <g_k, sum_j g_j>`.
+        gram_KK: float64, `M[j,k] = <g_j, g_k>`, where it was asked for; `I` is its row sums.
+        method: how it was found.
     """
 
-    gram_KK: Tensor
+    influence_K: Tensor
+    gram_KK: Tensor | None = None
+    method: str = "exact"
+
+    @classmethod
+    def of(cls, gram_KK: Tensor, method: str = "exact") -> Influence:
+        """From a Gram matrix.
+
+        Example:
+            >>> Influence.of(torch.tensor([[1.0, -0.5], [-0.5, 2.0]])).influence_K.tolist()
+            [0.5, 1.5]
+        """
+        return cls(gram_KK.sum(0), gram_KK, method)
 
     @property
-    def influence_K(self) -> Tensor:
-        """`I_k = <g_k, sum_j g_j>`, float64 `[K]`."""
-        return self.gram_KK.sum(0)
-
-    @property
-    def cosine_KK(self) -> Tensor:
+    def cosine_KK(self) -> Tensor | None:
         """Cosine of the angle between each two gradients, -1..1; 0 where one vanishes. Negative: the objectives are in conflict."""
+        if self.gram_KK is None:
+            return None
         norm_K = self.gram_KK.diagonal().clamp(min=0).sqrt()
         return self.gram_KK / (norm_K[:, None] * norm_K[None, :]).clamp(min=torch.finfo(torch.float64).tiny)
 
 
-class GradientSums:
-    """The gradients of K objectives, summed over micro-batches by plain backward passes: one forward, K backward passes each.
+@dataclass(frozen=True)
+class AnswerTerms:
+    """Some answers that fit into memory together.
 
-    Holds K gradients the size of the trained parameters.
-
-    Args:
-        parameters: those that are trained.
-        num_objectives: K.
+    Attributes:
+        rows: which rows of the advantages they are, int `[b]`.
+        terms: computes `t_i`, `[b]`; with a graph where gradients are on.
+        plain_terms: the same from a function that calls the model and has forward-mode rules; absent: there is none.
     """
 
-    def __init__(self, parameters: Sequence[nn.Parameter], num_objectives: int) -> None:
-        self.parameters = list(parameters)
-        self.gradients: list[list[Tensor]] = [[torch.zeros_like(p) for p in self.parameters] for _ in range(num_objectives)]
+    rows: Tensor
+    terms: Callable[[], Tensor]
+    plain_terms: Callable[[Call], Tensor] | None = None
 
-    def add(self, terms_B: Tensor, advantages_BK: Tensor) -> None:
-        """Add the gradients of `sum_i A[i,k] terms_i`, freeing the graph of `terms_B` afterwards."""
-        num_objectives = advantages_BK.shape[1]
-        for k in range(num_objectives):
-            objective = (terms_B * advantages_BK[:, k].to(terms_B)).sum()
-            found = torch.autograd.grad(objective, self.parameters, retain_graph=k + 1 < num_objectives, allow_unused=True)
-            for total, gradient in zip(self.gradients[k], found, strict=True):
-                if gradient is not None:
-                    total += gradient
 
-    def gram(self) -> Tensor:
-        """The inner products of the gradients, float64 `[K,K]`."""
-        size = len(self.gradients)
-        gram = torch.zeros(size, size, dtype=torch.float64)
+@dataclass
+class AnswerGradients:
+    """Inner products between objectives' gradients on one batch, micro-batch by micro-batch.
+
+    Attributes:
+        model: whose parameters are moved; not wrapped for distribution.
+        parameters: the trained ones, by name.
+        batches: the answers. A single one's graph is kept for further backward passes.
+        method: one of `METHODS`.
+        average: averages a tensor over processes, in place or not; identity by default.
+    """
+
+    model: nn.Module
+    parameters: dict[str, nn.Parameter]
+    batches: Sequence[AnswerTerms]
+    method: str = "jvp"
+    average: Callable[[Tensor], Tensor] = lambda tensor: tensor
+    _graph: Tensor | None = field(default=None, repr=False)
+    _values: dict[int, Tensor] = field(default_factory=dict, repr=False)
+
+    def influence(self, advantages_BK: Tensor) -> Influence:
+        """`I_k = <g_k, v>` of every objective, with two gradients in memory."""
+        total_B = advantages_BK.sum(1)
+        direction = self.gradient(total_B)
+        if self.method != "exact":
+            return Influence(self.products(direction, advantages_BK, total_B), method=self.method)
+        # The products sum to <v, v>, so one backward pass can be saved.
+        first_K = self.products(direction, advantages_BK[:, :-1], total_B)
+        last = norm_squared(direction) - first_K.sum()
+        return Influence(torch.cat([first_K, last[None]]))
+
+    def gram(self, advantages_BK: Tensor) -> Influence:
+        """The whole Gram matrix, row by row: K gradients, one after the other; each row costs what `influence` does ("exact": K backward passes and fewer)."""
+        size = advantages_BK.shape[1]
+        gram_KK = torch.zeros(size, size, dtype=torch.float64)
         for j in range(size):
-            for k in range(j, size):
-                products = [(a * b).sum(dtype=torch.float64) for a, b in zip(self.gradients[j], self.gradients[k], strict=True)]
-                gram[j, k] = gram[k, j] = torch.stack(products).sum().cpu()
-        return gram
+            if not advantages_BK[:, j].any():
+                continue
+            direction = self.gradient(advantages_BK[:, j])
+            gram_KK[j, j] = norm_squared(direction)
+            if j + 1 < size:
+                gram_KK[j, j + 1 :] = self.products(direction, advantages_BK[:, j + 1 :], advantages_BK[:, j])
+        return Influence.of(gram_KK + gram_KK.triu(1).T, self.method)
+
+    def gradient(self, advantages_B: Tensor) -> list[Tensor]:
+        """The gradient of `sum_i A_i t_i`, over all micro-batches and processes."""
+        total: list[Tensor] = []
+        for batch in self.batches:
+            found = self._backward(batch, advantages_B[batch.rows])
+            total = found if not total else [a + b for a, b in zip(total, found, strict=True)]
+        return [self.average(gradient) for gradient in total]
+
+    def products(self, direction: list[Tensor], advantages_BK: Tensor, total_B: Tensor) -> Tensor:
+        """`<g_k, direction>` for every objective, float64 `[K]`; `total_B` are the advantages that `direction` is the gradient of."""
+        if self.method == "exact":
+            found_K = [self._product_by_backward(direction, column_B) for column_B in advantages_BK.T]
+            return torch.stack(found_K) if found_K else torch.zeros(0, dtype=torch.float64)
+        if self.method == "jvp":
+            try:
+                slopes = self._slopes_forward_mode(direction)
+            except (NotImplementedError, RuntimeError) as error:
+                if "forward" not in str(error) and "jvp" not in str(error):
+                    raise
+                _warn_once(
+                    f"{type(self.model).__name__} has a layer without a forward-mode rule: finite differences are used instead"
+                )
+                self.method = "finite-difference"
+        if self.method == "finite-difference":
+            slopes = self._slopes_finite_difference(direction, total_B)
+        products = torch.zeros(advantages_BK.shape[1], dtype=torch.float64)
+        for batch, slopes_b in zip(self.batches, slopes, strict=True):
+            products += (slopes_b.double() @ advantages_BK[batch.rows].to(slopes_b.device).double()).cpu()
+        return self.average(products)
+
+    # Backward ----------------------------------------------------------------------------------------------------------------------------
+
+    def _backward(self, batch: AnswerTerms, advantages_b: Tensor) -> list[Tensor]:
+        alone = len(self.batches) == 1
+        terms_b = self._graph if alone and self._graph is not None else self._with_graph(batch)
+        if alone:
+            self._graph = terms_b
+        self._values[int(batch.rows[0])] = terms_b.detach()
+        objective = (terms_b * advantages_b.to(terms_b)).sum()
+        parameters = list(self.parameters.values())
+        found = torch.autograd.grad(objective, parameters, retain_graph=alone, allow_unused=True)
+        return [torch.zeros_like(p) if g is None else g.detach() for g, p in zip(found, parameters, strict=True)]
+
+    def _with_graph(self, batch: AnswerTerms) -> Tensor:
+        with torch.enable_grad():
+            return batch.terms()
+
+    def _product_by_backward(self, direction: list[Tensor], advantages_B: Tensor) -> Tensor:
+        total = torch.zeros((), dtype=torch.float64)
+        for batch in self.batches:
+            if advantages_B[batch.rows].any():
+                found = self._backward(batch, advantages_B[batch.rows])
+                total += inner(found, direction)
+        return self.average(total)
+
+    # Along the direction -----------------------------------------------------------------------------------------------------------------
+
+    def _slopes_forward_mode(self, direction: list[Tensor]) -> list[Tensor]:
+        slopes = []
+        with torch.no_grad(), forward_ad.dual_level(), sdpa_kernel(SDPBackend.MATH):
+            duals = {
+                name: forward_ad.make_dual(parameter.detach(), tangent)
+                for (name, parameter), tangent in zip(self.parameters.items(), direction, strict=True)
+            }
+
+            def call(**inputs: Any) -> Any:
+                return functional_call(self.model, duals, kwargs=inputs)
+
+            for batch in self.batches:
+                if batch.plain_terms is None:
+                    raise NotImplementedError("no terms with a forward-mode rule")
+                terms = forward_ad.unpack_dual(batch.plain_terms(call))
+                slopes.append(torch.zeros_like(terms.primal) if terms.tangent is None else terms.tangent)
+        return slopes
+
+    def _slopes_finite_difference(self, direction: list[Tensor], total_B: Tensor) -> list[Tensor]:
+        """Central differences at a step that is chosen from what it does to the terms.
+
+        Terms bend where the step is large and are rounded where it is small: right is a step that moves them by about `u^(1/3)` of their
+        size, `u` the type's rounding. `sum_i total_i (J v)_i = <v, v>` is known beforehand, so every step is checked; one that misses is
+        followed by others, and the one that misses least is used.
+        """
+        length = norm_squared(direction).item()
+        if length == 0:
+            return [torch.zeros(len(batch.rows), device=direction[0].device) for batch in self.batches]
+        kept = [parameter.detach().clone() for parameter in self.parameters.values()]
+        precision = torch.finfo(direction[0].dtype).eps
+
+        @torch.no_grad()
+        def terms_at(step: float) -> list[Tensor]:
+            # By `.data`: a graph that is kept for the update stays valid, since every value is put back before it is used.
+            for parameter, value, along in zip(self.parameters.values(), kept, direction, strict=True):
+                parameter.data.copy_(value + step * along)
+            return [batch.terms().detach().double() for batch in self.batches]
+
+        found: list[tuple[float, list[Tensor]]] = []
+        try:
+            terms = torch.cat([terms.double() for terms in self._values.values()])
+            size = self.average(terms.square().mean()).sqrt().item()
+            # By Cauchy-Schwarz the root mean square of J v is at least <v, v> / (norm(total) sqrt(B)).
+            step = precision ** (1 / 3) * size * (total_B.double().norm() * len(total_B) ** 0.5).item() / length
+            for factor in (1.0, 10.0, 0.1, 100.0):
+                above, below = terms_at(step * factor), terms_at(-step * factor)
+                slopes = [(a - b) / (2 * step * factor) for a, b in zip(above, below, strict=True)]
+                pairs = zip(slopes, self.batches, strict=True)
+                reached = sum((s @ total_B[batch.rows].to(s.device).double()).cpu() for s, batch in pairs)
+                found.append((abs(self.average(torch.as_tensor(reached)).item() / length - 1), slopes))
+                if found[-1][0] < (0.01 if precision > 1e-10 else 1e-6):
+                    break
+        finally:
+            for parameter, value in zip(self.parameters.values(), kept, strict=True):
+                parameter.data.copy_(value)
+        miss, slopes = min(found, key=lambda pair: pair[0])
+        if miss > 0.05:
+            _warn_once(
+                f"finite differences miss the known squared length of the gradient by {miss:.0%} "
+                f"({direction[0].dtype} parameters): use influence 'exact' or 'jvp'"
+            )
+        return slopes
 
 
-def sequence_logprobs(model: nn.Module, batch: Mapping[str, Tensor], *, temperature: float = 1.0) -> Tensor:
+def inner(a: Sequence[Tensor], b: Sequence[Tensor]) -> Tensor:
+    """Inner product of two gradients, float64 scalar on the CPU."""
+    return torch.stack([(x * y).sum(dtype=torch.float64).cpu() for x, y in zip(a, b, strict=True)]).sum()
+
+
+def norm_squared(gradient: Sequence[Tensor]) -> Tensor:
+    """Squared length of a gradient, float64 scalar on the CPU."""
+    return inner(gradient, gradient)
+
+
+def chosen_parameters(model: nn.Module, layers: Sequence[str] | None = None) -> dict[str, nn.Parameter]:
+    """The trained parameters by name; with `layers`, those whose name fits one of the patterns (`*` stands for anything).
+
+    A backward pass stops at the first layer that is chosen, so patterns for the last layers make it shorter. An embedding that is tied to the
+    output counts as the first layer.
+
+    Example:
+        >>> model = nn.Sequential(nn.Linear(2, 2), nn.Linear(2, 2))
+        >>> list(chosen_parameters(model, ["1.*"]))
+        ['1.weight', '1.bias']
+        >>> chosen_parameters(model, ["2.*"])
+        Traceback (most recent call last):
+        steelyard.errors.InputError: influence layers ['2.*'] fit no trained parameter; names are like '0.weight', '0.bias', ..., '1.bias'
+    """
+    trained = {name: parameter for name, parameter in model.named_parameters() if parameter.requires_grad}
+    if layers is None:
+        return trained
+    chosen = {name: p for name, p in trained.items() if any(fnmatch.fnmatchcase(name, pattern) for pattern in layers)}
+    if not chosen:
+        names = list(trained)
+        shown = names if len(names) < 4 else [*names[:2], "...", names[-1]]
+        listed = ", ".join(name if name == "..." else repr(name) for name in shown)
+        raise InputError(f"influence layers {list(layers)} fit no trained parameter; names are like {listed}")
+    return chosen
+
+
+def sequence_logprobs(model: Call, batch: Mapping[str, Tensor], *, temperature: float = 1.0) -> Tensor:
     """Summed log-probability of every answer, `s_i = sum_t log p(token_t | before)` over the completion tokens; keeps the graph.
 
     Args:
-        model: a causal language model of transformers (its output has `.logits`).
+        model: a causal language model of transformers (its output has `.logits`), or a function that calls one.
         batch: `input_ids`, `attention_mask`, `completion_mask`, each int `[B,T]`.
         temperature: the logits are divided by it, as when sampling.
 
@@ -89,22 +298,33 @@ def sequence_logprobs(model: nn.Module, batch: Mapping[str, Tensor], *, temperat
 
 
 def gradient_influence(
-    model: nn.Module, batch: Mapping[str, Tensor], advantages_BK: Tensor, *, method: str = "exact", temperature: float = 1.0
+    model: nn.Module,
+    batch: Mapping[str, Tensor],
+    advantages_BK: Tensor,
+    *,
+    method: str = "jvp",
+    temperature: float = 1.0,
+    layers: Sequence[str] | None = None,
+    micro_batch: int | None = None,
 ) -> Tensor:
     """Influence of every objective on one batch, `I_k = <g_k, sum_j g_j>`.
 
     Args:
-        model: the policy; only parameters that require a gradient count. Their `.grad` is left alone.
+        model: the policy; only parameters that require a gradient count. Their `.grad` is left alone, their values are as before.
         batch: `input_ids`, `attention_mask`, `completion_mask`, each int `[B,T]`.
         advantages_BK: each objective's own advantages, float `[B,K]`, finite.
-        method: "exact", one backward pass an objective on a shared forward pass.
+        method: "exact" (K backward passes on a shared forward pass), "jvp" (one backward and one forward-mode pass; attention runs as plain
+            matrix products meanwhile, since fused kernels have no forward-mode rule), or "finite-difference" (one backward and two plain forward
+            passes, at a step chosen from the numbers).
         temperature: of sampling; the gradient is taken of the distribution that the answers were drawn from.
+        layers: patterns of parameter names; absent: all trained parameters. See `chosen_parameters`.
+        micro_batch: answers in memory at a time; absent: all.
 
     Returns:
         float64 `[K]`.
 
     Raises:
-        InputError: where shapes do not fit, an advantage is not finite, or the method is unknown.
+        InputError: where shapes do not fit, an advantage is not finite, or the method or a layer is unknown.
 
     Example:
         >>> from transformers import LlamaConfig, LlamaForCausalLM
@@ -118,16 +338,39 @@ def gradient_influence(
 
     Reference:
         Lu et al., arXiv 2509.11452, section 3.2. The reference runs K full passes and keeps a K x parameters float32 matrix of the middle
-        layers; here all trained parameters count and the forward pass is shared.
+        layers; here all trained parameters count, and "jvp" and "finite-difference" cost the same for any K.
     """
-    if method != "exact":
-        raise InputError(f"unknown influence method {method!r}: use 'exact'")
-    if advantages_BK.ndim != 2 or advantages_BK.shape[0] != batch["input_ids"].shape[0]:
-        raise InputError(f"advantages must have shape [{batch['input_ids'].shape[0]}, K], but have {list(advantages_BK.shape)}")
+    check_method(method)
+    size = batch["input_ids"].shape[0]
+    if advantages_BK.ndim != 2 or advantages_BK.shape[0] != size:
+        raise InputError(f"advantages must have shape [{size}, K], but have {list(advantages_BK.shape)}")
     if not advantages_BK.isfinite().all():
         raise InputError("advantages must be finite: give 0 where an objective does not apply (the estimators do)")
-    sums = GradientSums([p for p in model.parameters() if p.requires_grad], advantages_BK.shape[1])
     tokens = batch["completion_mask"][:, 1:].sum().clamp(min=1)
-    with torch.enable_grad():
-        sums.add(sequence_logprobs(model, batch, temperature=temperature) / tokens, advantages_BK)
-    return Influence(sums.gram()).influence_K
+
+    def part(rows: Tensor) -> AnswerTerms:
+        inputs = {name: batch[name][rows.to(batch[name].device)] for name in ("input_ids", "attention_mask", "completion_mask")}
+
+        def terms(call: Call = model) -> Tensor:
+            return sequence_logprobs(call, inputs, temperature=temperature) / tokens
+
+        return AnswerTerms(rows, terms, terms)
+
+    parts = [part(rows) for rows in torch.arange(size).split(micro_batch or size)]
+    return AnswerGradients(model, chosen_parameters(model, layers), parts, method).influence(advantages_BK).influence_K
+
+
+def check_method(method: str) -> None:
+    """Refuse an unknown way to compute influences."""
+    if method not in METHODS:
+        known = (*METHODS, OPTIMIZER_STEP)
+        raise InputError(f"unknown influence method {method!r}: use one of {', '.join(known)}{nearest(method, known)}")
+
+
+_warned: set[str] = set()
+
+
+def _warn_once(message: str) -> None:
+    if message not in _warned:
+        _warned.add(message)
+        warnings.warn(message, stacklevel=3)

@@ -1,0 +1,116 @@
+"""Multi-objective gradient descent's own answers to conflict: MGDA, UPGrad and CAGrad, from TorchJD."""
+
+from __future__ import annotations
+
+import importlib
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from steelyard.errors import InputError, nearest
+from steelyard.weighting.base import Batch, Weighting
+from steelyard.weighting.gradient import InfluenceSettings
+
+AGGREGATORS = ("mgda", "upgrad", "cagrad")
+
+
+class GramianWeights(Weighting):
+    """Weights that an aggregator of gradients computes from the objectives' Gram matrix, anew for every batch.
+
+    The update is `sum_k a_k g_k` with `a = aggregator(M)`: `w = a / sum(a)`, and the advantage is scaled by `sum(a)`, where that is 0 by 0.
+    Objectives' own advantages are weighed (`normalize="each"`), for only then is the update that sum.
+
+    Args:
+        aggregator: "mgda" (the shortest vector in the gradients' convex hull), "upgrad" (the mean of the gradients, each projected to conflict
+            with none), or "cagrad" (near the mean gradient, the best for the worst objective).
+        radius: of "cagrad", its c, 0 or more.
+        influence, layers: see `InfluenceSettings`; the whole Gram matrix costs K influences a batch.
+
+    Raises:
+        InputError: where TorchJD is not installed, or an argument is out of range.
+
+    Example:
+        >>> from steelyard.weighting.influence import Influence
+        >>> method, zeros = GramianWeights("mgda"), torch.zeros(4, 2)
+        >>> found = Influence.of(torch.tensor([[4.0, 0.0], [0.0, 1.0]], dtype=torch.float64))
+        >>> method.on_batch(Batch(zeros, zeros, learning_rate=1e-6, progress=0.0, influence=lambda **options: found))
+        >>> [round(x, 2) for x in method.weights().tolist()]
+        [0.2, 0.8]
+
+    Reference:
+        MGDA: Sener and Koltun, arXiv 1810.04650; UPGrad: Quinton and Rey, arXiv 2406.16232; CAGrad: Liu et al., arXiv 2110.14048. Solved by
+        TorchJD's Gramian weightings. Deviation: here gradients are of policy objectives, by each one's own advantages.
+    """
+
+    needs_gradients = True
+
+    def __init__(
+        self, aggregator: str = "mgda", *, radius: float = 0.5, influence: str = "jvp", layers: Sequence[str] | None = None
+    ) -> None:
+        super().__init__(None, normalize="each")
+        if aggregator not in AGGREGATORS:
+            raise InputError(
+                f"unknown aggregator {aggregator!r}: use one of {', '.join(AGGREGATORS)}{nearest(aggregator, AGGREGATORS)}"
+            )
+        if not 0 <= radius < float("inf"):
+            raise InputError(f"radius must be finite and at least 0, but is {radius}")
+        self.aggregator, self.settings = aggregator, InfluenceSettings(influence, layers, gram_every=1)
+        self._aggregate = _load(aggregator, radius)
+        self._scale = 1.0
+
+    def scale(self) -> float:
+        """The sum of the aggregator's weights; 0 where the gradients leave no direction to go."""
+        return self._scale
+
+    def on_batch(self, batch: Batch) -> None:
+        """Compute the Gram matrix and let the aggregator weigh it."""
+        found = self.settings.ask(batch, 0)
+        assert found is not None
+        assert found.gram_KK is not None
+        raw_K = aggregate(self._aggregate, found.gram_KK)
+        total = raw_K.sum().item()
+        self._scale = total
+        if total > 0:
+            self._weights_K = raw_K / total
+
+    def on_validation(self, point: Sequence[float]) -> None:
+        """Validation plays no part here."""
+
+    def state_dict(self) -> dict[str, Any]:
+        """Weights and scale of the last batch."""
+        return {**super().state_dict(), "scale": self._scale}
+
+    def load_state_dict(self, state: dict[str, Any]) -> None:
+        """Take over the state of an earlier run."""
+        super().load_state_dict(state)
+        self._scale = state["scale"]
+
+
+def aggregate(aggregator: Callable[[Tensor], Tensor], gram_KK: Tensor) -> Tensor:
+    """An aggregator's weights, float64 `[K]`, not negative, for objectives with a gradient; 0 for those without.
+
+    Gramians are divided by their mean diagonal first: solvers have absolute tolerances, and policy gradients are small. An objective without a
+    gradient would be a convex hull's shortest vector, and its aggregator would stand still for it.
+    """
+    diagonal_K = gram_KK.diagonal()
+    active = diagonal_K > 1e-12 * diagonal_K.max().clamp(min=torch.finfo(torch.float64).tiny)
+    raw_K = torch.zeros_like(diagonal_K)
+    if active.any():
+        # Inner products found along different directions may differ in their last digits; a Gramian has no negative eigenvalue.
+        gram = gram_KK[active][:, active] / diagonal_K[active].mean()
+        values, vectors = torch.linalg.eigh((gram + gram.T) / 2)
+        gram = vectors @ torch.diag(values.clamp(min=0)) @ vectors.T
+        raw_K[active] = aggregator((gram + gram.T) / 2).double().clamp(min=0)
+    return raw_K
+
+
+def _load(aggregator: str, radius: float) -> Callable[[Tensor], Tensor]:
+    try:
+        library = importlib.import_module("torchjd.aggregation")
+        if aggregator == "mgda":
+            return library.MGDAWeighting()
+        return library.UPGradWeighting() if aggregator == "upgrad" else library.CAGradWeighting(c=radius)
+    except ImportError as error:
+        raise InputError(f"weighting {aggregator!r} needs TorchJD ({error}): pip install 'steelyard[baselines]'") from None

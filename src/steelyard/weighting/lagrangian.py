@@ -1,0 +1,114 @@
+"""One objective is pursued, others are kept above a bound: weights as Lagrange multipliers."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import torch
+
+from steelyard.errors import InputError, nearest
+from steelyard.objectives import Objective
+from steelyard.weighting.base import Batch, Weighting, present_moments
+
+
+class LagrangianConstraints(Weighting):
+    """Maximise one objective while others' mean rewards stay above bounds, by dual ascent.
+
+    `l_c <- clip(l_c + rate (bound_c - mean_c), 0, limit)` for every constraint c after each batch, with a running mean of the raw reward; the
+    weights are 1 for the pursued objective and `l_c` for the constraints, divided by their sum. A constraint that holds with room to spare
+    loses its weight; one that is broken gains.
+
+    Args:
+        maximize: the objective to pursue, by name (for shorter answers, one whose reward is higher for them).
+        at_least: bounds on other objectives' mean rewards, by name, in units of the reward as weighed (of a goal "minimize" without a measure
+            of its own, with its sign turned). Objectives that are neither have weight 0.
+        rate: of the multipliers, positive: what a shortfall of 1 adds in one batch.
+        start: of every multiplier, 0 or more.
+        limit: the largest multiplier.
+        momentum: of the running means, 0 to below 1.
+        normalize: "sum" or "each", see `FixedWeights`.
+
+    Raises:
+        InputError: where a name is unknown or an argument is out of range.
+
+    Example:
+        >>> method = LagrangianConstraints(maximize="short", at_least={"right": 0.8}, rate=1.0, momentum=0.0)
+        >>> method.setup([Objective("right", len), Objective("short", len)])
+        >>> rewards = torch.tensor([[0.0, 1.0], [1.0, 0.0]])               # right in half the cases: .3 short of the bound
+        >>> method.on_batch(Batch(rewards, rewards, learning_rate=1e-6, progress=0.0, influence=lambda **options: None))
+        >>> [round(x, 3) for x in method.weights().tolist()]
+        [0.565, 0.435]
+
+    Reference:
+        Dual ascent on the Lagrangian, as in constrained policy optimisation (Tessler et al., RCPO, arXiv 1805.11074).
+    """
+
+    def __init__(
+        self,
+        *,
+        maximize: str,
+        at_least: Mapping[str, float],
+        rate: float = 0.1,
+        start: float = 1.0,
+        limit: float = 20.0,
+        momentum: float = 0.8,
+        normalize: str = "sum",
+    ) -> None:
+        super().__init__(None, normalize=normalize)
+        if not at_least:
+            raise InputError("at_least must hold one bound at least, as in {'accuracy': 0.8}")
+        if maximize in at_least:
+            raise InputError(f"{maximize!r} cannot be both pursued and constrained: take it out of at_least")
+        for name, bound in at_least.items():
+            if not abs(bound) < float("inf"):
+                raise InputError(f"bounds must be finite, but that of {name!r} is {bound}")
+        if not 0 < rate < float("inf"):
+            raise InputError(f"rate must be positive and finite, but is {rate}")
+        if not 0 <= start <= limit < float("inf") or not limit > 0:
+            raise InputError(f"0 <= start <= limit must hold with a positive limit, but start is {start} and limit {limit}")
+        if not 0 <= momentum < 1:
+            raise InputError(f"momentum must be at least 0 and below 1, but is {momentum}")
+        self.maximize, self.at_least = maximize, dict(at_least)
+        self.rate, self.limit, self.momentum = rate, limit, momentum
+        self.multipliers = {name: float(start) for name in self.at_least}
+        self._means: dict[str, float] = {}
+        self._names: list[str] = []
+
+    def setup(self, objectives: Sequence[Objective]) -> None:
+        """Learn the objectives' names."""
+        super().setup(objectives)
+        self._names = [objective.name for objective in objectives]
+        for name in (self.maximize, *self.at_least):
+            if name not in self._names:
+                raise InputError(
+                    f"unknown objective {name!r}: the objectives are {', '.join(self._names)}{nearest(name, self._names)}"
+                )
+        self._weigh()
+
+    def _weigh(self) -> None:
+        raw = [1.0 if name == self.maximize else self.multipliers.get(name, 0.0) for name in self._names]
+        self._weights_K = torch.tensor(raw, dtype=torch.float64) / sum(raw)
+
+    def on_batch(self, batch: Batch) -> None:
+        """Move the multipliers by what the constraints lack; the new weights apply to this very batch."""
+        mean_K, _ = present_moments(batch.rewards_BK)
+        for name, mean in zip(self._names, mean_K.tolist(), strict=True):
+            if name in self.multipliers and mean == mean:
+                old = self._means.get(name, mean)
+                self._means[name] = self.momentum * old + (1 - self.momentum) * mean
+                moved = self.multipliers[name] + self.rate * (self.at_least[name] - self._means[name])
+                self.multipliers[name] = min(self.limit, max(0.0, moved))
+        self._weigh()
+
+    def on_validation(self, point: Sequence[float]) -> None:
+        """Validation plays no part here."""
+
+    def state_dict(self) -> dict[str, Any]:
+        """Weights, multipliers and running means."""
+        return {**super().state_dict(), "multipliers": dict(self.multipliers), "means": dict(self._means)}
+
+    def load_state_dict(self, state: dict[str, Any]) -> None:
+        """Take over the state of an earlier run."""
+        super().load_state_dict(state)
+        self.multipliers, self._means = dict(state["multipliers"]), dict(state["means"])

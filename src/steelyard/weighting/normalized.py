@@ -1,0 +1,120 @@
+"""Weights that follow the gradients in units of their own size: one setting for every model, estimator and length of run."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from steelyard.errors import InputError
+from steelyard.weighting.base import Batch, Preference, Weighting, with_floor
+from steelyard.weighting.gradient import InfluenceSettings, mirror_descent
+
+
+class NormalizedInfluence(Weighting):
+    """Gradient influence without a mu to guess: influences are measured by their own running size, smoothed, and no weight falls below a floor.
+
+    With `s^2` the running mean of `mean_k I_k^2`, `i <- momentum i + (1 - momentum) I / s` and `p` the share of the run that a batch is:
+    `u_k <- u_k exp(strength p i_k) / Z`, `w = floor + (1 - K floor) u`.
+
+    Args:
+        weights: where to start, `[K]` or by name; None for equal weights.
+        strength: how far the logarithm of a weight goes in the whole run if its objective's influence stays at the common size; positive.
+        momentum: share of the smoothed influence that a new batch leaves, 0 to below 1.
+        floor: the least weight of every objective, 0 to 1/K.
+        normalize: "sum" or "each", see `FixedWeights`.
+        influence, layers, every, gram_every: see `InfluenceSettings`.
+
+    Raises:
+        InputError: where an argument is out of range.
+
+    Example:
+        >>> from steelyard.weighting.influence import Influence
+        >>> def after(size):
+        ...     method, zeros = NormalizedInfluence([0.5, 0.5], strength=4.0, floor=0.1), torch.zeros(4, 2)
+        ...     found = Influence(size * torch.tensor([2.0, -1.0], dtype=torch.float64))
+        ...     for progress in (0.0, 0.5):
+        ...         method.on_batch(Batch(zeros, zeros, learning_rate=1e-3, progress=progress, influence=lambda **options: found))
+        ...     return [round(x, 3) for x in method.weights().tolist()]
+        >>> after(1.0) == after(1e-6), after(1.0)
+        (True, [0.882, 0.118])
+
+    Reference:
+        Built on Lu et al., arXiv 2509.11452, section 3.2 (`GradientInfluence` is theirs). There mu is in units of influence times learning
+        rate, so it has to be found anew for every model, estimator and batch, and an objective without gradient is driven out.
+    """
+
+    needs_gradients = True
+
+    def __init__(
+        self,
+        weights: Preference | None = None,
+        *,
+        strength: float = 4.0,
+        momentum: float = 0.8,
+        floor: float = 0.05,
+        normalize: str = "sum",
+        influence: str = "jvp",
+        layers: Sequence[str] | None = None,
+        every: int = 1,
+        gram_every: int = 0,
+    ) -> None:
+        super().__init__(weights, normalize=normalize)
+        if not 0 < strength < float("inf"):
+            raise InputError(f"strength must be positive and finite, but is {strength}")
+        if not 0 <= momentum < 1:
+            raise InputError(f"momentum must be at least 0 and below 1, but is {momentum}")
+        if not 0 <= floor < 1:
+            raise InputError(f"floor must be at least 0 and below 1, but is {floor}")
+        self.strength, self.momentum, self.floor = strength, momentum, floor
+        self.settings = InfluenceSettings(influence, layers, every, gram_every)
+        self._free_K: Tensor | None = None
+        self._smooth_K: Tensor | None = None
+        self._square, self._count, self._batches, self._progress = 0.0, 0, 0, 0.0
+
+    def setup(self, objectives: Sequence[Any]) -> None:
+        """Learn the objectives; their number limits the floor."""
+        super().setup(objectives)
+        with_floor(self.weights(), self.floor)
+
+    def on_batch(self, batch: Batch) -> None:
+        """Compute the influences and move the weights, as often as the settings say."""
+        found = self.settings.ask(batch, self._batches)
+        self._batches += 1
+        if found is None:
+            return
+        influence_K = found.influence_K
+        part, self._progress = max(0.0, batch.progress - self._progress), batch.progress
+        self._count += 1
+        # A plain mean over the first batches, then one that forgets.
+        self._square += (influence_K.square().mean().item() - self._square) / min(self._count, 20)
+        if self._square == 0:
+            return
+        relative_K = influence_K / self._square**0.5
+        self._smooth_K = relative_K if self._smooth_K is None else torch.lerp(relative_K, self._smooth_K, self.momentum)
+        free_K = self.weights() if self._free_K is None else self._free_K
+        self._free_K = mirror_descent(free_K, self._smooth_K, step=self.strength * part)
+        self._weights_K = with_floor(self._free_K, self.floor)
+
+    def on_validation(self, point: Sequence[float]) -> None:
+        """Validation plays no part here."""
+
+    def state_dict(self) -> dict[str, Any]:
+        """Weights with and without the floor, the smoothed influences and their running size."""
+        listed = {
+            name: None if value is None else value.tolist()
+            for name, value in (("free", self._free_K), ("smooth", self._smooth_K))
+        }
+        numbers = {"square": self._square, "count": self._count, "batches": self._batches, "progress": self._progress}
+        return {**super().state_dict(), **listed, **numbers}
+
+    def load_state_dict(self, state: dict[str, Any]) -> None:
+        """Take over the state of an earlier run."""
+        super().load_state_dict(state)
+        self._free_K, self._smooth_K = (
+            None if state[name] is None else torch.tensor(state[name], dtype=torch.float64) for name in ("free", "smooth")
+        )
+        self._square, self._count = state["square"], state["count"]
+        self._batches, self._progress = state["batches"], state["progress"]

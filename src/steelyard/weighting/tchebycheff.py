@@ -1,0 +1,129 @@
+"""The objective that lags most counts most: smooth Tchebycheff scalarisation."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from steelyard.errors import InputError, nearest
+from steelyard.objectives import Objective
+from steelyard.weighting.base import Batch, Preference, Weighting, present_moments
+
+
+def tchebycheff_weights(preference_K: Tensor, gap_K: Tensor, *, smoothing: float) -> Tensor:
+    """The gradient of `smoothing log sum_k exp(p_k gap_k / smoothing)`, as weights: `w_k ~ p_k exp(p_k gap_k / smoothing)`.
+
+    Args:
+        preference_K: float64 `[K]`, non-negative, summing to 1.
+        gap_K: how far each objective is from its ideal, float64 `[K]`.
+        smoothing: towards 0 the worst takes all, towards infinity the preference stays.
+
+    Returns:
+        float64 `[K]`, summing to 1.
+
+    Example:
+        >>> t = lambda *x: torch.tensor(x, dtype=torch.float64)
+        >>> [round(x, 3) for x in tchebycheff_weights(t(0.5, 0.5), t(0.8, 0.2), smoothing=0.1).tolist()]
+        [0.953, 0.047]
+
+    Reference:
+        Lin et al., Smooth Tchebycheff Scalarization, arXiv 2402.19078, equation 6.
+    """
+    return torch.softmax(preference_K.log() + preference_K * gap_K / smoothing, dim=0)
+
+
+class SmoothTchebycheff(Weighting):
+    """Minimise a smooth maximum of the weighted gaps to an ideal: `w_k ~ p_k exp(p_k (ideal_k - mean_k) / smoothing)`.
+
+    Unlike any fixed weighted sum this can reach points of the front where it bends inwards.
+
+    Args:
+        weights: the preference p, `[K]` or by name; None for equal shares.
+        ideal: the mean reward each objective would have at best, by name; 1 where not given.
+        smoothing: positive, in units of reward.
+        momentum: of the running mean rewards, 0 to below 1.
+        normalize: "sum" or "each", see `FixedWeights`.
+
+    Raises:
+        InputError: where a name is unknown or an argument is out of range.
+
+    Example:
+        >>> method = SmoothTchebycheff(smoothing=0.1)
+        >>> method.setup([Objective("right", len), Objective("short", len)])
+        >>> rewards = torch.tensor([[0.0, 1.0], [0.4, 0.6]])               # means .2 and .8
+        >>> method.on_batch(Batch(rewards, rewards, learning_rate=1e-6, progress=0.0, influence=lambda **options: None))
+        >>> [round(x, 3) for x in method.weights().tolist()]
+        [0.953, 0.047]
+
+    Reference:
+        Lin et al., arXiv 2402.19078. Deviation: gaps are of the running mean reward of training batches.
+    """
+
+    def __init__(
+        self,
+        weights: Preference | None = None,
+        *,
+        ideal: Mapping[str, float] | None = None,
+        smoothing: float = 0.1,
+        momentum: float = 0.8,
+        normalize: str = "sum",
+    ) -> None:
+        super().__init__(weights, normalize=normalize)
+        self.ideal = dict(ideal or {})
+        for name, value in self.ideal.items():
+            if not abs(value) < float("inf"):
+                raise InputError(f"ideals must be finite, but that of {name!r} is {value}")
+        if not 0 < smoothing < float("inf"):
+            raise InputError(f"smoothing must be positive and finite, but is {smoothing}")
+        if not 0 <= momentum < 1:
+            raise InputError(f"momentum must be at least 0 and below 1, but is {momentum}")
+        self.smoothing, self.momentum = smoothing, momentum
+        self._names: list[str] = []
+        self._preference_K: Tensor | None = None
+        self._mean_K: Tensor | None = None
+
+    def setup(self, objectives: Sequence[Objective]) -> None:
+        """Learn the objectives' names."""
+        super().setup(objectives)
+        self._names = [objective.name for objective in objectives]
+        for name in self.ideal:
+            if name not in self._names:
+                raise InputError(
+                    f"an ideal is given for {name!r}, but the objectives are {', '.join(self._names)}{nearest(name, self._names)}"
+                )
+        self._preference_K = self.weights()
+
+    def on_batch(self, batch: Batch) -> None:
+        """Weigh by the gaps of the running mean rewards, this batch's included."""
+        assert self._preference_K is not None
+        mean_K, _ = present_moments(batch.rewards_BK)
+        if self._mean_K is None:
+            self._mean_K = mean_K
+        else:
+            # An objective that no answer of the batch has keeps its mean.
+            moved_K = torch.lerp(mean_K, self._mean_K, self.momentum)
+            self._mean_K = torch.where(mean_K.isnan(), self._mean_K, torch.where(self._mean_K.isnan(), mean_K, moved_K))
+        ideal_K = torch.tensor([self.ideal.get(name, 1.0) for name in self._names], dtype=torch.float64)
+        gap_K = (ideal_K - self._mean_K).nan_to_num(0.0)
+        self._weights_K = tchebycheff_weights(self._preference_K, gap_K, smoothing=self.smoothing)
+
+    def on_validation(self, point: Sequence[float]) -> None:
+        """Validation plays no part here."""
+
+    def state_dict(self) -> dict[str, Any]:
+        """Weights and running mean rewards (null where none is known)."""
+        means = None if self._mean_K is None else [None if value != value else value for value in self._mean_K.tolist()]
+        return {**super().state_dict(), "means": means}
+
+    def load_state_dict(self, state: dict[str, Any]) -> None:
+        """Take over the state of an earlier run."""
+        super().load_state_dict(state)
+        means = state["means"]
+        self._mean_K = (
+            None
+            if means is None
+            else torch.tensor([float("nan") if value is None else value for value in means], dtype=torch.float64)
+        )
