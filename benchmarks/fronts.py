@@ -26,8 +26,8 @@ RUNS = Path(__file__).parent / "results" / "fronts" / "runs.jsonl"
 UPDATES, MEASURED_EVERY, TUNING_SEED = 40, 8, 1000
 SEEDS = (1, 2, 3, 4, 5, 6, 7, 8)
 
-RATES = (2e-4, 4e-4)
-FOUR_RATES = (1e-4, 2e-4, 4e-4, 6e-4)
+RATES = (1e-4, 2e-4)
+FOUR_RATES = (5e-5, 1e-4, 2e-4, 4e-4)
 ACCURACY, BALANCED, EFFICIENCY, ACCURACY_ABOVE_ALL = [0.5, 0.25, 0.25], [1 / 3] * 3, [0.25, 0.375, 0.375], [0.8, 0.1, 0.1]
 
 
@@ -62,7 +62,7 @@ GRIDS = {
     "upgrad": [(rate, weighting("upgrad", influence="finite-difference")) for rate in FOUR_RATES],
     "cagrad": grid(*(weighting("cagrad", influence="finite-difference", radius=radius) for radius in (0.2, 0.5))),
     "hypervolume": grid(weighting("hypervolume", weights=BALANCED), weighting("hypervolume", weights=ACCURACY)),
-    "gradient-influence": grid(*(weighting("gradient-influence", influence="finite-difference", mu=mu) for mu in (1e-3, 3e-4))),
+    "gradient-influence": grid(*(weighting("gradient-influence", influence="finite-difference", mu=mu) for mu in (3e-4, 1e-4))),
     "normalized-influence": grid(
         *(weighting("normalized-influence", influence="finite-difference", strength=strength) for strength in (3.0, 6.0))
     ),

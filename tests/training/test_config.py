@@ -12,7 +12,7 @@ def test_every_shipped_recipe_checks_builds_and_begins_with_what_it_is_and_how_t
     recipe = load_recipe(name)
     assert recipe.name == name
     objectives = recipe.build_objectives()
-    weighting = recipe.build_weighting([objective.name for objective in objectives])
+    weighting = recipe.build_weighting(objectives)
     weighting.setup(objectives)
     head = find_recipe(name).read_text().splitlines()[:2]
     assert head[0].startswith("# ")
@@ -37,18 +37,38 @@ def changed(content, path, value):
         ("model.lora", {"rnk": 3}, "unknown key 'rnk' in model.lora (did you mean 'rank'?)"),
         ("objectives.0.optoins", {}, "unknown key 'optoins' in objectives.0 (did you mean 'options'?)"),
         ("weighting.muu", 1, "unknown key 'muu' in weighting.gradient-influence (did you mean 'mu'?)"),
-        ("weighting", {"method": "gradient"}, "unknown method 'gradient': use one of fixed, hypervolume, gradient-influence"),
+        (
+            "weighting",
+            {"method": "gradient"},
+            "unknown method 'gradient': use one of fixed, scheduled, gdpo, hypervolume, gradient-influence",
+        ),
         ("weighting", {"mu": 1}, "missing key 'method'"),
         ("algorithm.steps", 0, "algorithm.steps: input should be greater than or equal to 1, but found 0"),
         ("algorithm.steps", "many", "algorithm.steps: input should be a valid integer"),
         ("weighting.mu", -1, "greater than 0, but found -1"),
         ("algorithm.micro_batch", 5, "micro_batch must divide prompts_per_step x answers_per_prompt = 16, but is 5"),
         ("algorithm", {"steps": 1, "answers_per_prompt": 1}, "grpo compares answers to one prompt"),
-        ("algorithm.estimator", "ppo", "algorithm.estimator: input should be 'grpo', 'rloo' or 'reinforce', but found 'ppo'"),
+        (
+            "algorithm.estimator",
+            "ppo",
+            "algorithm.estimator: input should be 'grpo', 'rloo', 'reinforce' or 'brpo', but found 'ppo'",
+        ),
         ("objectives", [{"kind": "accuracy"}], "1 given, but weighing needs at least two"),
         ("objectives.0", {}, "either `kind` or `function`"),
         ("objectives.0", {"kind": "clarity", "goal": "minimize"}, "belong to an objective with a `function`"),
-        ("weighting", {"method": "hypervolume"}, "validation.every must be 1, but is 2"),
+        (
+            "weighting",
+            {"method": "fixed", "normalize": "some"},
+            "weighting.fixed.normalize: input should be 'sum', 'each' or 'each-whitened'",
+        ),
+        ("weighting", {"method": "normalized-influence", "floor": 1}, "less than 1, but found 1"),
+        ("weighting", {"method": "scheduled", "points": []}, "weighting.scheduled.points: list should have at least 1 item"),
+        (
+            "weighting",
+            {"method": "lagrangian", "maximize": "clarity", "at_least": {}},
+            "at_least: dictionary should have at least 1 item",
+        ),
+        ("weighting", {"method": "cagrad", "radius": -1}, "greater than or equal to 0, but found -1"),
         ("name", "../up", "name: string should match pattern"),
     ],
 )
@@ -68,7 +88,7 @@ def test_a_missing_key_is_named(tiny_recipe):
 @pytest.mark.parametrize(
     ("weights", "message"),
     [
-        ([0.5, 0.5], "needs one value an objective"),
+        ([0.5, 0.5], "need one value an objective"),
         ([0.5, 0.5, 0.5], "sum to 1.5"),
         ({"accuracy": 0.5, "concisenes": 0.25, "repetition": 0.25}, "did you mean 'conciseness'"),
     ],
@@ -77,7 +97,7 @@ def test_weights_are_checked_against_the_objectives(tiny_recipe, weights, messag
     tiny_recipe["weighting"] = {"method": "fixed", "weights": weights}
     recipe = parse_recipe(tiny_recipe)
     with pytest.raises(InputError, match=message):
-        recipe.build_weighting([objective.name for objective in recipe.build_objectives()])
+        recipe.build_weighting(recipe.build_objectives())
 
 
 def test_two_objectives_of_one_name_are_refused_and_names_can_be_given(tiny_recipe):

@@ -1,6 +1,6 @@
 """Run by test_distributed.py under torchrun: two processes train together and write what they saw.
 
-torchrun --nproc_per_node 2 two_processes.py POLICY_DIR OUT_DIR
+torchrun --nproc_per_node 2 two_processes.py POLICY_DIR OUT_DIR INFLUENCE
 """
 
 import json
@@ -37,7 +37,7 @@ class Memory:
 
 
 if __name__ == "__main__":
-    policy, out = sys.argv[1:]
+    policy, out, influence = sys.argv[1:]
     model, tokenizer = load_policy(policy)
     memory = Memory()
     trainer = PolicyTrainer(
@@ -63,7 +63,7 @@ if __name__ == "__main__":
         train_dataset=Dataset.from_list(sums_rows(16, 1)[0]),
         processing_class=tokenizer,
         objectives=[conciseness(max_tokens=12), repetition(ngram=1), accuracy()],
-        weighting=GradientInfluence(mu=1e-3, normalize="each"),
+        weighting=GradientInfluence(mu=1e-3, normalize="each", influence=influence, gram_every=1),
         recorder=memory,
     )
     trainer.train()

@@ -12,6 +12,7 @@ import torch
 from torch import Tensor
 
 from steelyard.errors import InputError, RewardError, SteelyardError
+from steelyard.objectives.gates import Gate, apply_gates, check_gates
 
 LARGEST_SCORE = 3.4e38
 """Rewards are float32; a larger one would be infinite."""
@@ -38,6 +39,7 @@ class Objective:
         bounds: (lowest, highest) possible measure, finite; puts objectives of different units on one scale. None where unknown.
         applies_to: the values of the prompts' `domain` column the objective applies to, or a function from a row's columns to bool;
             None for every prompt.
+        gate: lets the objective count only where another one passed, in training; measures are not gated.
 
     Raises:
         InputError: where an argument is out of range.
@@ -57,6 +59,7 @@ class Objective:
         measure: RewardFunction | None = None,
         bounds: tuple[float, float] | None = None,
         applies_to: Collection[str] | Callable[[Mapping[str, Any]], bool] | None = None,
+        gate: Gate | None = None,
     ) -> None:
         if not name or not isinstance(name, str):
             raise InputError(f"an objective needs a name, but got {name!r}")
@@ -69,7 +72,7 @@ class Objective:
         self.name, self.reward, self.measure = name, reward, reward if measure is None else measure
         self.goal: Goal = goal
         self.bounds = None if bounds is None else (float(bounds[0]), float(bounds[1]))
-        self.applies_to = applies_to
+        self.applies_to, self.gate = applies_to, gate
         self.reward_sign = -1.0 if goal == "minimize" and measure is None else 1.0
 
     def __repr__(self) -> str:
@@ -208,10 +211,10 @@ def reward_matrix(objectives: Sequence[Objective], *, prompts: Sequence, complet
         columns: further columns of the prompts, a list of B values each (`answer`, `domain`, ...).
 
     Returns:
-        float32 `[B,K]`, NaN where an objective does not apply.
+        float32 `[B,K]`, NaN where an objective does not apply or its gate is shut.
 
     Raises:
-        InputError: where two objectives share a name.
+        InputError: where two objectives share a name, or a gate names none of them.
         RewardError: where a reward fails.
 
     Example:
@@ -221,17 +224,15 @@ def reward_matrix(objectives: Sequence[Objective], *, prompts: Sequence, complet
     """
     check_names(objectives)
     scores_KB = [
-        [
-            math.nan if score is None else objective.reward_sign * score
-            for score in objective.scores(prompts=prompts, completions=completions, **columns)
-        ]
+        [math.nan if score is None else score for score in objective.scores(prompts=prompts, completions=completions, **columns)]
         for objective in objectives
     ]
-    return torch.tensor(scores_KB, dtype=torch.float32).T.contiguous()
+    signs_K = torch.tensor([objective.reward_sign for objective in objectives])
+    return (apply_gates(torch.tensor(scores_KB, dtype=torch.float32).T, objectives) * signs_K).contiguous()
 
 
 def check_names(objectives: Sequence[Objective]) -> None:
-    """Refuse objectives that share a name.
+    """Refuse objectives that share a name, and gates that name no other objective.
 
     Example:
         >>> check_names([Objective("a", lambda completions: []), Objective("a", lambda completions: [])])
@@ -243,6 +244,7 @@ def check_names(objectives: Sequence[Objective]) -> None:
         if objective.name in seen:
             raise InputError(f"two objectives are named {objective.name!r}: give each a name of its own")
         seen.add(objective.name)
+    check_gates(objectives)
 
 
 def text_of(message: Any) -> str:

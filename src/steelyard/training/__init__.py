@@ -6,6 +6,7 @@ import importlib
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from steelyard.training.callback import WeightingCallback as WeightingCallback
     from steelyard.training.config import Recipe as Recipe
     from steelyard.training.config import load_recipe as load_recipe
     from steelyard.training.run import RunResult as RunResult
@@ -14,13 +15,14 @@ if TYPE_CHECKING:
 
 _HOMES = {
     "PolicyTrainer": "steelyard.training.trainer",
+    "WeightingCallback": "steelyard.training.callback",
     "train": "steelyard.training.run",
     "RunResult": "steelyard.training.run",
     "Recipe": "steelyard.training.config",
     "load_recipe": "steelyard.training.config",
 }
 
-__all__ = ["PolicyTrainer", "Recipe", "RunResult", "load_recipe", "train"]
+__all__ = ["PolicyTrainer", "Recipe", "RunResult", "WeightingCallback", "load_recipe", "train"]
 
 
 def __getattr__(name: str) -> Any:

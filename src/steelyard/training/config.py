@@ -11,7 +11,7 @@ import yaml
 from pydantic import BaseModel, Field, ValidationError, model_validator
 
 from steelyard.errors import InputError, nearest
-from steelyard.objectives import Objective, built_in, check_names, load_function
+from steelyard.objectives import Gate, Objective, built_in, check_names, load_function
 from steelyard.training.methods import Part, WeightingConfig
 from steelyard.weighting import METHODS, Weighting
 
@@ -74,6 +74,14 @@ class PromptsConfig(SourceConfig):
     validation: ValidationPromptsConfig = Field(default_factory=ValidationPromptsConfig)
 
 
+class GateConfig(Part):
+    """Lets an objective count only where another one passed."""
+
+    objective: str = Field(description="the other objective's name")
+    at_least: float = Field(1.0, description="its least raw reward that opens the gate")
+    otherwise: float | None = Field(None, description="the reward where the gate is shut; absent: left out there")
+
+
 class ObjectiveConfig(Part):
     """One objective: a built-in `kind` with options, or a `function` of the user's."""
 
@@ -85,6 +93,7 @@ class ObjectiveConfig(Part):
     goal: Literal["maximize", "minimize"] = Field("maximize", description="of a user's function: which way its measure improves")
     bounds: tuple[float, float] | None = Field(None, description="of a user's function: lowest and highest possible measure")
     applies_to: list[str] | None = Field(None, description="domains the objective applies to; absent: all")
+    gate: GateConfig | None = Field(None, description="the objective counts only where another one passed")
 
     @model_validator(mode="after")
     def _one_origin(self) -> ObjectiveConfig:
@@ -201,6 +210,8 @@ class Recipe(Part):
                 objective = Objective(
                     name, function, goal=config.goal, measure=measure, bounds=config.bounds, applies_to=config.applies_to
                 )
+            if config.gate is not None:
+                objective.gate = Gate(**config.gate.model_dump())
             objectives.append(objective)
         check_names(objectives)
         return objectives

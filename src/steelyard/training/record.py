@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Sequence
 from typing import Any, Protocol
 
+import torch
 from torch import Tensor
 
 from steelyard.weighting import Influence
@@ -76,3 +78,36 @@ def answer_columns(
         columns[f"weight/{name}"] = [weight] * len(prompts)
     columns["advantage"] = advantages_B.tolist()
     return columns
+
+
+class ConstantRewards:
+    """Warns of objectives that have given every answer the same reward since the run began: they pull nowhere.
+
+    Args:
+        names: the objectives'.
+        patience: updates after which a constant one is named.
+    """
+
+    def __init__(self, names: Sequence[str], *, patience: int = 20) -> None:
+        self.patience, self._updates = patience, 0
+        self._seen: dict[str, set[float]] = {name: set() for name in names}
+
+    def see(self, rewards_BK: Tensor) -> None:
+        """Look at a batch."""
+        self._updates += 1
+        for seen, column_B in zip(self._seen.values(), rewards_BK.T, strict=True):
+            if len(seen) < 2:
+                seen.update(torch.unique(column_B[~column_B.isnan()])[:2].tolist())
+        if self._updates == self.patience:
+            self.finish()
+
+    def finish(self) -> None:
+        """Name what is still constant, once."""
+        for name, seen in self._seen.items():
+            if len(seen) < 2 and self._updates:
+                found = f"gave every answer the same reward ({next(iter(seen)):g})" if seen else "applied to no answer"
+                warnings.warn(
+                    f"objective {name!r} {found} in the first {self._updates} updates: it has no pull, whatever its weight; check it, or drop it",
+                    stacklevel=2,
+                )
+                seen.update((0.0, 1.0))

@@ -23,11 +23,11 @@ from trl import GRPOConfig, GRPOTrainer
 
 from steelyard.advantages import ESTIMATORS, combine, estimate
 from steelyard.errors import InputError, RunError, nearest
-from steelyard.objectives import Objective, check_names, text_of
+from steelyard.objectives import Objective, apply_gates, check_names, text_of
 from steelyard.runlog import write_atomically
 from steelyard.training.arguments import check_trl_arguments, shares
 from steelyard.training.influence import SharedForward, StepInfluence, buffered_influence
-from steelyard.training.record import Recorder, answer_columns, batch_record
+from steelyard.training.record import ConstantRewards, Recorder, answer_columns, batch_record
 from steelyard.training.sampler import GroupSampler
 from steelyard.training.validation import measure
 from steelyard.weighting import Batch, FixedWeights, Influence, Weighting, weighting_by_name
@@ -136,6 +136,7 @@ class PolicyTrainer(GRPOTrainer):
         self._validated: tuple[int, dict[str, float]] | None = None
         self.shared_forward, self.step_influence = SharedForward(), StepInfluence()
         self._in_update: dict[str, Any] | None = None
+        self._constant = ConstantRewards([objective.name for objective in self.objectives])
         self.add_callback(_AfterStep(self))
 
     # Rewards ---------------------------------------------------------------------------------------------------------------------------
@@ -203,7 +204,7 @@ class PolicyTrainer(GRPOTrainer):
         began = time.perf_counter()
         assert self._scores_BK is not None
         scores_BK = self._scores_BK
-        rewards_BK = (scores_BK * self._reward_signs.to(scores_BK)).double()
+        rewards_BK = (apply_gates(scores_BK, self.objectives) * self._reward_signs.to(scores_BK)).double()
         advantages_BK = estimate(rewards_BK, estimator=self.estimator, group_size=self.group_size)
         learning_rate = self.lr_scheduler.get_last_lr()[0] if self.lr_scheduler is not None else self.args.learning_rate
         found: list[Influence] = []
@@ -226,6 +227,7 @@ class PolicyTrainer(GRPOTrainer):
                 influence=influence,
             )
         )
+        self._constant.see(rewards_BK)
         weights_K = self.weighting.weights()
         self.reward_weights = weights_K.float()
         advantages_B = combine(
@@ -394,6 +396,9 @@ class _AfterStep(TrainerCallback):
         began = time.perf_counter()
         self._trainer.step_influence.measure(self._trainer)
         self._trainer._clock("weighting", began)
+
+    def on_train_end(self, *args: Any, **kwargs: Any) -> None:
+        self._trainer._constant.finish()
 
 
 def _as_objective(function: Any) -> Objective | None:

@@ -128,15 +128,14 @@ class AnswerGradients:
         """The gradient of `sum_i A_i t_i`, over all micro-batches and processes."""
         total: list[Tensor] = []
         for batch in self.batches:
-            found = self._backward(batch, advantages_B[batch.rows])
+            found = self._backward(self._terms(batch), advantages_B[batch.rows], keep=len(self.batches) == 1)
             total = found if not total else [a + b for a, b in zip(total, found, strict=True)]
         return [self.average(gradient) for gradient in total]
 
     def products(self, direction: list[Tensor], advantages_BK: Tensor, total_B: Tensor) -> Tensor:
         """`<g_k, direction>` for every objective, float64 `[K]`; `total_B` are the advantages that `direction` is the gradient of."""
         if self.method == "exact":
-            found_K = [self._product_by_backward(direction, column_B) for column_B in advantages_BK.T]
-            return torch.stack(found_K) if found_K else torch.zeros(0, dtype=torch.float64)
+            return self._products_by_backward(direction, advantages_BK)
         if self.method == "jvp":
             try:
                 slopes = self._slopes_forward_mode(direction)
@@ -156,28 +155,32 @@ class AnswerGradients:
 
     # Backward ----------------------------------------------------------------------------------------------------------------------------
 
-    def _backward(self, batch: AnswerTerms, advantages_b: Tensor) -> list[Tensor]:
-        alone = len(self.batches) == 1
-        terms_b = self._graph if alone and self._graph is not None else self._with_graph(batch)
-        if alone:
-            self._graph = terms_b
+    def _terms(self, batch: AnswerTerms) -> Tensor:
+        """The terms of a micro-batch with their graph; where it is the only one, the graph is kept."""
+        if self._graph is not None:
+            return self._graph
+        with torch.enable_grad():
+            terms_b = batch.terms()
         self._values[int(batch.rows[0])] = terms_b.detach()
+        if len(self.batches) == 1:
+            self._graph = terms_b
+        return terms_b
+
+    def _backward(self, terms_b: Tensor, advantages_b: Tensor, *, keep: bool) -> list[Tensor]:
         objective = (terms_b * advantages_b.to(terms_b)).sum()
         parameters = list(self.parameters.values())
-        found = torch.autograd.grad(objective, parameters, retain_graph=alone, allow_unused=True)
+        found = torch.autograd.grad(objective, parameters, retain_graph=keep, allow_unused=True)
         return [torch.zeros_like(p) if g is None else g.detach() for g, p in zip(found, parameters, strict=True)]
 
-    def _with_graph(self, batch: AnswerTerms) -> Tensor:
-        with torch.enable_grad():
-            return batch.terms()
-
-    def _product_by_backward(self, direction: list[Tensor], advantages_B: Tensor) -> Tensor:
-        total = torch.zeros((), dtype=torch.float64)
+    def _products_by_backward(self, direction: list[Tensor], advantages_BK: Tensor) -> Tensor:
+        products_K = torch.zeros(advantages_BK.shape[1], dtype=torch.float64)
         for batch in self.batches:
-            if advantages_B[batch.rows].any():
-                found = self._backward(batch, advantages_B[batch.rows])
-                total += inner(found, direction)
-        return self.average(total)
+            terms_b = None
+            for k, column_b in enumerate(advantages_BK[batch.rows].T):
+                if column_b.any():
+                    terms_b = self._terms(batch) if terms_b is None else terms_b
+                    products_K[k] += inner(self._backward(terms_b, column_b, keep=True), direction)
+        return self.average(products_K)
 
     # Along the direction -----------------------------------------------------------------------------------------------------------------
 

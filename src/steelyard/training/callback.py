@@ -1,0 +1,169 @@
+"""`WeightingCallback`: weights that move in an unmodified `trl.GRPOTrainer` or `trl.RLOOTrainer`.
+
+Left out: methods that follow gradients or weigh objectives' own advantages. They need `PolicyTrainer`.
+"""
+
+from __future__ import annotations
+
+import json
+import warnings
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor
+from transformers import TrainerCallback
+
+from steelyard.errors import InputError
+from steelyard.objectives import Objective
+from steelyard.runlog import write_atomically
+from steelyard.training.arguments import shares
+from steelyard.training.record import ConstantRewards
+from steelyard.weighting import Batch, Weighting, weighting_by_name
+
+STATE_FILE = "steelyard.json"
+
+
+class WeightingCallback(TrainerCallback):
+    """Moves a TRL trainer's `reward_weights`, from each batch's rewards before they are weighed, and from its evaluations.
+
+    Args:
+        trainer: a `trl.GRPOTrainer` or `trl.RLOOTrainer`; its reward functions are objectives to be maximised, its `args.reward_weights`
+            the start or the preference. It is used as it is, with two of its methods watched: `_calculate_rewards` (the weights change between the
+            rewards and their sum) and `_generate_and_score_completions` (a meta-reward acts on the advantages).
+        weighting: a `Weighting`, or a method's name.
+        bounds: lowest and highest possible mean reward, by name, which put objectives of different units on one scale for "hypervolume".
+
+    The weights are logged as `weights/NAME`, and the method's state is saved in every checkpoint and taken up when training is resumed from one
+    in `args.output_dir`.
+
+    Raises:
+        InputError: where the trainer has no reward functions, or the method needs what a plain trainer cannot give.
+
+    Example:
+        trainer = GRPOTrainer(model, reward_funcs, args, train_dataset=train_dataset)
+        trainer.add_callback(WeightingCallback(trainer, "stage-aware"))
+    """
+
+    def __init__(
+        self, trainer: Any, weighting: Weighting | str, *, bounds: Mapping[str, tuple[float, float]] | None = None
+    ) -> None:
+        for needed in ("reward_func_names", "reward_weights", "_calculate_rewards", "_generate_and_score_completions"):
+            if not hasattr(trainer, needed):
+                raise InputError(
+                    f"WeightingCallback needs a trl.GRPOTrainer or trl.RLOOTrainer, but {type(trainer).__name__} has no {needed}"
+                )
+        given = None if trainer.args.reward_weights is None else shares(trainer.args.reward_weights)
+        if isinstance(weighting, str):
+            weighting = weighting_by_name(weighting, weights=given)
+        elif given is not None:
+            raise InputError("weights are given twice, in args.reward_weights and by the weighting: leave one out")
+        check_fits(weighting, trainer)
+        self.weighting, self._trainer = weighting, trainer
+        names = list(trainer.reward_func_names)
+        for name in bounds or {}:
+            if name not in names:
+                raise InputError(f"bounds are given for {name!r}, but the reward functions are {', '.join(names)}")
+        self.objectives = [Objective(name, _judged_by_trl, bounds=(bounds or {}).get(name)) for name in names]
+        weighting.setup(self.objectives)
+        self._constant = ConstantRewards(names)
+        self._score, self._generate = trainer._calculate_rewards, trainer._generate_and_score_completions
+        trainer._calculate_rewards = self._calculate_rewards
+        trainer._generate_and_score_completions = self._generate_and_score_completions
+        self._put()
+
+    def _put(self) -> None:
+        self._trainer.reward_weights = self.weighting.weights().float()
+
+    def _calculate_rewards(self, *args: Any, **kwargs: Any) -> Tensor:
+        rewards_BK = self._score(*args, **kwargs)
+        trainer = self._trainer
+        if not trainer.model.training:
+            return rewards_BK
+        scheduler = trainer.lr_scheduler
+        self.weighting.on_batch(
+            Batch(
+                rewards_BK.double(),
+                torch.zeros_like(rewards_BK, dtype=torch.float64),
+                learning_rate=trainer.args.learning_rate if scheduler is None else scheduler.get_last_lr()[0],
+                progress=trainer.state.global_step / max(1, trainer.state.max_steps),
+                influence=_no_influence,
+            )
+        )
+        self._constant.see(rewards_BK)
+        self._put()
+        for objective, weight in zip(self.objectives, self.weighting.weights().tolist(), strict=True):
+            trainer._metrics["train"][f"weights/{objective.name}"].append(weight)
+        return rewards_BK
+
+    def _generate_and_score_completions(self, *args: Any, **kwargs: Any) -> dict[str, Any]:
+        output = self._generate(*args, **kwargs)
+        if self._trainer.model.training:
+            # After normalisation: on the rewards a common factor would cancel.
+            output["advantages"] = output["advantages"] * self.weighting.scale()
+        return output
+
+    def on_evaluate(self, args: Any, state: Any, control: Any, metrics: Mapping[str, float] | None = None, **kwargs: Any) -> None:
+        """Show the weighting a validation point: every reward's mean on the evaluation prompts."""
+        keys = [f"eval_rewards/{objective.name}/mean" for objective in self.objectives]
+        if metrics is not None and all(key in metrics for key in keys):
+            self.weighting.on_validation([metrics[key] for key in keys])
+            self._put()
+
+    def on_train_begin(self, args: Any, state: Any, control: Any, **kwargs: Any) -> None:
+        """Take up the state of the checkpoint that training goes on from."""
+        if state.global_step > 0:
+            place = Path(args.output_dir) / f"checkpoint-{state.global_step}" / STATE_FILE
+            if place.is_file():
+                self.weighting.load_state_dict(json.loads(place.read_text(encoding="utf-8")))
+                self._put()
+            else:
+                warnings.warn(f"no weighting state at {place}: the weights start anew at step {state.global_step}", stacklevel=2)
+
+    def on_save(self, args: Any, state: Any, control: Any, **kwargs: Any) -> None:
+        """Add the weighting's state to the checkpoint."""
+        folder = Path(args.output_dir) / f"checkpoint-{state.global_step}"
+        if args.should_save and folder.is_dir():
+            write_atomically(folder / STATE_FILE, json.dumps(self.weighting.state_dict(), allow_nan=False))
+
+    def on_train_end(self, args: Any, state: Any, control: Any, **kwargs: Any) -> None:
+        """Name objectives that were constant in a run too short to be told of before."""
+        self._constant.finish()
+
+
+def check_fits(weighting: Weighting, trainer: Any) -> None:
+    """Refuse a method that a plain trainer cannot serve."""
+    name = type(weighting).__name__
+    if weighting.needs_gradients:
+        raise InputError(
+            f"{name} follows the objectives' gradients, which a plain {type(trainer).__name__} does not compute: "
+            "use steelyard.training.PolicyTrainer"
+        )
+    aggregation = getattr(trainer, "multi_objective_aggregation", "sum_then_normalize")
+    wanted = {"sum": "sum_then_normalize", "each-whitened": "normalize_then_sum"}.get(weighting.normalize)
+    if wanted is None:
+        raise InputError(f"{name} with normalize={weighting.normalize!r} needs steelyard.training.PolicyTrainer")
+    if aggregation != wanted:
+        raise InputError(
+            f"{name} with normalize={weighting.normalize!r} needs multi_objective_aggregation={wanted!r}, but it is {aggregation!r}"
+            + ("" if hasattr(trainer, "multi_objective_aggregation") else f", which {type(trainer).__name__} cannot change")
+        )
+    if weighting.needs_validation:
+        args = trainer.args
+        if (
+            trainer.eval_dataset is None
+            or str(getattr(args.eval_strategy, "value", args.eval_strategy)) == "no"
+            or not args.eval_on_start
+        ):
+            raise InputError(
+                f"{name} follows validation points: give eval_dataset=, eval_strategy='steps', eval_steps= and eval_on_start=True"
+            )
+
+
+def _no_influence(**options: Any) -> None:
+    raise InputError("a plain trainer computes no influences: use steelyard.training.PolicyTrainer")
+
+
+def _judged_by_trl(**columns: Any) -> list[float | None]:
+    raise InputError("this reward is the trainer's own")

@@ -1,0 +1,203 @@
+"""Three ways to the same influences, on real models of transformers."""
+
+import gc
+import warnings
+
+import pytest
+import torch
+from transformers import LlamaConfig, LlamaForCausalLM
+
+from steelyard import gradient_influence
+from steelyard.errors import InputError
+from steelyard.weighting import influence as module
+from steelyard.weighting.influence import METHODS, AnswerGradients, AnswerTerms, chosen_parameters, inner, sequence_logprobs
+
+
+def policy(dtype=torch.float64, layers=2, **options):
+    torch.manual_seed(0)
+    config = LlamaConfig(
+        vocab_size=48, hidden_size=32, intermediate_size=64, num_hidden_layers=layers, num_attention_heads=4, **options
+    )
+    return LlamaForCausalLM(config).to(dtype).eval()
+
+
+def batch(answers=8, length=14):
+    ids = torch.randint(0, 48, (answers, length), generator=torch.Generator().manual_seed(1))
+    mask, completion = torch.ones_like(ids), torch.ones_like(ids)
+    mask[0, :3] = 0
+    completion[:, :5] = 0
+    completion[1, -4:] = 0
+    return {"input_ids": ids, "attention_mask": mask, "completion_mask": completion}
+
+
+def advantages(answers=8, objectives=3):
+    return torch.randn(answers, objectives, dtype=torch.float64, generator=torch.Generator().manual_seed(2))
+
+
+def by_hand(model, inputs, values):
+    """Separate losses, separate backward passes, the products of whole gradients."""
+    gradients = []
+    for k in range(values.shape[1]):
+        model.zero_grad()
+        logits = model(input_ids=inputs["input_ids"], attention_mask=inputs["attention_mask"]).logits.double()
+        loss = torch.zeros((), dtype=torch.float64)
+        for i, row in enumerate(inputs["input_ids"].tolist()):
+            for t in range(1, len(row)):
+                if inputs["completion_mask"][i, t]:
+                    loss = loss + values[i, k] * torch.log_softmax(logits[i, t - 1], -1)[row[t]]
+        (loss / inputs["completion_mask"].sum()).backward()
+        gradients.append(torch.cat([p.grad.flatten() for p in model.parameters()]).double())
+    model.zero_grad(set_to_none=True)
+    return torch.stack([gradient @ sum(gradients) for gradient in gradients])
+
+
+@pytest.mark.parametrize(("method", "within"), [("exact", 1e-6), ("jvp", 1e-6), ("finite-difference", 1e-4)])
+@pytest.mark.parametrize("micro_batch", [None, 3])
+def test_every_method_agrees_with_separate_gradients(method, within, micro_batch):
+    model, inputs, values = policy(), batch(), advantages()
+    before = [p.detach().clone() for p in model.parameters()]
+    found = gradient_influence(model, inputs, values, method=method, micro_batch=micro_batch)
+    torch.testing.assert_close(found, by_hand(model, inputs, values), rtol=within, atol=0)
+    assert all(torch.equal(a, b) for a, b in zip(before, model.parameters(), strict=True))
+    assert all(p.grad is None for p in model.parameters())
+
+
+@pytest.mark.parametrize("method", METHODS)
+@pytest.mark.parametrize(("dtype", "within"), [(torch.float32, 0.02), (torch.bfloat16, 0.3)])
+def test_low_precision_stays_close(method, dtype, within):
+    inputs, values = batch(), advantages()
+    expected = by_hand(policy(), inputs, values)
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        found = gradient_influence(policy(dtype), inputs, values, method=method)
+    torch.testing.assert_close(found, expected, rtol=0, atol=within * expected.abs().max().item())
+
+
+def test_finite_differences_choose_their_step_whatever_the_size_of_advantages_and_weights():
+    model, inputs, values = policy(torch.float32), batch(), advantages()
+    reference = gradient_influence(model, inputs, values, method="exact")
+    for size in (1e-6, 1e-3, 1e3, 1e6):
+        found = gradient_influence(model, inputs, size * values, method="finite-difference")
+        torch.testing.assert_close(found, size**2 * reference, rtol=0.02, atol=0.02 * size**2 * reference.abs().max().item())
+
+
+def test_where_finite_differences_cannot_be_right_it_is_said():
+    """Half-precision parameters swallow a small step: the known length of the gradient gives it away."""
+    model = policy(torch.bfloat16)
+    module._warned.clear()
+    sharp = {name: p for name, p in model.named_parameters() if "norm" in name}
+    for parameter in model.parameters():
+        parameter.requires_grad_(any(parameter is p for p in sharp.values()))
+    with torch.no_grad():
+        for parameter in sharp.values():
+            parameter.fill_(300.0)
+    with pytest.warns(UserWarning, match="finite differences miss the known squared length of the gradient by"):
+        gradient_influence(model, batch(), advantages(), method="finite-difference")
+
+
+def test_no_gradients_no_influence():
+    model = policy()
+    for method in METHODS:
+        assert gradient_influence(model, batch(), torch.zeros(8, 3), method=method).tolist() == [0, 0, 0]
+
+
+def test_chosen_layers_count_alone_and_agree():
+    model, inputs, values = policy(), batch(), advantages()
+    patterns = ["*.layers.1.*"]
+    found = [gradient_influence(model, inputs, values, method=method, layers=patterns) for method in METHODS]
+    for parameter in (p for name, p in model.named_parameters() if ".layers.1." not in name):
+        parameter.requires_grad_(False)
+    expected = gradient_influence(model, inputs, values, method="exact")
+    torch.testing.assert_close(found[0], expected, rtol=1e-9, atol=0)
+    torch.testing.assert_close(found[1], expected, rtol=1e-6, atol=0)
+    torch.testing.assert_close(found[2], expected, rtol=1e-4, atol=0)
+    with pytest.raises(InputError, match=r"fit no trained parameter; names are like 'model.layers.1"):
+        chosen_parameters(model, ["*.layers.7.*"])
+
+
+@pytest.mark.parametrize("method", METHODS)
+def test_cost_in_memory_does_not_grow_with_the_number_of_objectives(method, monkeypatch):
+    """While products are taken, no more than two gradients, one copy and the parameters are alive, for eight objectives as for three."""
+    model, inputs = policy(layers=1), batch()
+    shape = model.lm_head.weight.shape
+    most = []
+
+    def counting(function):
+        def counted(*args, **kwargs):
+            gc.collect()
+            alive = [thing for thing in gc.get_objects() if isinstance(thing, torch.Tensor) and thing.shape == shape]
+            most.append(len({thing.data_ptr() for thing in alive}))
+            return function(*args, **kwargs)
+
+        return counted
+
+    monkeypatch.setattr(module, "inner", counting(inner))
+    monkeypatch.setattr(module, "sequence_logprobs", counting(sequence_logprobs))
+    counts = {}
+    for objectives in (3, 8):
+        most.clear()
+        gradient_influence(model, inputs, advantages(objectives=objectives), method=method)
+        counts[objectives] = max(most)
+    assert counts[8] == counts[3] <= 6
+
+
+def test_gram_matrices_agree_and_hold_the_influences():
+    model, inputs, values = policy(), batch(), advantages()
+
+    def of(method, micro_batch):
+        def part(rows):
+            def terms(call=model):
+                return module.sequence_logprobs(call, {name: tensor[rows] for name, tensor in inputs.items()})
+
+            return AnswerTerms(rows, terms, terms)
+
+        parts = [part(rows) for rows in torch.arange(8).split(micro_batch)]
+        return AnswerGradients(model, chosen_parameters(model), parts, method)
+
+    exact = of("exact", 8).gram(values).gram_KK
+    torch.testing.assert_close(exact, exact.T)
+    torch.testing.assert_close(exact.sum(0), of("exact", 8).influence(values).influence_K)
+    for method, within in (("exact", 1e-9), ("jvp", 1e-6), ("finite-difference", 1e-3)):
+        found = of(method, 3).gram(values)
+        torch.testing.assert_close(found.gram_KK, exact, rtol=within, atol=within * exact.abs().max().item())
+        assert found.cosine_KK.diagonal().tolist() == pytest.approx([1, 1, 1])
+
+
+def test_a_kernel_without_a_forward_mode_rule_falls_back_with_one_warning():
+    class Opaque(torch.autograd.Function):
+        @staticmethod
+        def forward(ctx, x):
+            return x * 1.0
+
+        @staticmethod
+        def backward(ctx, gradient):
+            return gradient
+
+    class Wrapped(torch.nn.Module):
+        def __init__(self):
+            super().__init__()
+            self.inner = policy()
+
+        def forward(self, **inputs):
+            output = self.inner(**inputs)
+            output.logits = Opaque.apply(output.logits)
+            return output
+
+    model, inputs, values = Wrapped(), batch(), advantages()
+    module._warned.clear()
+    with pytest.warns(UserWarning, match="Wrapped has a layer without a forward-mode rule: finite differences"):
+        found = gradient_influence(model, inputs, values, method="jvp")
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        gradient_influence(model, inputs, values, method="jvp")
+    torch.testing.assert_close(found, by_hand(model.inner, inputs, values), rtol=1e-4, atol=0)
+
+
+def test_bad_input_is_named():
+    model, inputs, values = policy(), batch(), advantages()
+    with pytest.raises(InputError, match="must be finite"):
+        gradient_influence(model, inputs, values * float("nan"))
+    with pytest.raises(InputError, match=r"shape \[8, K\]"):
+        gradient_influence(model, inputs, values[:3])
+    with pytest.raises(InputError, match="did you mean 'finite-difference'"):
+        gradient_influence(model, inputs, values, method="finite-diference")
