@@ -27,6 +27,13 @@ def all_estimators(rewards, group_size):
         ("grpo", [1.0, NAN, 3.0, 5.0], 4, [-1.0, 0.0, 0.0, 1.0]),
         ("rloo", [1.0, NAN, 3.0, 5.0], 4, [-3.0, 0.0, 0.0, 3.0]),
         ("reinforce", [1.0, NAN, 3.0, 5.0], 1, [-1.0, 0.0, 0.0, 1.0]),
+        ("brpo", [2.0, 3.0, 1.0, 2.0], 4, [0.0, 1.0, -1.0, 0.0]),
+        # Three of four above the reference: |3| / 4 > 0.6, the group is left out; three of five are not.
+        ("brpo", [0.0, 1.0, 1.0, 1.0], 4, [0.0, 0.0, 0.0, 0.0]),
+        ("brpo", [0.0, 1.0, 1.0, 1.0, 0.0], 5, [0.0, 1.0, 1.0, 1.0, 0.0]),
+        # The reference is the first that has a reward, and what has none is not counted.
+        ("brpo", [NAN, 2.0, 3.0, 1.0], 4, [0.0, 0.0, 1.0, -1.0]),
+        ("brpo", [NAN, 2.0, 3.0, NAN], 4, [0.0, 0.0, 1.0, 0.0]),
     ],
 )
 def test_golden_values(estimator, rewards, group_size, expected):
@@ -137,3 +144,13 @@ def test_groups_that_are_not_whole_are_refused(estimator):
         estimator(torch.zeros(5), group_size=2)
     with pytest.raises(InputError, match=r"shape \[B\] or \[B,K\]"):
         estimator(torch.zeros(2, 2, 2), group_size=2)
+
+
+def test_gdpo_whitens_the_sum_of_normalised_rewards_over_the_batch():
+    rewards, weights = torch.rand(12, 3, dtype=torch.float64), torch.tensor([0.5, 0.3, 0.2], dtype=torch.float64)
+    each = advantages.combine(rewards, weights, estimator="grpo", group_size=4, normalize="each")
+    whitened = advantages.combine(rewards, weights, estimator="grpo", group_size=4, normalize="each-whitened", scale=2.0)
+    torch.testing.assert_close(whitened, 2.0 * (each - each.mean()) / (each.std() + 1e-4))
+    assert whitened.std().item() == pytest.approx(2.0, rel=1e-3)
+    with pytest.raises(InputError, match="one of sum, each, each-whitened, but is 'all'"):
+        advantages.combine(rewards, weights, estimator="grpo", group_size=4, normalize="all")

@@ -6,12 +6,12 @@ import pytest
 
 from steelyard.errors import InputError
 from steelyard.report import write_report
-from steelyard.report.figures import RunData, _pairwise_front, phase_seconds
-from steelyard.report.page import summarise
+from steelyard.report.figures import RunData, _pairwise_front, cosines_figure, phase_seconds
+from steelyard.report.page import read_run, summarise
 from steelyard.runlog import RunLog
 
 
-def make_run(path, *, points, objectives=None, answer="1. a", weights=None):
+def make_run(path, *, points, objectives=None, answer="1. a", weights=None, gram=False):
     """A run folder written by hand; points are (accuracy, tokens)."""
     log = RunLog(path).create("name: x\nseed: 0\nweighting: {method: fixed}\nversions: {steelyard: '0', trl: '1', torch: '2'}\n")
     for step in range(1, len(points)):
@@ -22,6 +22,7 @@ def make_run(path, *, points, objectives=None, answer="1. a", weights=None):
                 "rewards": {"accuracy": {"mean": 0.5}, "tokens": {"mean": None}},
                 "seconds": {"generation": 1.0, "update": 0.5},
                 "influence": {"accuracy": 0.1, "tokens": -0.1},
+                **({"gram": [[4.0, -1.0], [-1.0, 1.0]]} if gram else {}),
             }
         )
         log.write_answers(
@@ -191,3 +192,14 @@ def test_a_damaged_run_folder_is_named_in_one_line(tmp_path, name, content):
 def test_names_are_shown_as_they_are(tmp_path):
     path = make_run(tmp_path / "cost $x^{$", points=POINTS)
     assert "cost $x^{$" in write_report([path]).read_text(encoding="utf-8")
+
+
+def test_cosines_are_drawn_where_there_are_gram_matrices(tmp_path):
+    make_run(tmp_path / "with", points=[(0.1, 50), (0.2, 60), (0.3, 40)], gram=True)
+    make_run(tmp_path / "without", points=[(0.1, 50), (0.2, 60), (0.3, 40)])
+    assert "Cosines between" in write_report([tmp_path / "with"]).read_text()
+    assert "Cosines between" not in write_report([tmp_path / "without"]).read_text()
+    figure = cosines_figure([read_run(tmp_path / "with"), read_run(tmp_path / "without")])
+    (axis,) = figure.axes
+    assert axis.lines[0].get_ydata().tolist() == [-0.5, -0.5]
+    assert axis.lines[0].get_label() == "accuracy and tokens"

@@ -166,7 +166,7 @@ def test_the_scale_of_a_weighting_reaches_the_update(make, tmp_path):
 
 def test_the_two_line_change_of_the_readme(make, tmp_path):
     readme = (Path(__file__).parents[2] / "README.md").read_text(encoding="utf-8")
-    diff = re.search(r"```diff\n(.*?)```", readme, re.S).group(1).splitlines()
+    diff = re.findall(r"```diff\n(.*?)```", readme, re.S)[0].splitlines()
     removed = [line[1:].strip() for line in diff if line.startswith("-")]
     added = [line[1:].strip() for line in diff if line.startswith("+")]
     assert (len(removed), len(added)) == (2, 2)

@@ -257,6 +257,40 @@ def influence_figure(runs: Sequence[RunData]) -> Figure | None:
     return figure
 
 
+def cosines_figure(runs: Sequence[RunData]) -> Figure | None:
+    """Cosine between each two objectives' gradients over the updates; None where no run has Gram matrices."""
+    having = [run for run in runs if any("gram" in s for s in run.steps)]
+    if not having:
+        return None
+    figure, axes = _axes(len(having))
+    with matplotlib.rc_context(STYLE):
+        for axis, run in zip(axes, having, strict=True):
+            rows = [s for s in run.steps if "gram" in s]
+            for p, (j, k) in enumerate(itertools.combinations(range(len(run.names)), 2)):
+                values = [gram_cosine(s["gram"], j, k) for s in rows]
+                label = f"{run.names[j]} and {run.names[k]}"
+                axis.plot([s["step"] for s in rows], values, color=RUN_COLOURS[p % 8], label=label, linewidth=1.2, marker=".")
+            axis.axhline(0, color="#8a929c", linewidth=0.8)
+            axis.set_ylim(-1.05, 1.05)
+            axis.set_title(run.label)
+            axis.set_xlabel("update")
+            axis.xaxis.set_major_locator(MaxNLocator(integer=True))
+        axes[0].set_ylabel("cosine of gradients")
+        figure.legend(*axes[0].get_legend_handles_labels(), loc="outside upper center", ncols=3)
+    return figure
+
+
+def gram_cosine(gram: Sequence[Sequence[float]], j: int, k: int) -> float:
+    """Cosine of the angle between two gradients, from their Gram matrix; NaN where one vanishes.
+
+    Example:
+        >>> gram_cosine([[4.0, -1.0], [-1.0, 1.0]], 0, 1)
+        -0.5
+    """
+    lengths = max(0.0, gram[j][j]) * max(0.0, gram[k][k])
+    return gram[j][k] / lengths**0.5 if lengths > 0 else float("nan")
+
+
 def phase_seconds(run: RunData) -> dict[str, float]:
     """Seconds a run spent in each phase.
 
@@ -304,6 +338,7 @@ def all_figures(runs: Sequence[RunData]) -> dict[str, Figure]:
         "rewards": rewards_figure(runs),
         "hypervolume": hypervolume_figure(runs),
         "influence": influence_figure(runs),
+        "cosines": cosines_figure(runs),
         "time": time_figure(runs),
     }
     return {name: figure for name, figure in figures.items() if figure is not None}
