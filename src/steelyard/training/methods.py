@@ -15,7 +15,7 @@ class Part(BaseModel):
 
 Weights = list[float] | dict[str, float]
 Normalize = Literal["sum", "each", "each-whitened"]
-InfluenceMethod = Literal["jvp", "finite-difference", "exact", "optimizer-step"]
+InfluenceMethod = Literal["finite-difference", "jvp", "exact", "optimizer-step"]
 
 
 class _WeightedConfig(Part):
@@ -24,7 +24,9 @@ class _WeightedConfig(Part):
 
 
 class _InfluenceConfig(Part):
-    influence: InfluenceMethod = Field("jvp", description="how influences are computed; all but optimizer-step agree")
+    influence: InfluenceMethod = Field(
+        "finite-difference", description="how influences are computed; all but optimizer-step agree"
+    )
     layers: list[str] | None = Field(None, description="patterns of parameter names that count; absent: all that are trained")
     every: int = Field(1, ge=1, description="batches from one computation to the next")
     gram_every: int = Field(0, ge=0, description="batches between two Gram matrices, for the report's cosines; 0: none")
@@ -110,7 +112,9 @@ class AggregatorConfig(Part):
     """An aggregator of gradients, from TorchJD (extra `baselines`)."""
 
     method: Literal["mgda", "upgrad"]
-    influence: Literal["jvp", "finite-difference", "exact"] = Field("jvp", description="how the Gram matrix is computed")
+    influence: Literal["finite-difference", "jvp", "exact"] = Field(
+        "finite-difference", description="how the Gram matrix is computed"
+    )
     layers: list[str] | None = Field(None, description="patterns of parameter names that count; absent: all that are trained")
 
 

@@ -209,7 +209,9 @@ class PolicyTrainer(GRPOTrainer):
         learning_rate = self.lr_scheduler.get_last_lr()[0] if self.lr_scheduler is not None else self.args.learning_rate
         found: list[Influence] = []
 
-        def influence(*, method: str = "jvp", layers: Sequence[str] | None = None, gram: bool = False) -> Influence | None:
+        def influence(
+            *, method: str = "finite-difference", layers: Sequence[str] | None = None, gram: bool = False
+        ) -> Influence | None:
             if method == OPTIMIZER_STEP:
                 latest = self.step_influence.latest
                 self.step_influence.watch(advantages_BK, learning_rate)

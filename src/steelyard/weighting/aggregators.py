@@ -47,7 +47,12 @@ class GramianWeights(Weighting):
     needs_gradients = True
 
     def __init__(
-        self, aggregator: str = "mgda", *, radius: float = 0.5, influence: str = "jvp", layers: Sequence[str] | None = None
+        self,
+        aggregator: str = "mgda",
+        *,
+        radius: float = 0.5,
+        influence: str = "finite-difference",
+        layers: Sequence[str] | None = None,
     ) -> None:
         super().__init__(None, normalize="each")
         if aggregator not in AGGREGATORS:

@@ -76,7 +76,7 @@ class GradientInfluence(Weighting):
         mu: float = 1e-5,
         accumulate: int = 1,
         normalize: str = "sum",
-        influence: str = "jvp",
+        influence: str = "finite-difference",
         layers: Sequence[str] | None = None,
         every: int = 1,
         gram_every: int = 0,
@@ -124,14 +124,14 @@ class InfluenceSettings:
     """How and how often influences are computed.
 
     Attributes:
-        method: "jvp", "finite-difference", "exact" (see `gradient_influence`), or "optimizer-step": along the step that the optimiser
+        method: "finite-difference", "jvp", "exact" (see `gradient_influence`), or "optimizer-step": along the step that the optimiser
             took on an earlier batch, for one forward pass; influences have another size then.
         layers: patterns of parameter names, such as `["*.layers.29.*"]`; None for all trained parameters.
         every: batches from one computation to the next; a step of the weights counts for all of them.
         gram_every: batches between two whole Gram matrices, from which the report draws cosines; 0 for never. One costs K influences.
     """
 
-    method: str = "jvp"
+    method: str = "finite-difference"
     layers: Sequence[str] | None = None
     every: int = 1
     gram_every: int = 0

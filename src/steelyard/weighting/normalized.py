@@ -56,7 +56,7 @@ class NormalizedInfluence(Weighting):
         momentum: float = 0.8,
         floor: float = 0.05,
         normalize: str = "sum",
-        influence: str = "jvp",
+        influence: str = "finite-difference",
         layers: Sequence[str] | None = None,
         every: int = 1,
         gram_every: int = 0,
