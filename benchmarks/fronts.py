@@ -58,14 +58,12 @@ GRIDS = {
         )
     ),
     "tchebycheff": grid(*(weighting("tchebycheff", smoothing=smoothing) for smoothing in (0.1, 0.3))),
-    "mgda": [(rate, weighting("mgda", influence="finite-difference")) for rate in FOUR_RATES],
-    "upgrad": [(rate, weighting("upgrad", influence="finite-difference")) for rate in FOUR_RATES],
-    "cagrad": grid(*(weighting("cagrad", influence="finite-difference", radius=radius) for radius in (0.2, 0.5))),
+    "mgda": [(rate, weighting("mgda")) for rate in FOUR_RATES],
+    "upgrad": [(rate, weighting("upgrad")) for rate in FOUR_RATES],
+    "cagrad": grid(*(weighting("cagrad", radius=radius) for radius in (0.2, 0.5))),
     "hypervolume": grid(weighting("hypervolume", weights=BALANCED), weighting("hypervolume", weights=ACCURACY)),
-    "gradient-influence": grid(*(weighting("gradient-influence", influence="finite-difference", mu=mu) for mu in (3e-4, 1e-4))),
-    "normalized-influence": grid(
-        *(weighting("normalized-influence", influence="finite-difference", strength=strength) for strength in (3.0, 6.0))
-    ),
+    "gradient-influence": grid(*(weighting("gradient-influence", mu=mu) for mu in (3e-4, 1e-4))),
+    "normalized-influence": grid(weighting("normalized-influence"), weighting("normalized-influence", normalize="each-whitened")),
 }
 ESTIMATORS = ("grpo", "rloo", "reinforce")
 
