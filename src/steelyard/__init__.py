@@ -12,19 +12,28 @@ __version__ = "0.1.0"
 
 if TYPE_CHECKING:
     from steelyard import advantages as advantages
+    from steelyard.objectives import Gate as Gate
     from steelyard.objectives import Objective as Objective
     from steelyard.objectives import reward_matrix as reward_matrix
     from steelyard.pareto import ParetoArchive as ParetoArchive
     from steelyard.pareto import hypervolume as hypervolume
+    from steelyard.weighting import GDPO as GDPO
     from steelyard.weighting import FixedWeights as FixedWeights
     from steelyard.weighting import GradientInfluence as GradientInfluence
+    from steelyard.weighting import GramianWeights as GramianWeights
     from steelyard.weighting import HypervolumeGuided as HypervolumeGuided
+    from steelyard.weighting import LagrangianConstraints as LagrangianConstraints
+    from steelyard.weighting import NormalizedInfluence as NormalizedInfluence
+    from steelyard.weighting import ScheduledWeights as ScheduledWeights
+    from steelyard.weighting import SmoothTchebycheff as SmoothTchebycheff
+    from steelyard.weighting import StageAware as StageAware
     from steelyard.weighting import Weighting as Weighting
     from steelyard.weighting import gradient_influence as gradient_influence
 
 _HOMES = {
     # objectives and advantages
     "Objective": "steelyard.objectives",
+    "Gate": "steelyard.objectives",
     "reward_matrix": "steelyard.objectives",
     "advantages": "steelyard.advantages",
     # weighting
@@ -32,6 +41,13 @@ _HOMES = {
     "FixedWeights": "steelyard.weighting",
     "HypervolumeGuided": "steelyard.weighting",
     "GradientInfluence": "steelyard.weighting",
+    "ScheduledWeights": "steelyard.weighting",
+    "GDPO": "steelyard.weighting",
+    "NormalizedInfluence": "steelyard.weighting",
+    "StageAware": "steelyard.weighting",
+    "LagrangianConstraints": "steelyard.weighting",
+    "SmoothTchebycheff": "steelyard.weighting",
+    "GramianWeights": "steelyard.weighting",
     "gradient_influence": "steelyard.weighting",
     # the front
     "ParetoArchive": "steelyard.pareto",
