@@ -20,6 +20,7 @@ from steelyard.objectives import Objective
 from steelyard.runlog import write_atomically
 from steelyard.training.arguments import shares
 from steelyard.training.record import ConstantRewards
+from steelyard.training.rewards import left_to_trl
 from steelyard.weighting import Batch, Weighting, weighting_by_name
 
 STATE_FILE = "steelyard.json"
@@ -65,7 +66,7 @@ class WeightingCallback(TrainerCallback):
         for name in bounds or {}:
             if name not in names:
                 raise InputError(f"bounds are given for {name!r}, but the reward functions are {', '.join(names)}")
-        self.objectives = [Objective(name, _judged_by_trl, bounds=(bounds or {}).get(name)) for name in names]
+        self.objectives = [Objective(name, left_to_trl, bounds=(bounds or {}).get(name)) for name in names]
         weighting.setup(self.objectives)
         self._constant = ConstantRewards(names)
         self._score, self._generate = trainer._calculate_rewards, trainer._generate_and_score_completions
@@ -163,7 +164,3 @@ def check_fits(weighting: Weighting, trainer: Any) -> None:
 
 def _no_influence(**options: Any) -> None:
     raise InputError("a plain trainer computes no influences: use steelyard.training.PolicyTrainer")
-
-
-def _judged_by_trl(**columns: Any) -> list[float | None]:
-    raise InputError("this reward is the trainer's own")

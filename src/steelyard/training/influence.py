@@ -7,11 +7,13 @@ terms: `J_k = sum_i c_i A[i,k] sum_t log p(token_it)`, with `c_i` by the loss ty
 from __future__ import annotations
 
 import functools
+import time
 from collections.abc import Sequence
 from typing import Any
 
 import torch
 from torch import Tensor
+from transformers import TrainerCallback
 
 from steelyard.errors import InputError
 from steelyard.weighting import AnswerGradients, AnswerTerms, Influence
@@ -187,3 +189,20 @@ def average_over_processes(trainer: Any, tensor: Tensor) -> Tensor:
     if trainer.accelerator.num_processes == 1:
         return tensor
     return trainer.accelerator.reduce(tensor.to(trainer.accelerator.device), reduction="mean").to(tensor.device)
+
+
+class AfterStep(TrainerCallback):
+    """Measures what an update has moved, where the weighting asked for it, and names constant objectives when training ends."""
+
+    def __init__(self, trainer: Any) -> None:
+        self._trainer = trainer
+
+    def on_step_end(self, *args: Any, **kwargs: Any) -> None:
+        """Between the optimiser's step and the next batch."""
+        began = time.perf_counter()
+        self._trainer.step_influence.measure(self._trainer)
+        self._trainer._clock("weighting", began)
+
+    def on_train_end(self, *args: Any, **kwargs: Any) -> None:
+        """Name what was constant in a run too short to be told of before."""
+        self._trainer._constant.finish()

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import functools
 import importlib.metadata
 import platform
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -92,19 +93,18 @@ def train(
             from steelyard.training.supervised import supervised_stage
 
             model = supervised_stage(recipe, model, tokenizer, raw_rows, train_rows, log, progress)
-        _reinforce(recipe, model, tokenizer, objectives, weighting, train_rows, validation_rows, log, progress, resume)
+        make_trainer = functools.partial(
+            _trainer, recipe, model, tokenizer, objectives, weighting, train_rows, validation_rows, log
+        )
+        _reinforce(recipe, make_trainer, objectives, log, progress, resume)
     front = log.pareto()
     return RunResult(log.path, front["front"], front["hypervolume"], time.perf_counter() - began)
 
 
 def _reinforce(
     recipe: Recipe,
-    model: Any,
-    tokenizer: Any,
+    make_trainer: Callable[[RunRecorder], Any],
     objectives: list[Objective],
-    weighting: Any,
-    train_rows: list[dict],
-    validation_rows: list[dict],
     log: RunLog,
     progress: Progress,
     resume: bool,
@@ -116,7 +116,7 @@ def _reinforce(
             log.rewind(step if checkpoint is not None else -1)
         recorder = RunRecorder(log, recipe, objectives, progress)
     try:
-        trainer = _trainer(recipe, model, tokenizer, objectives, weighting, train_rows, validation_rows, log, recorder)
+        trainer = make_trainer(recorder)
     except SteelyardError:
         raise
     except (ValueError, TypeError) as error:

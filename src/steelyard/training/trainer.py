@@ -11,14 +11,14 @@ from __future__ import annotations
 
 import json
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 from torch.utils.data import Sampler
-from transformers import TrainerCallback, TrainerState
+from transformers import TrainerState
 from trl import GRPOConfig, GRPOTrainer
 
 from steelyard.advantages import ESTIMATORS, combine, estimate
@@ -26,8 +26,9 @@ from steelyard.errors import InputError, RunError, nearest
 from steelyard.objectives import Objective, apply_gates, check_names, text_of
 from steelyard.runlog import write_atomically
 from steelyard.training.arguments import check_trl_arguments, shares
-from steelyard.training.influence import SharedForward, StepInfluence, buffered_influence
+from steelyard.training.influence import AfterStep, SharedForward, StepInfluence, buffered_influence
 from steelyard.training.record import ConstantRewards, Recorder, answer_columns, batch_record
+from steelyard.training.rewards import as_objective, as_reward_function, left_to_trl
 from steelyard.training.sampler import GroupSampler
 from steelyard.training.validation import measure
 from steelyard.weighting import Batch, FixedWeights, Influence, Weighting, weighting_by_name
@@ -84,15 +85,15 @@ class PolicyTrainer(GRPOTrainer):
         if objectives is None:
             functions = reward_funcs if isinstance(reward_funcs, list) else [reward_funcs]
             # Reward models, as modules or names, stay TRL's to run.
-            wrapped = [_as_objective(function) for function in functions]
+            wrapped = [as_objective(function) for function in functions]
             reward_funcs = [
-                function if objective is None else self._as_reward_function(objective)
+                function if objective is None else as_reward_function(objective, self.is_measuring)
                 for function, objective in zip(functions, wrapped, strict=True)
             ]
         else:
             check_names(objectives)
             wrapped = list(objectives)
-            reward_funcs = [self._as_reward_function(objective) for objective in objectives]
+            reward_funcs = [as_reward_function(objective, self.is_measuring) for objective in objectives]
         if args is not None:
             check_trl_arguments(args, weighting)
         # Known before TRL's constructor runs, since that one asks for the sampler.
@@ -104,7 +105,7 @@ class PolicyTrainer(GRPOTrainer):
                 f"group_size must divide the {self.args.generation_batch_size} answers of a batch, but is {self.group_size}"
             )
         self.objectives = [
-            Objective(name, _left_to_trl) if objective is None else objective
+            Objective(name, left_to_trl) if objective is None else objective
             for name, objective in zip(self.reward_func_names, wrapped, strict=True)
         ]
         check_names(self.objectives)
@@ -137,27 +138,13 @@ class PolicyTrainer(GRPOTrainer):
         self.shared_forward, self.step_influence = SharedForward(), StepInfluence()
         self._in_update: dict[str, Any] | None = None
         self._constant = ConstantRewards([objective.name for objective in self.objectives])
-        self.add_callback(_AfterStep(self))
+        self.add_callback(AfterStep(self))
+
+    def is_measuring(self) -> bool:
+        """Whether rewards are asked for a validation, where measures take their place."""
+        return self._measuring
 
     # Rewards ---------------------------------------------------------------------------------------------------------------------------
-
-    def _as_reward_function(self, objective: Objective) -> Callable[..., Any]:
-        """An objective as TRL calls it; while validating, its measure."""
-        if objective.is_async:
-
-            async def score_async(prompts: Any, completions: Any, **columns: Any) -> list[float | None]:
-                return await objective.scores_async(
-                    prompts=prompts, completions=completions, measuring=self._measuring, **columns
-                )
-
-            score_async.__name__ = objective.name
-            return score_async
-
-        def score(prompts: Any, completions: Any, **columns: Any) -> list[float | None]:
-            return objective.scores(prompts=prompts, completions=completions, measuring=self._measuring, **columns)
-
-        score.__name__ = objective.name
-        return score
 
     def _calculate_rewards(self, inputs: list, prompts: list, completions: list, completion_ids_list: list) -> Tensor:
         began = time.perf_counter()
@@ -386,30 +373,3 @@ class PolicyTrainer(GRPOTrainer):
         super()._load_optimizer_and_scheduler(checkpoint)
         if checkpoint is not None and (Path(checkpoint) / STATE_FILE).is_file():
             self.load_state_dict(json.loads((Path(checkpoint) / STATE_FILE).read_text(encoding="utf-8")))
-
-
-class _AfterStep(TrainerCallback):
-    """Measures what an update has moved, where the weighting asked for it."""
-
-    def __init__(self, trainer: PolicyTrainer) -> None:
-        self._trainer = trainer
-
-    def on_step_end(self, *args: Any, **kwargs: Any) -> None:
-        began = time.perf_counter()
-        self._trainer.step_influence.measure(self._trainer)
-        self._trainer._clock("weighting", began)
-
-    def on_train_end(self, *args: Any, **kwargs: Any) -> None:
-        self._trainer._constant.finish()
-
-
-def _as_objective(function: Any) -> Objective | None:
-    """A plain reward function as an objective; None for a reward model, which TRL runs itself."""
-    if isinstance(function, (str, nn.Module)):
-        return None
-    name = getattr(function, "__name__", type(function).__name__)
-    return Objective(name, function)
-
-
-def _left_to_trl(**columns: Any) -> list[float | None]:
-    raise RunError("a reward model is run by TRL, and not as a function")

@@ -1,0 +1,40 @@
+"""Objectives and TRL's reward functions, each in the shape of the other."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+from torch import nn
+
+from steelyard.errors import RunError
+from steelyard.objectives import Objective
+
+
+def as_reward_function(objective: Objective, measuring: Callable[[], bool]) -> Callable[..., Any]:
+    """An objective as TRL calls it; while `measuring()`, its measure."""
+    if objective.is_async:
+
+        async def score_async(prompts: Any, completions: Any, **columns: Any) -> list[float | None]:
+            return await objective.scores_async(prompts=prompts, completions=completions, measuring=measuring(), **columns)
+
+        score_async.__name__ = objective.name
+        return score_async
+
+    def score(prompts: Any, completions: Any, **columns: Any) -> list[float | None]:
+        return objective.scores(prompts=prompts, completions=completions, measuring=measuring(), **columns)
+
+    score.__name__ = objective.name
+    return score
+
+
+def as_objective(function: Any) -> Objective | None:
+    """A plain reward function as an objective; None for a reward model, which TRL runs itself."""
+    if isinstance(function, (str, nn.Module)):
+        return None
+    return Objective(getattr(function, "__name__", type(function).__name__), function)
+
+
+def left_to_trl(**columns: Any) -> list[float | None]:
+    """Stands for the function of an objective that TRL scores itself."""
+    raise RunError("a reward model is run by TRL, and not as a function")
