@@ -85,7 +85,10 @@ def jobs_to_decide(estimators, methods, seeds, rows):
 
 
 def best_setting(rows, estimator, method):
+    """The best setting on the tuning seed; where an estimator has no tuning runs of its own, GRPO's choice."""
     tuned = [r for r in rows if (r["phase"], r["estimator"], r["method"]) == ("tune", estimator, method)]
+    if not tuned and estimator != "grpo":
+        return best_setting(rows, "grpo", method)
     if len(tuned) < len(GRIDS[method]):
         raise SystemExit(f"{estimator}, {method}: {len(tuned)} of {len(GRIDS[method])} settings are tuned: run `tune` first")
     best = max(tuned, key=lambda r: r["hypervolume"])
