@@ -4,7 +4,9 @@ import importlib.util
 import json
 
 import pytest
+import torch
 
+from steelyard import gradient_influence
 from steelyard.runlog import RunLog
 from steelyard.training import load_recipe, train
 from steelyard.training.policy import load_policy
@@ -26,8 +28,13 @@ PROBLEMS = [
 ]
 
 
-def test_it_loads_with_its_chat_template_and_as_a_model_that_can_be_trained():
-    model, tokenizer = load_policy("smollm2")
+@pytest.fixture(scope="module")
+def smollm2():
+    return load_policy("smollm2")
+
+
+def test_it_loads_with_its_chat_template_and_as_a_model_that_can_be_trained(smollm2):
+    model, tokenizer = smollm2
     assert sum(p.numel() for p in model.parameters()) == 134_515_008
     assert tokenizer.chat_template
     assert not getattr(model, "is_quantized", False)
@@ -55,3 +62,20 @@ def test_the_word_problem_recipe_makes_an_update(tmp_path):
     assert set(step["influence"]) == {"accuracy", "conciseness", "clarity"}
     assert "Ann has" in log.answers()[0]["prompt"]
     assert (result.path / "checkpoints" / "supervised" / "model.safetensors").is_file()
+
+
+def test_the_ways_to_influences_agree_to_two_percent_in_float32(smollm2):
+    model, tokenizer = smollm2
+    texts = ["Two and two make four.", "The sea is wide and blue and cold.", "Paris is in France.", "One more thing to say."]
+    batch = dict(tokenizer(texts, return_tensors="pt", padding=True))
+    completion = batch["attention_mask"].clone()
+    completion[:, : completion.shape[1] // 3] = 0
+    batch["completion_mask"] = completion
+    advantages = torch.randn(4, 3, generator=torch.Generator().manual_seed(0))
+    exact, jvp, difference = (
+        gradient_influence(model, batch, advantages, method=m) for m in ("exact", "jvp", "finite-difference")
+    )
+    size = exact.abs().max().item()
+    assert size > 0
+    torch.testing.assert_close(jvp, exact, rtol=0, atol=0.001 * size)
+    torch.testing.assert_close(difference, exact, rtol=0, atol=0.02 * size)
