@@ -16,12 +16,13 @@ from steelyard.weighting.gradient import InfluenceSettings, mirror_descent
 class NormalizedInfluence(Weighting):
     """Gradient influence without a mu to guess: influences are measured by their own running size, smoothed, and no weight falls below a floor.
 
-    With `s^2` the running mean of `mean_k I_k^2`, `i <- momentum i + (1 - momentum) I / s` and `p` the share of the run that a batch is:
-    `u_k <- u_k exp(strength p i_k) / Z`, `w = floor + (1 - K floor) u`.
+    With `s_k^2` the running mean of `I_k^2`, `i_k <- momentum i_k + (1 - momentum) I_k / s_k`, and `p` the share of the run that a batch is:
+    `u_k <- u_k exp(strength p i_k) / Z`, `w = floor + (1 - K floor) u`. So `i_k` says how reliably, and not how much, objective k gains from
+    all: -1 to 1 where its influence is always the same, near 0 where it is noise.
 
     Args:
         weights: where to start, `[K]` or by name; None for equal weights.
-        strength: how far the logarithm of a weight goes in the whole run if its objective's influence stays at the common size; positive.
+        strength: how far the logarithm of a weight goes in the whole run if its objective always gains; positive.
         momentum: share of the smoothed influence that a new batch leaves, 0 to below 1.
         floor: the least weight of every objective, 0 to 1/K.
         normalize: "sum" or "each", see `FixedWeights`.
@@ -72,7 +73,8 @@ class NormalizedInfluence(Weighting):
         self.settings = InfluenceSettings(influence, layers, every, gram_every)
         self._free_K: Tensor | None = None
         self._smooth_K: Tensor | None = None
-        self._square, self._count, self._batches, self._progress = 0.0, 0, 0, 0.0
+        self._square_K: Tensor | None = None
+        self._count, self._batches, self._progress = 0, 0, 0.0
 
     def setup(self, objectives: Sequence[Any]) -> None:
         """Learn the objectives; their number limits the floor."""
@@ -89,10 +91,11 @@ class NormalizedInfluence(Weighting):
         part, self._progress = max(0.0, batch.progress - self._progress), batch.progress
         self._count += 1
         # A plain mean over the first batches, then one that forgets.
-        self._square += (influence_K.square().mean().item() - self._square) / min(self._count, 20)
-        if self._square == 0:
-            return
-        relative_K = influence_K / self._square**0.5
+        square_K = influence_K.square()
+        if self._square_K is None:
+            self._square_K = torch.zeros_like(square_K)
+        self._square_K = torch.lerp(self._square_K, square_K, 1 / min(self._count, 20))
+        relative_K = influence_K / self._square_K.sqrt().clamp(min=torch.finfo(torch.float64).tiny)
         self._smooth_K = relative_K if self._smooth_K is None else torch.lerp(relative_K, self._smooth_K, self.momentum)
         free_K = self.weights() if self._free_K is None else self._free_K
         self._free_K = mirror_descent(free_K, self._smooth_K, step=self.strength * part)
@@ -103,18 +106,14 @@ class NormalizedInfluence(Weighting):
 
     def state_dict(self) -> dict[str, Any]:
         """Weights with and without the floor, the smoothed influences and their running size."""
-        listed = {
-            name: None if value is None else value.tolist()
-            for name, value in (("free", self._free_K), ("smooth", self._smooth_K))
-        }
-        numbers = {"square": self._square, "count": self._count, "batches": self._batches, "progress": self._progress}
-        return {**super().state_dict(), **listed, **numbers}
+        kept = {"free": self._free_K, "smooth": self._smooth_K, "square": self._square_K}
+        listed = {name: None if value is None else value.tolist() for name, value in kept.items()}
+        return {**super().state_dict(), **listed, "count": self._count, "batches": self._batches, "progress": self._progress}
 
     def load_state_dict(self, state: dict[str, Any]) -> None:
         """Take over the state of an earlier run."""
         super().load_state_dict(state)
-        self._free_K, self._smooth_K = (
-            None if state[name] is None else torch.tensor(state[name], dtype=torch.float64) for name in ("free", "smooth")
+        self._free_K, self._smooth_K, self._square_K = (
+            None if state[name] is None else torch.tensor(state[name], dtype=torch.float64) for name in ("free", "smooth", "square")
         )
-        self._square, self._count = state["square"], state["count"]
-        self._batches, self._progress = state["batches"], state["progress"]
+        self._count, self._batches, self._progress = state["count"], state["batches"], state["progress"]
