@@ -14,7 +14,7 @@ from steelyard.weighting.gradient import InfluenceSettings, mirror_descent
 
 
 class NormalizedInfluence(Weighting):
-    """Gradient influence without a mu to guess: influences are measured by their own running size, smoothed, and no weight falls below a floor.
+    """Gradient influence without a mu to guess: each is measured by its own running size, smoothed, and no weight falls below a floor.
 
     With `s_k^2` the running mean of `I_k^2`, `i_k <- momentum i_k + (1 - momentum) I_k / s_k`, and `p` the share of the run that a batch is:
     `u_k <- u_k exp(strength p i_k) / Z`, `w = floor + (1 - K floor) u`. So `i_k` says how reliably, and not how much, objective k gains from
@@ -40,11 +40,12 @@ class NormalizedInfluence(Weighting):
         ...         method.on_batch(Batch(zeros, zeros, learning_rate=1e-3, progress=progress, influence=lambda **options: found))
         ...     return [round(x, 3) for x in method.weights().tolist()]
         >>> after(1.0) == after(1e-6), after(1.0)
-        (True, [0.882, 0.118])
+        (True, [0.886, 0.114])
 
     Reference:
         Built on Lu et al., arXiv 2509.11452, section 3.2 (`GradientInfluence` is theirs). There mu is in units of influence times learning
-        rate, so it has to be found anew for every model, estimator and batch, and an objective without gradient is driven out.
+        rate, so it has to be found anew for every model, estimator and batch; one batch with an outlying influence can turn the weights over; and
+        an objective without gradient is driven out. See LOG.md, "One batch turns the weights over".
     """
 
     needs_gradients = True
@@ -114,6 +115,7 @@ class NormalizedInfluence(Weighting):
         """Take over the state of an earlier run."""
         super().load_state_dict(state)
         self._free_K, self._smooth_K, self._square_K = (
-            None if state[name] is None else torch.tensor(state[name], dtype=torch.float64) for name in ("free", "smooth", "square")
+            None if state[name] is None else torch.tensor(state[name], dtype=torch.float64)
+            for name in ("free", "smooth", "square")
         )
         self._count, self._batches, self._progress = state["count"], state["batches"], state["progress"]
