@@ -420,6 +420,10 @@ def test_a_failing_reward_stops_the_run_with_its_name(make):
     [
         (dict(estimator="gropo"), "did you mean 'grpo'"),
         (dict(weighting="fixd"), "did you mean 'fixed'"),
+        (dict(group_size=1), "grpo compares answers to one prompt: group_size must be at least 2"),
+        (dict(estimator="brpo", group_size=1), "brpo compares answers to one prompt"),
+        (dict(weighting="lagrangian"), "has no defaults .missing: maximize, at_least.: give weighting=LagrangianConstraints"),
+        (dict(objectives=[Objective("a", len, gate=Gate("b")), accuracy()]), "gated by 'b', but the others are accuracy"),
         (dict(validation_sampling="some"), "'sampled' or 'greedy'"),
         (dict(reward_funcs=[len], objectives=[accuracy()]), "and not both"),
         (dict(objectives=[accuracy(), accuracy()]), "two objectives are named 'accuracy'"),

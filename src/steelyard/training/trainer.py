@@ -104,6 +104,10 @@ class PolicyTrainer(GRPOTrainer):
             raise InputError(
                 f"group_size must divide the {self.args.generation_batch_size} answers of a batch, but is {self.group_size}"
             )
+        if self.group_size < 2 and ESTIMATORS[estimator]:
+            raise InputError(
+                f"{estimator} compares answers to one prompt: group_size must be at least 2 (reinforce needs no groups)"
+            )
         self.objectives = [
             Objective(name, left_to_trl) if objective is None else objective
             for name, objective in zip(self.reward_func_names, wrapped, strict=True)
