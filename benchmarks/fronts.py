@@ -63,7 +63,7 @@ GRIDS = {
     "cagrad": grid(*(weighting("cagrad", radius=radius) for radius in (0.2, 0.5))),
     "hypervolume": grid(weighting("hypervolume", weights=BALANCED), weighting("hypervolume", weights=ACCURACY)),
     "gradient-influence": grid(*(weighting("gradient-influence", mu=mu) for mu in (3e-4, 1e-4))),
-    "normalized-influence": grid(weighting("normalized-influence"), weighting("normalized-influence", normalize="each-whitened")),
+    "normalized-influence": grid(weighting("normalized-influence"), weighting("normalized-influence", normalize="sum")),
 }
 ESTIMATORS = ("grpo", "rloo", "reinforce")
 

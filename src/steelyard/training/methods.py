@@ -73,6 +73,7 @@ class NormalizedInfluenceConfig(_WeightedConfig, _InfluenceConfig):
     """Weights that follow the objectives' gradients in units of their own size."""
 
     method: Literal["normalized-influence"]
+    normalize: Normalize = Field("each-whitened", description="as for fixed weights")
     strength: float = Field(4.0, gt=0, description="how far the logarithm of a weight can go in the whole run")
     momentum: float = Field(0.8, ge=0, lt=1, description="of the smoothed influences")
     floor: float = Field(0.05, ge=0, lt=1, description="the least weight of every objective")

@@ -25,7 +25,8 @@ class NormalizedInfluence(Weighting):
         strength: how far the logarithm of a weight goes in the whole run if its objective always gains; positive.
         momentum: share of the smoothed influence that a new batch leaves, 0 to below 1.
         floor: the least weight of every objective, 0 to 1/K.
-        normalize: "sum" or "each", see `FixedWeights`.
+        normalize: see `FixedWeights`. By default each reward is normalised on its own, as it was when its influence was taken, and the sum is
+            whitened (GDPO).
         influence, layers, every, gram_every: see `InfluenceSettings`.
 
     Raises:
@@ -57,7 +58,7 @@ class NormalizedInfluence(Weighting):
         strength: float = 4.0,
         momentum: float = 0.8,
         floor: float = 0.05,
-        normalize: str = "sum",
+        normalize: str = "each-whitened",
         influence: str = "finite-difference",
         layers: Sequence[str] | None = None,
         every: int = 1,
