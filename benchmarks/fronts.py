@@ -65,6 +65,11 @@ GRIDS = {
     "gradient-influence": grid(*(weighting("gradient-influence", mu=mu) for mu in (3e-4, 1e-4))),
     "normalized-influence": grid(weighting("normalized-influence"), weighting("normalized-influence", normalize="sum")),
 }
+DERIVED = {
+    "normalized-every-4": ("normalized-influence", {"every": 4}),
+    "normalized-optimizer-step": ("normalized-influence", {"influence": "optimizer-step"}),
+}
+"""The cheaper ways to influences, in the setting that was chosen for the dear one."""
 ESTIMATORS = ("grpo", "rloo", "reinforce")
 
 
@@ -86,6 +91,10 @@ def jobs_to_decide(estimators, methods, seeds, rows):
 
 def best_setting(rows, estimator, method):
     """The best setting on the tuning seed; where an estimator has no tuning runs of its own, GRPO's choice."""
+    if method in DERIVED:
+        base, extra = DERIVED[method]
+        rate, option = best_setting(rows, estimator, base)
+        return rate, {**option, **extra}
     tuned = [r for r in rows if (r["phase"], r["estimator"], r["method"]) == ("tune", estimator, method)]
     if not tuned and estimator != "grpo":
         return best_setting(rows, "grpo", method)
@@ -170,13 +179,13 @@ def main():
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("what", choices=("tune", "final", "table"))
     parser.add_argument("--estimators", default=",".join(ESTIMATORS))
-    parser.add_argument("--methods", default=",".join(GRIDS))
+    parser.add_argument("--methods", default=",".join([*GRIDS, *DERIVED]))
     parser.add_argument("--workers", type=int, default=2)
     parser.add_argument("--seeds", type=int, default=5)
     options = parser.parse_args()
     estimators, methods = options.estimators.split(","), options.methods.split(",")
     if options.what == "tune":
-        run_all(jobs_to_tune(estimators, methods), options.workers)
+        run_all(jobs_to_tune(estimators, [m for m in methods if m in GRIDS]), options.workers)
     elif options.what == "final":
         run_all(jobs_to_decide(estimators, methods, options.seeds, read_rows()), options.workers)
     else:
