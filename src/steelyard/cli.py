@@ -120,7 +120,7 @@ def demo(
 
     console = _console()
     changes = [] if steps is None else [f"algorithm.steps={steps}"]
-    recipes = {name: load_recipe(name, changes=changes) for name in ("sums-fixed", "sums-gradient")}
+    recipes = {name: load_recipe(name, changes=changes) for name in ("sums-fixed", "sums-normalized")}
     place, number = out, 1
     while place.exists():
         number += 1
@@ -136,7 +136,7 @@ def demo(
     from steelyard.training.progress import RichProgress
     from steelyard.training.run import train as run
 
-    folders = {"sums-fixed": place / "fixed", "sums-gradient": place / "gradient"}
+    folders = {"sums-fixed": place / "fixed", "sums-normalized": place / "gradient"}
     results = [
         (folder.name, run(recipes[name], out=folder, progress=RichProgress(console, folder.name)))
         for name, folder in folders.items()

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import itertools
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -51,6 +51,8 @@ class RunData:
         """The objectives' names."""
         return [objective["name"] for objective in self.objectives]
 
+
+Points = list[tuple[int, float]]
 
 STYLE: Any = {
     "font.size": 9.5,
@@ -233,50 +235,51 @@ def hypervolume_figure(runs: Sequence[RunData]) -> Figure:
 
 def influence_figure(runs: Sequence[RunData]) -> Figure | None:
     """Influence of every objective's gradient over the updates; None where no run has any."""
-    having = [run for run in runs if any("influence" in s for s in run.steps)]
-    if not having:
-        return None
-    figure, axes = _axes(len(having))
-    with matplotlib.rc_context(STYLE):
-        for axis, run in zip(axes, having, strict=True):
-            rows = [s for s in run.steps if "influence" in s]
-            for k, name in enumerate(run.names):
-                axis.plot(
-                    [s["step"] for s in rows],
-                    [s["influence"][name] for s in rows],
-                    color=OBJECTIVE_COLOURS[k % 6],
-                    label=name,
-                    linewidth=1.2,
-                )
-            axis.axhline(0, color="#8a929c", linewidth=0.8)
-            axis.set_title(run.label)
-            axis.set_xlabel("update")
-            axis.xaxis.set_major_locator(MaxNLocator(integer=True))
-        axes[0].set_ylabel("influence")
-        figure.legend(*axes[0].get_legend_handles_labels(), loc="outside upper center", ncols=6)
-    return figure
+
+    def lines(run: RunData) -> dict[str, Points]:
+        rows = [s for s in run.steps if "influence" in s]
+        return {name: [(s["step"], s["influence"][name]) for s in rows] for name in run.names} if rows else {}
+
+    return _signed_figure(runs, lines, OBJECTIVE_COLOURS, "influence")
 
 
 def cosines_figure(runs: Sequence[RunData]) -> Figure | None:
     """Cosine between each two objectives' gradients over the updates; None where no run has Gram matrices."""
-    having = [run for run in runs if any("gram" in s for s in run.steps)]
+
+    def lines(run: RunData) -> dict[str, Points]:
+        rows = [s for s in run.steps if "gram" in s]
+        pairs = itertools.combinations(range(len(run.names)), 2)
+        return {
+            f"{run.names[j]} and {run.names[k]}": [(s["step"], gram_cosine(s["gram"], j, k)) for s in rows]
+            for j, k in pairs
+            if rows
+        }
+
+    figure = _signed_figure(runs, lines, RUN_COLOURS, "cosine of gradients")
+    for axis in figure.axes if figure is not None else []:
+        axis.set_ylim(-1.05, 1.05)
+    return figure
+
+
+def _signed_figure(
+    runs: Sequence[RunData], lines: Callable[[RunData], dict[str, Points]], colours: Sequence[str], label: str
+) -> Figure | None:
+    """A panel for each run that has lines, around zero; None where none has."""
+    having = [(run, lines(run)) for run in runs if lines(run)]
     if not having:
         return None
     figure, axes = _axes(len(having))
     with matplotlib.rc_context(STYLE):
-        for axis, run in zip(axes, having, strict=True):
-            rows = [s for s in run.steps if "gram" in s]
-            for p, (j, k) in enumerate(itertools.combinations(range(len(run.names)), 2)):
-                values = [gram_cosine(s["gram"], j, k) for s in rows]
-                label = f"{run.names[j]} and {run.names[k]}"
-                axis.plot([s["step"] for s in rows], values, color=RUN_COLOURS[p % 8], label=label, linewidth=1.2, marker=".")
+        for axis, (run, drawn) in zip(axes, having, strict=True):
+            for k, (name, points) in enumerate(drawn.items()):
+                few = "." if len(points) < 20 else None
+                axis.plot(*zip(*points, strict=True), color=colours[k % len(colours)], label=name, linewidth=1.2, marker=few)
             axis.axhline(0, color="#8a929c", linewidth=0.8)
-            axis.set_ylim(-1.05, 1.05)
             axis.set_title(run.label)
             axis.set_xlabel("update")
             axis.xaxis.set_major_locator(MaxNLocator(integer=True))
-        axes[0].set_ylabel("cosine of gradients")
-        figure.legend(*axes[0].get_legend_handles_labels(), loc="outside upper center", ncols=3)
+        axes[0].set_ylabel(label)
+        figure.legend(*axes[0].get_legend_handles_labels(), loc="outside upper center", ncols=6)
     return figure
 
 

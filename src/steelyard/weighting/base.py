@@ -142,6 +142,34 @@ def weights_by_name(weights: Mapping[str, float], names: Sequence[str]) -> Tenso
     return check_weights([weights[name] for name in names])
 
 
+def check_option(what: str, values: Mapping[str, float], names: Sequence[str] | None = None) -> None:
+    """Refuse values by objective that are not finite, or (once the names are known) that name no objective.
+
+    Example:
+        >>> check_option("a floor", {"a": 0.0, "bb": 0.0}, ["a", "b"])
+        Traceback (most recent call last):
+        steelyard.errors.InputError: a floor is given for 'bb', but the objectives are a, b (did you mean 'b'?)
+    """
+    for name, value in values.items():
+        if not abs(value) < float("inf"):
+            raise InputError(f"{what} must be finite, but that of {name!r} is {value}")
+        if names is not None and name not in names:
+            raise InputError(f"{what} is given for {name!r}, but the objectives are {', '.join(names)}{nearest(name, names)}")
+
+
+def check_momentum(momentum: float) -> float:
+    """A share of the old that stays, 0 to below 1.
+
+    Example:
+        >>> check_momentum(1.0)
+        Traceback (most recent call last):
+        steelyard.errors.InputError: momentum must be at least 0 and below 1, but is 1.0
+    """
+    if not 0 <= momentum < 1:
+        raise InputError(f"momentum must be at least 0 and below 1, but is {momentum}")
+    return momentum
+
+
 def with_floor(weights_K: Tensor, floor: float) -> Tensor:
     """Mix weights with equal ones so that none is below a floor, `floor + (1 - K floor) w`.
 

@@ -9,7 +9,7 @@ import torch
 
 from steelyard.errors import InputError, nearest
 from steelyard.objectives import Objective
-from steelyard.weighting.base import Batch, Weighting, present_moments
+from steelyard.weighting.base import Batch, Weighting, check_momentum, check_option, present_moments
 
 
 class LagrangianConstraints(Weighting):
@@ -60,17 +60,13 @@ class LagrangianConstraints(Weighting):
             raise InputError("at_least must hold one bound at least, as in {'accuracy': 0.8}")
         if maximize in at_least:
             raise InputError(f"{maximize!r} cannot be both pursued and constrained: take it out of at_least")
-        for name, bound in at_least.items():
-            if not abs(bound) < float("inf"):
-                raise InputError(f"bounds must be finite, but that of {name!r} is {bound}")
+        check_option("a bound", at_least)
         if not 0 < rate < float("inf"):
             raise InputError(f"rate must be positive and finite, but is {rate}")
         if not 0 <= start <= limit < float("inf") or not limit > 0:
             raise InputError(f"0 <= start <= limit must hold with a positive limit, but start is {start} and limit {limit}")
-        if not 0 <= momentum < 1:
-            raise InputError(f"momentum must be at least 0 and below 1, but is {momentum}")
         self.maximize, self.at_least = maximize, dict(at_least)
-        self.rate, self.limit, self.momentum = rate, limit, momentum
+        self.rate, self.limit, self.momentum = rate, limit, check_momentum(momentum)
         self.multipliers = {name: float(start) for name in self.at_least}
         self._means: dict[str, float] = {}
         self._names: list[str] = []

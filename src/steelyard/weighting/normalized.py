@@ -9,7 +9,7 @@ import torch
 from torch import Tensor
 
 from steelyard.errors import InputError
-from steelyard.weighting.base import Batch, Preference, Weighting, with_floor
+from steelyard.weighting.base import Batch, Preference, Weighting, check_momentum, with_floor
 from steelyard.weighting.gradient import InfluenceSettings, mirror_descent
 
 
@@ -67,11 +67,9 @@ class NormalizedInfluence(Weighting):
         super().__init__(weights, normalize=normalize)
         if not 0 < strength < float("inf"):
             raise InputError(f"strength must be positive and finite, but is {strength}")
-        if not 0 <= momentum < 1:
-            raise InputError(f"momentum must be at least 0 and below 1, but is {momentum}")
         if not 0 <= floor < 1:
             raise InputError(f"floor must be at least 0 and below 1, but is {floor}")
-        self.strength, self.momentum, self.floor = strength, momentum, floor
+        self.strength, self.momentum, self.floor = strength, check_momentum(momentum), floor
         self.settings = InfluenceSettings(influence, layers, every, gram_every)
         self._free_K: Tensor | None = None
         self._smooth_K: Tensor | None = None

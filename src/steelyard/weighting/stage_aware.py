@@ -8,9 +8,9 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from steelyard.errors import InputError, nearest
+from steelyard.errors import InputError
 from steelyard.objectives import Objective
-from steelyard.weighting.base import Batch, Preference, Weighting, present_moments
+from steelyard.weighting.base import Batch, Preference, Weighting, check_momentum, check_option, present_moments
 
 
 def variation_weights(mean_K: Tensor, spread_K: Tensor, floors_K: Tensor, preference_K: Tensor) -> Tensor:
@@ -73,23 +73,15 @@ class StageAware(Weighting):
     ) -> None:
         super().__init__(weights, normalize=normalize)
         self.floors = dict(floors or {})
-        for name, floor in self.floors.items():
-            if not abs(floor) < float("inf"):
-                raise InputError(f"floors must be finite, but that of {name!r} is {floor}")
-        if not 0 <= momentum < 1:
-            raise InputError(f"momentum must be at least 0 and below 1, but is {momentum}")
-        self.momentum, self._names, self._seen = momentum, list[str](), False
+        check_option("a floor", self.floors)
+        self.momentum, self._names, self._seen = check_momentum(momentum), list[str](), False
         self._preference_K: Tensor | None = None
 
     def setup(self, objectives: Sequence[Objective]) -> None:
         """Learn the objectives' names."""
         super().setup(objectives)
         self._names = [objective.name for objective in objectives]
-        for name in self.floors:
-            if name not in self._names:
-                raise InputError(
-                    f"a floor is given for {name!r}, but the objectives are {', '.join(self._names)}{nearest(name, self._names)}"
-                )
+        check_option("a floor", self.floors, self._names)
         self._preference_K = self.weights()
 
     def on_batch(self, batch: Batch) -> None:

@@ -8,9 +8,9 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from steelyard.errors import InputError, nearest
+from steelyard.errors import InputError
 from steelyard.objectives import Objective
-from steelyard.weighting.base import Batch, Preference, Weighting, present_moments
+from steelyard.weighting.base import Batch, Preference, Weighting, check_momentum, check_option, present_moments
 
 
 def tchebycheff_weights(preference_K: Tensor, gap_K: Tensor, *, smoothing: float) -> Tensor:
@@ -73,14 +73,10 @@ class SmoothTchebycheff(Weighting):
     ) -> None:
         super().__init__(weights, normalize=normalize)
         self.ideal = dict(ideal or {})
-        for name, value in self.ideal.items():
-            if not abs(value) < float("inf"):
-                raise InputError(f"ideals must be finite, but that of {name!r} is {value}")
+        check_option("an ideal", self.ideal)
         if not 0 < smoothing < float("inf"):
             raise InputError(f"smoothing must be positive and finite, but is {smoothing}")
-        if not 0 <= momentum < 1:
-            raise InputError(f"momentum must be at least 0 and below 1, but is {momentum}")
-        self.smoothing, self.momentum = smoothing, momentum
+        self.smoothing, self.momentum = smoothing, check_momentum(momentum)
         self._names: list[str] = []
         self._preference_K: Tensor | None = None
         self._mean_K: Tensor | None = None
@@ -89,11 +85,7 @@ class SmoothTchebycheff(Weighting):
         """Learn the objectives' names."""
         super().setup(objectives)
         self._names = [objective.name for objective in objectives]
-        for name in self.ideal:
-            if name not in self._names:
-                raise InputError(
-                    f"an ideal is given for {name!r}, but the objectives are {', '.join(self._names)}{nearest(name, self._names)}"
-                )
+        check_option("an ideal", self.ideal, self._names)
         self._preference_K = self.weights()
 
     def on_batch(self, batch: Batch) -> None:
