@@ -154,3 +154,29 @@ def test_gdpo_whitens_the_sum_of_normalised_rewards_over_the_batch():
     assert whitened.std().item() == pytest.approx(2.0, rel=1e-3)
     with pytest.raises(InputError, match="one of sum, each, each-whitened, but is 'all'"):
         advantages.combine(rewards, weights, estimator="grpo", group_size=4, normalize="all")
+
+
+def test_brpo_of_a_sum_neither_rewards_nor_punishes_what_is_missing():
+    weights = torch.tensor([0.2, 0.8])
+    rewards = torch.tensor([[1.0, 0.0], [1.0, 1.0], [1.0, 0.0], [0.0, NAN]])
+    assert advantages.combine(rewards, weights, estimator="brpo", group_size=4).tolist() == [0.0, 1.0, 0.0, -1.0]
+    equal = torch.tensor([[1.0, 0.0], [1.0, 1.0], [1.0, -1.0], [1.0, NAN]])
+    assert advantages.combine(equal, weights, estimator="brpo", group_size=4).tolist() == [0.0, 1.0, -1.0, 0.0]
+    reference_lacks = torch.tensor([[1.0, NAN], [1.0, 5.0], [2.0, NAN], [0.0, 1.0], [NAN, NAN]])
+    assert advantages.combine(reference_lacks, weights, estimator="brpo", group_size=5).tolist() == [0.0, 0.0, 1.0, -1.0, 0.0]
+
+
+@pytest.mark.parametrize("dtype", [torch.float32, torch.float64])
+def test_brpo_takes_rounding_for_a_tie(dtype):
+    for seed in range(40):
+        generator = torch.Generator().manual_seed(seed)
+        row, weights = torch.rand(5, generator=generator).to(dtype), torch.rand(5, generator=generator).to(dtype)
+        found = advantages.combine(row.repeat(6, 1), weights / weights.sum(), estimator="brpo", group_size=6)
+        assert found.tolist() == [0.0] * 6
+    sums = torch.tensor([[0.1, 0.2, 0.0], [0.3, 0.0, 0.0], [0.0, 0.1, 0.2], [0.2, 0.0, 0.1]], dtype=dtype)
+    assert advantages.combine(sums, torch.full((3,), 1 / 3), estimator="brpo", group_size=4).tolist() == [0.0] * 4
+
+
+def test_rewards_and_weights_of_different_numbers_are_refused():
+    with pytest.raises(InputError, match=r"rewards have shape \[4, 3\] and weights \[2\]"):
+        advantages.combine(torch.rand(4, 3), torch.rand(2), estimator="grpo", group_size=4)

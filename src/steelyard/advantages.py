@@ -164,11 +164,29 @@ def brpo(rewards: Tensor, *, group_size: int) -> Tensor:
     """
     groups = _in_groups(rewards, group_size)
     present = ~groups.isnan()
-    # The first present answer: argmax finds the first of equal values.
-    first = present.to(torch.uint8).argmax(1, keepdim=True)
-    compared = torch.where(present, (groups - groups.gather(1, first)).sign(), 0).nan_to_num(0.0)
+    # argmax finds the first of equal values.
+    reference = groups.gather(1, present.to(torch.uint8).argmax(1, keepdim=True))
+    return _preferred(groups - reference, groups.abs() + reference.abs(), present).to(rewards.dtype).reshape(rewards.shape)
+
+
+def _brpo_of_sum(rewards_BK: Tensor, weights_K: Tensor, group_size: int) -> Tensor:
+    """`brpo` of a weighted sum, where a missing reward stands for the one it is compared with: the reference's."""
+    groups = _in_groups(rewards_BK, group_size)
+    present = ~groups.isnan().all(2)
+    first = present.to(torch.uint8).argmax(1, keepdim=True)[:, :, None].expand(-1, 1, groups.shape[2])
+    reference = groups.gather(1, first)
+    both = ~(groups.isnan() | reference.isnan())
+    difference = torch.where(both, groups - reference, 0) @ weights_K.to(groups)
+    size = torch.where(both, groups.abs() + reference.abs(), 0) @ weights_K.abs().to(groups)
+    return _preferred(difference, size, present).to(rewards_BK.dtype).reshape(-1)
+
+
+def _preferred(difference: Tensor, size: Tensor, present: Tensor) -> Tensor:
+    """The sign of each difference along a group, with differences that may be rounding as ties, and one-sided groups left out."""
+    tie = difference.abs() <= 16 * torch.finfo(difference.dtype).eps * size
+    compared = torch.where(present & ~tie, difference.sign(), 0).nan_to_num(0.0)
     mean = compared.sum(1, keepdim=True) / present.sum(1, keepdim=True).clamp(min=1)
-    return torch.where(mean.abs() > BRPO_LIMIT, 0, compared).to(rewards.dtype).reshape(rewards.shape)
+    return torch.where(mean.abs() > BRPO_LIMIT, 0, compared)
 
 
 ESTIMATORS: dict[str, bool] = {"grpo": True, "rloo": True, "reinforce": False, "brpo": True}
@@ -252,6 +270,12 @@ def combine(
     Reference:
         Lu et al., arXiv 2509.11452, section 3 ("sum"); GDPO, arXiv 2601.05242 ("each-whitened").
     """
+    if rewards_BK.ndim != 2 or weights_K.shape != rewards_BK.shape[1:]:
+        raise InputError(
+            f"rewards [B,K] need K weights, but rewards have shape {list(rewards_BK.shape)} and weights {list(weights_K.shape)}"
+        )
+    if normalize == "sum" and estimator == "brpo":
+        return scale * _brpo_of_sum(rewards_BK, weights_K, group_size)
     if normalize == "sum":
         # A missing reward stands for the mean it is compared with: of the group, or of the whole batch where there are no groups.
         compared_with = group_size if ESTIMATORS.get(estimator, True) else rewards_BK.shape[0]

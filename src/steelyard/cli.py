@@ -72,6 +72,8 @@ def _hush_libraries() -> None:
     import logging
     import warnings
 
+    # Ours are for the user: one line, without the place in the source.
+    warnings.formatwarning = lambda message, *args, **kwargs: f"steelyard: warning: {message}\n"
     warnings.filterwarnings("ignore", category=FutureWarning)
     warnings.filterwarnings("ignore", category=UserWarning, module="(trl|transformers|torch|peft|accelerate)")
     logging.getLogger("trl").setLevel(logging.ERROR)

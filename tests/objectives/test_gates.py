@@ -40,5 +40,7 @@ def test_the_reward_matrix_is_gated_before_signs_are_turned():
 def test_gates_that_open_nothing_are_refused():
     with pytest.raises(InputError, match=r"gated by 'short', but the others are right"):
         check_names([objective("short", Gate("short")), objective("right")])
+    with pytest.raises(InputError, match=r"the gate of 'short' never opens: it needs 'right' at 2, which is 1 at best"):
+        check_names([objective("short", Gate("right", at_least=2)), objective("right", bounds=(0, 1))])
     with pytest.raises(InputError, match="must be finite"):
         Gate("right", at_least=math.inf)

@@ -12,7 +12,7 @@ from trl import GRPOConfig, GRPOTrainer, RLOOConfig, RLOOTrainer
 from steelyard import FixedWeights, GradientInfluence, HypervolumeGuided
 from steelyard.errors import InputError
 from steelyard.tasks.sums import sums_rows
-from steelyard.training import WeightingCallback
+from steelyard.training import PolicyTrainer, WeightingCallback
 from steelyard.training.policy import load_policy
 from steelyard.weighting import GDPO, ScheduledWeights, StageAware
 
@@ -161,6 +161,51 @@ def test_a_resumed_run_takes_up_the_weights_where_they_were(make, cls, config, t
         assert run(str(tmp_path / "out" / "checkpoint-2"))[2] != pytest.approx(whole[2])
 
 
+def test_a_resumed_run_keeps_its_meta_reward_though_the_trainer_evaluates_again(make, tmp_path):
+    """With the same points as the uninterrupted run, m is the same in every step."""
+
+    class Scripted(HypervolumeGuided):
+        """Sees the points of a script in place of the measured ones, one a call."""
+
+        def on_validation(self, point):
+            super().on_validation(script[min(len(script) - 1, self.calls)])
+            self.calls += 1
+
+        calls = 0
+
+        def on_batch(self, batch):
+            scales.append(self.scale())
+
+        def state_dict(self):
+            return {**super().state_dict(), "calls": self.calls}
+
+        def load_state_dict(self, state):
+            super().load_state_dict(state)
+            self.calls = state["calls"]
+
+    script = [[0.1, 0.1], [0.2, 0.2], [0.2, 0.2], [0.5, 0.5], [0.5, 0.5]]
+
+    def run(resume=None):
+        trainer = make(
+            eval_strategy="steps",
+            eval_steps=1,
+            eval_on_start=True,
+            per_device_eval_batch_size=8,
+            save_strategy="steps",
+            save_steps=3,
+        )
+        bounds = {"letters": (0, 1), "digits": (0, 1)}
+        trainer.add_callback(WeightingCallback(trainer, Scripted(), bounds=bounds))
+        scales.clear()
+        trainer.train(resume_from_checkpoint=resume)
+        return list(scales)
+
+    scales = []
+    whole = run()
+    assert whole[3] > 1.5 > whole[2]
+    assert run(str(tmp_path / "out" / "checkpoint-3")) == whole[3:]
+
+
 def test_what_a_plain_trainer_cannot_do_is_refused(make):
     with pytest.raises(
         InputError, match=r"GradientInfluence follows the objectives' gradients.*use steelyard.training.PolicyTrainer"
@@ -174,6 +219,10 @@ def test_what_a_plain_trainer_cannot_do_is_refused(make):
         WeightingCallback(make(reward_weights=[0.5, 0.5]), StageAware())
     with pytest.raises(InputError, match="bounds are given for 'leters', but the reward functions are letters, digits"):
         WeightingCallback(make(), "fixed", bounds={"leters": (0, 1)})
+    with pytest.raises(InputError, match="must be a Weighting or a method's name, but is <class"):
+        WeightingCallback(make(), StageAware)
+    with pytest.raises(InputError, match="a PolicyTrainer moves its weights itself: give it weighting="):
+        WeightingCallback(make(PolicyTrainer), "fixed")
     with pytest.raises(InputError, match=r"needs a trl.GRPOTrainer or trl.RLOOTrainer, but object has no reward_func_names"):
         WeightingCallback(object(), "fixed")
 

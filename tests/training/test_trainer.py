@@ -229,8 +229,9 @@ def test_hypervolume_guidance_scales_the_update_after_a_validation(make, tmp_pat
     trainer = make(
         weighting=HypervolumeGuided(), recorder=memory, args=arguments(tmp_path, max_steps=3, eval_strategy="steps", eval_steps=1)
     )
-    trainer.evaluate()
     trainer.train()
+    assert [step for step, _ in memory.points] == [0, 1, 2, 3]
+    assert trainer.weighting.archive.reference == pytest.approx(list(memory.points[0][1].values()))
     scales = [record["scale"] for record in memory.steps]
     assert scales[0] == 1.0
     assert all(0.5 <= scale <= 2.0 for scale in scales)
@@ -420,6 +421,10 @@ def test_a_failing_reward_stops_the_run_with_its_name(make):
     [
         (dict(estimator="gropo"), "did you mean 'grpo'"),
         (dict(weighting="fixd"), "did you mean 'fixed'"),
+        (dict(weighting=FixedWeights), "must be a Weighting or a method's name"),
+        (dict(weighting={"method": "fixed"}), "must be a Weighting or a method's name"),
+        (dict(group_size=0), "group_size must be a number of answers, at least 1, but is 0"),
+        (dict(group_size=-2, estimator="reinforce"), "group_size must be a number of answers"),
         (dict(group_size=1), "grpo compares answers to one prompt: group_size must be at least 2"),
         (dict(estimator="brpo", group_size=1), "brpo compares answers to one prompt"),
         (dict(weighting="lagrangian"), "has no defaults .missing: maximize, at_least.: give weighting=LagrangianConstraints"),

@@ -193,11 +193,28 @@ def test_a_kernel_without_a_forward_mode_rule_falls_back_with_one_warning():
     torch.testing.assert_close(found, by_hand(model.inner, inputs, values), rtol=1e-4, atol=0)
 
 
-def test_bad_input_is_named():
-    model, inputs, values = policy(), batch(), advantages()
-    with pytest.raises(InputError, match="must be finite"):
-        gradient_influence(model, inputs, values * float("nan"))
-    with pytest.raises(InputError, match=r"shape \[8, K\]"):
-        gradient_influence(model, inputs, values[:3])
-    with pytest.raises(InputError, match="did you mean 'finite-difference'"):
-        gradient_influence(model, inputs, values, method="finite-diference")
+@pytest.mark.parametrize(
+    ("changes", "message"),
+    [
+        (dict(advantages_BK=advantages() * float("nan")), "must be finite"),
+        (dict(advantages_BK=advantages()[:3]), r"shape \[8, K\]"),
+        (dict(advantages_BK=torch.zeros(8, 0)), r"shape \[8, K\]"),
+        (dict(method="finite-diference"), "did you mean 'finite-difference'"),
+        (dict(method="optimizer-step"), "needs a trainer's step: here use one of exact, jvp, finite-difference"),
+        (dict(layers="*layers.0*"), "layers must be a list of patterns"),
+        (dict(temperature=0), "temperature must be positive"),
+        (dict(micro_batch=0), "micro_batch must be a number of answers"),
+        (dict(micro_batch=2.5), "micro_batch must be a number of answers"),
+        (dict(batch={"input_ids": torch.ones(2, 3, dtype=torch.long)}), "lacks attention_mask, completion_mask"),
+        (dict(batch={**batch(), "completion_mask": torch.ones(8, 3)}), "of one shape"),
+    ],
+)
+def test_bad_input_is_named(changes, message):
+    arguments = {"batch": batch(), "advantages_BK": advantages(), **changes}
+    with pytest.raises(InputError, match=message):
+        gradient_influence(policy(), **arguments)
+
+
+def test_a_model_without_trained_parameters_is_named():
+    with pytest.raises(InputError, match="LlamaForCausalLM has no parameter that requires a gradient"):
+        gradient_influence(policy().requires_grad_(False), batch(), advantages())

@@ -27,6 +27,7 @@ from steelyard.weighting import (
     mirror_descent,
     start_archive,
 )
+from steelyard.weighting import influence as influence_module
 
 OBJECTIVES = [
     Objective("accuracy", len, bounds=(0, 1)),
@@ -37,7 +38,9 @@ OBJECTIVES = [
 def batch_with(gram, learning_rate=1.0, progress=0.0, rewards=None):
     zeros = torch.zeros(4, len(gram)) if rewards is None else torch.tensor(rewards)
     gram = torch.tensor(gram, dtype=torch.float64)
-    return Batch(zeros, zeros, learning_rate=learning_rate, progress=progress, influence=lambda **options: Influence.of(gram))
+    return Batch(
+        zeros, zeros, learning_rate=learning_rate, progress=progress, share=0.2, influence=lambda **options: Influence.of(gram)
+    )
 
 
 NEEDED = {
@@ -200,18 +203,18 @@ def test_weighted_reward_matches_a_plain_product_where_nothing_is_missing():
     torch.testing.assert_close(weighted_reward(rewards, weights, group_size=3), rewards @ weights)
 
 
-def influences(*values, progress=0.0, learning_rate=1e-3):
+def influences(*values, batches=40, learning_rate=1e-3):
     zeros = torch.zeros(4, len(values))
     found = Influence(torch.tensor(values, dtype=torch.float64))
-    return Batch(zeros, zeros, learning_rate=learning_rate, progress=progress, influence=lambda **options: found)
+    return Batch(zeros, zeros, learning_rate=learning_rate, progress=0.0, share=1 / batches, influence=lambda **options: found)
 
 
 def test_one_outlying_batch_turns_the_published_weights_over_and_not_the_normalized_ones():
     """Seen on the sums task: .80 on accuracy, and a batch later .99 on conciseness."""
     published, ours = GradientInfluence([0.5, 0.5], mu=1e-3), NormalizedInfluence([0.5, 0.5])
     for i in range(40):
-        usual = influences(0.1, -0.05, progress=i / 40)
-        outlier = influences(-5.0, 5.0, progress=i / 40)
+        usual = influences(0.1, -0.05)
+        outlier = influences(-5.0, 5.0)
         for method in (published, ours):
             method.on_batch(outlier if i == 20 else usual)
             if i == 19:
@@ -228,10 +231,10 @@ def test_normalized_weights_depend_on_neither_the_size_nor_the_learning_rate_and
         method = NormalizedInfluence(strength=8.0, floor=0.1)
         method.setup([Objective(name, len) for name in "abc"])
         generator = torch.Generator().manual_seed(0)
-        for i in range(30):
+        for _ in range(30):
             noise = torch.randn(3, generator=generator).tolist()
             values = [size * (base + 0.3 * n) for size, base, n in zip(sizes, (1.0, 0.1, -1.0), noise, strict=True)]
-            method.on_batch(influences(*values, progress=i / 30, learning_rate=learning_rate))
+            method.on_batch(influences(*values, batches=30, learning_rate=learning_rate))
         return method.weights()
 
     one = after((1.0, 1.0, 1.0), 1e-3)
@@ -241,10 +244,45 @@ def test_normalized_weights_depend_on_neither_the_size_nor_the_learning_rate_and
         NormalizedInfluence(floor=0.4).setup([Objective(name, len) for name in "abc"])
 
 
+def test_strength_is_how_far_a_steady_influence_pushes_a_weight_in_the_whole_run():
+    method = NormalizedInfluence(strength=4.0, floor=0.0, momentum=0.0)
+    method.setup([Objective(name, len) for name in "ab"])
+    for _ in range(50):
+        method.on_batch(influences(0.3, 0.0, batches=50))
+    weights = method.weights()
+    assert (weights[0] / weights[1]).log().item() == pytest.approx(4.0)
+
+
+@pytest.mark.parametrize("name", sorted(METHODS))
+def test_a_method_that_is_set_up_again_starts_anew(name):
+    method = METHODS[name](**NEEDED.get(name, {}))
+    seen = []
+    for _ in range(2):
+        method.setup(OBJECTIVES)
+        start = (method.weights().tolist(), method.scale())
+        for i in range(3):
+            method.on_validation([0.4 + 0.01 * i, 500.0 - 7 * i])
+            rewards = [[0.1 * i, 0.3], [0.5, 0.9], [0.2, 0.2], [1.0, 0.1 * i]]
+            method.on_batch(batch_with([[0.3 + i, -0.1], [-0.1, 0.2]], 0.1, progress=i / 3, rewards=rewards))
+        seen.append((start, method.weights().tolist(), method.scale()))
+    if name not in ("mgda", "upgrad", "cagrad"):
+        assert seen[0] == seen[1]
+    assert seen[0][1:] == seen[1][1:]
+
+
+def test_a_step_that_throws_the_weights_is_named():
+    influence_module._warned.clear()
+    method = GradientInfluence([0.5, 0.5])
+    with pytest.warns(
+        UserWarning, match=r"moves weights apart by a factor of e\^15: mu=1e-05 is too small .* 'normalized-influence'"
+    ):
+        method.on_batch(influences(0.1, -0.05, learning_rate=1e-3))
+
+
 def test_an_objective_without_gradient_keeps_its_place_under_normalized_weights():
     method = NormalizedInfluence([0.4, 0.3, 0.3])
-    for i in range(10):
-        method.on_batch(influences(0.0, 1.0, -1.0, progress=i / 10))
+    for _ in range(10):
+        method.on_batch(influences(0.0, 1.0, -1.0, batches=10))
     weights = method.weights().tolist()
     assert all(math.isfinite(weight) for weight in weights)
     assert weights[1] > weights[0] > weights[2]
@@ -261,7 +299,7 @@ def test_influences_every_few_batches_move_the_weights_as_often(method):
             calls.append((i, options["gram"]))
             return Influence(torch.tensor([1.0, -1.0], dtype=torch.float64))
 
-        return Batch(zeros, zeros, learning_rate=1e-5, progress=i / 8, influence=influence)
+        return Batch(zeros, zeros, learning_rate=1e-5, progress=i / 8, share=1 / 8, influence=influence)
 
     weighting = method([0.5, 0.5], every=3, gram_every=4)
     moved = []
@@ -270,7 +308,7 @@ def test_influences_every_few_batches_move_the_weights_as_often(method):
         weighting.on_batch(batch_at(i))
         moved.append(weighting.weights().tolist() != before)
     assert calls == [(0, True), (3, False), (4, True), (6, False)]
-    assert [i for i, m in enumerate(moved) if m] == ([0, 3, 6] if method is GradientInfluence else [3, 6])
+    assert [i for i, m in enumerate(moved) if m] == [0, 3, 6]
 
 
 @pytest.mark.parametrize(
@@ -278,7 +316,7 @@ def test_influences_every_few_batches_move_the_weights_as_often(method):
     [
         (lambda: GradientInfluence(mu=math.inf), "mu must be positive and finite"),
         (lambda: GradientInfluence(influence="jpv"), "did you mean 'jvp'"),
-        (lambda: GradientInfluence(every=0), "every must be at least 1"),
+        (lambda: GradientInfluence(every=0), "every must be a whole number of batches, at least 1"),
         (lambda: GradientInfluence(layers="*"), "layers must be a list of patterns"),
         (lambda: GradientInfluence(influence="optimizer-step", layers=["*"]), "leave layers out"),
         (lambda: GradientInfluence(influence="optimizer-step", gram_every=2), "leave gram_every at 0"),
@@ -301,6 +339,14 @@ def test_influences_every_few_batches_move_the_weights_as_often(method):
         (lambda: LagrangianConstraints(maximize="token", at_least={"accuracy": 1}).setup(OBJECTIVES), "did you mean 'tokens'"),
         (lambda: SmoothTchebycheff(smoothing=0), "smoothing must be positive"),
         (lambda: SmoothTchebycheff(ideal={"accurcy": 1}).setup(OBJECTIVES), "did you mean 'accuracy'"),
+        (
+            lambda: LagrangianConstraints(maximize="tokens", at_least={"accuracy": 7}).setup(OBJECTIVES),
+            r"'accuracy' cannot be 7: its bounds are \(0.0, 1.0\)",
+        ),
+        (lambda: FixedWeights("ab"), "must be a list of numbers"),
+        (lambda: FixedWeights(3), "must be a list of numbers"),
+        (lambda: FixedWeights([]), "there are none"),
+        (lambda: StageAware(floors={"a": "x"}), "a floor must be finite"),
         (lambda: GramianWeights("mdga"), "did you mean 'mgda'"),
         (lambda: GramianWeights("cagrad", radius=-1), "radius must be finite and at least 0"),
     ],

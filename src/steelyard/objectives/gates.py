@@ -84,6 +84,7 @@ def check_gates(objectives: Sequence[Objective]) -> None:
         steelyard.errors.InputError: objective 'short' is gated by 'rigth', but the others are right (did you mean 'right'?)
     """
     names = [objective.name for objective in objectives]
+    by_name = dict(zip(names, objectives, strict=True))
     for objective in objectives:
         others = [name for name in names if name != objective.name]
         if objective.gate is not None and objective.gate.objective not in others:
@@ -91,3 +92,10 @@ def check_gates(objectives: Sequence[Objective]) -> None:
             raise InputError(
                 f"objective {objective.name!r} is gated by {wanted!r}, but the others are {', '.join(others)}{nearest(wanted, others)}"
             )
+        opener = None if objective.gate is None else by_name[objective.gate.objective]
+        if opener is not None and objective.gate is not None and opener.bounds is not None and opener.measure is opener.reward:
+            highest = opener.bounds[1]
+            if objective.gate.at_least > highest:
+                raise InputError(
+                    f"the gate of {objective.name!r} never opens: it needs {opener.name!r} at {objective.gate.at_least:g}, which is {highest:g} at best"
+                )

@@ -8,7 +8,7 @@ from typing import Any
 from steelyard.errors import InputError
 from steelyard.runlog import RunLog
 from steelyard.training.config import Recipe
-from steelyard.weighting import Weighting
+from steelyard.weighting import Weighting, weighting_by_name
 
 
 def training_arguments(recipe: Recipe, log: RunLog) -> Any:
@@ -85,3 +85,30 @@ def shares(weights: Sequence[float]) -> list[float]:
     if min(weights) < 0 or not 0 < sum(weights) < float("inf"):
         raise InputError(f"reward_weights must not be negative and must not all be 0, but are {list(weights)}")
     return [weight / sum(weights) for weight in weights]
+
+
+def as_weighting(weighting: Any, weights: Sequence[float] | None) -> Weighting:
+    """A weighting given as one, or by a method's name with starting weights.
+
+    Example:
+        >>> type(as_weighting("fixed", [0.5, 0.5])).__name__
+        'FixedWeights'
+        >>> as_weighting({"method": "fixed"}, None)
+        Traceback (most recent call last):
+        steelyard.errors.InputError: weighting must be a Weighting or a method's name, but is {'method': 'fixed'}: give, for instance, 'fixed' or FixedWeights()
+    """
+    if isinstance(weighting, str):
+        return weighting_by_name(weighting, weights=weights)
+    if not isinstance(weighting, Weighting):
+        raise InputError(
+            f"weighting must be a Weighting or a method's name, but is {weighting!r}: give, for instance, 'fixed' or FixedWeights()"
+        )
+    return weighting
+
+
+def batch_share(trainer: Any) -> float:
+    """The share of a run that the updates from one generated batch are."""
+    args = trainer.args
+    iterations = getattr(trainer, "num_iterations", 1)
+    updates = args.steps_per_generation * iterations / args.gradient_accumulation_steps
+    return updates / max(1, trainer.state.max_steps)

@@ -18,10 +18,11 @@ from transformers import TrainerCallback
 from steelyard.errors import InputError
 from steelyard.objectives import Objective
 from steelyard.runlog import write_atomically
-from steelyard.training.arguments import shares
+from steelyard.training.arguments import as_weighting, batch_share, shares
 from steelyard.training.record import ConstantRewards
 from steelyard.training.rewards import left_to_trl
-from steelyard.weighting import Batch, Weighting, weighting_by_name
+from steelyard.training.trainer import PolicyTrainer
+from steelyard.weighting import Batch, Weighting
 
 STATE_FILE = "steelyard.json"
 
@@ -55,11 +56,12 @@ class WeightingCallback(TrainerCallback):
                 raise InputError(
                     f"WeightingCallback needs a trl.GRPOTrainer or trl.RLOOTrainer, but {type(trainer).__name__} has no {needed}"
                 )
+        if isinstance(trainer, PolicyTrainer):
+            raise InputError("a PolicyTrainer moves its weights itself: give it weighting=, and no WeightingCallback")
         given = None if trainer.args.reward_weights is None else shares(trainer.args.reward_weights)
-        if isinstance(weighting, str):
-            weighting = weighting_by_name(weighting, weights=given)
-        elif given is not None:
+        if given is not None and isinstance(weighting, Weighting):
             raise InputError("weights are given twice, in args.reward_weights and by the weighting: leave one out")
+        weighting = as_weighting(weighting, given)
         check_fits(weighting, trainer)
         self.weighting, self._trainer = weighting, trainer
         names = list(trainer.reward_func_names)
@@ -72,6 +74,7 @@ class WeightingCallback(TrainerCallback):
         self._score, self._generate = trainer._calculate_rewards, trainer._generate_and_score_completions
         trainer._calculate_rewards = self._calculate_rewards
         trainer._generate_and_score_completions = self._generate_and_score_completions
+        self._resumed_at: int | None = None
         self._put()
 
     def _put(self) -> None:
@@ -89,6 +92,7 @@ class WeightingCallback(TrainerCallback):
                 torch.zeros_like(rewards_BK, dtype=torch.float64),
                 learning_rate=trainer.args.learning_rate if scheduler is None else scheduler.get_last_lr()[0],
                 progress=trainer.state.global_step / max(1, trainer.state.max_steps),
+                share=batch_share(trainer),
                 influence=_no_influence,
             )
         )
@@ -108,6 +112,9 @@ class WeightingCallback(TrainerCallback):
     def on_evaluate(self, args: Any, state: Any, control: Any, metrics: Mapping[str, float] | None = None, **kwargs: Any) -> None:
         """Show the weighting a validation point: every reward's mean on the evaluation prompts."""
         keys = [f"eval_rewards/{objective.name}/mean" for objective in self.objectives]
+        if state.global_step == self._resumed_at:
+            # With eval_on_start the trainer evaluates where it goes on: that point is not the run's, or it is in the state already.
+            return
         if metrics is not None and all(key in metrics for key in keys):
             self.weighting.on_validation([metrics[key] for key in keys])
             self._put()
@@ -118,6 +125,7 @@ class WeightingCallback(TrainerCallback):
             place = Path(args.output_dir) / f"checkpoint-{state.global_step}" / STATE_FILE
             if place.is_file():
                 self.weighting.load_state_dict(json.loads(place.read_text(encoding="utf-8")))
+                self._resumed_at = state.global_step
                 self._put()
             else:
                 warnings.warn(f"no weighting state at {place}: the weights start anew at step {state.global_step}", stacklevel=2)

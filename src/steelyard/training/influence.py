@@ -192,10 +192,21 @@ def average_over_processes(trainer: Any, tensor: Tensor) -> Tensor:
 
 
 class AfterStep(TrainerCallback):
-    """Measures what an update has moved, where the weighting asked for it, and names constant objectives when training ends."""
+    """Takes the start point where a weighting needs one, measures what an update has moved, and names constant objectives at the end."""
 
     def __init__(self, trainer: Any) -> None:
         self._trainer = trainer
+
+    def on_train_begin(self, args: Any, state: Any, control: Any, **kwargs: Any) -> None:
+        """A method that follows validation points needs the one before any update."""
+        trainer = self._trainer
+        if (
+            trainer.weighting.needs_validation
+            and state.global_step == 0
+            and trainer._validated is None
+            and not args.eval_on_start
+        ):
+            trainer.evaluate()
 
     def on_step_end(self, *args: Any, **kwargs: Any) -> None:
         """Between the optimiser's step and the next batch."""

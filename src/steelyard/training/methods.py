@@ -10,7 +10,7 @@ from pydantic import BaseModel, ConfigDict, Field
 class Part(BaseModel):
     """A part of a recipe: unknown keys are errors."""
 
-    model_config = ConfigDict(extra="forbid", frozen=True)
+    model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False)
 
 
 Weights = list[float] | dict[str, float]
@@ -74,7 +74,9 @@ class NormalizedInfluenceConfig(_WeightedConfig, _InfluenceConfig):
 
     method: Literal["normalized-influence"]
     normalize: Normalize = Field("each-whitened", description="as for fixed weights")
-    strength: float = Field(4.0, gt=0, description="how far the logarithm of a weight can go in the whole run")
+    strength: float = Field(
+        4.0, gt=0, description="how far a weight's logarithm is pushed in the whole run if its objective always gains"
+    )
     momentum: float = Field(0.8, ge=0, lt=1, description="of the smoothed influences")
     floor: float = Field(0.05, ge=0, lt=1, description="the least weight of every objective")
 

@@ -25,13 +25,13 @@ from steelyard.advantages import ESTIMATORS, combine, estimate
 from steelyard.errors import InputError, RunError, nearest
 from steelyard.objectives import Objective, apply_gates, check_names, text_of
 from steelyard.runlog import write_atomically
-from steelyard.training.arguments import check_trl_arguments, shares
+from steelyard.training.arguments import as_weighting, batch_share, check_trl_arguments, shares
 from steelyard.training.influence import AfterStep, SharedForward, StepInfluence, buffered_influence
 from steelyard.training.record import ConstantRewards, Recorder, answer_columns, batch_record
 from steelyard.training.rewards import as_objective, as_reward_function, left_to_trl
 from steelyard.training.sampler import GroupSampler
 from steelyard.training.validation import measure
-from steelyard.weighting import Batch, FixedWeights, Influence, Weighting, weighting_by_name
+from steelyard.weighting import Batch, FixedWeights, Influence, Weighting
 from steelyard.weighting.influence import OPTIMIZER_STEP
 
 STATE_FILE = "steelyard.json"
@@ -79,11 +79,13 @@ class PolicyTrainer(GRPOTrainer):
             )
         if validation_sampling not in ("sampled", "greedy"):
             raise InputError(f"validation_sampling must be 'sampled' or 'greedy', but is {validation_sampling!r}")
+        if group_size is not None and (not isinstance(group_size, int) or group_size < 1):
+            raise InputError(f"group_size must be a number of answers, at least 1, but is {group_size!r}")
         if (objectives is None) == (reward_funcs is None):
             raise InputError("give either objectives= or TRL's reward_funcs=, and not both")
         self._measuring = False
         if objectives is None:
-            functions = reward_funcs if isinstance(reward_funcs, list) else [reward_funcs]
+            functions = list(reward_funcs) if isinstance(reward_funcs, (list, tuple)) else [reward_funcs]
             # Reward models, as modules or names, stay TRL's to run.
             wrapped = [as_objective(function) for function in functions]
             reward_funcs = [
@@ -99,7 +101,7 @@ class PolicyTrainer(GRPOTrainer):
         # Known before TRL's constructor runs, since that one asks for the sampler.
         self._given_group_size = group_size
         super().__init__(model, reward_funcs, args, *positional, **keywords)
-        self.group_size: int = group_size or self.num_generations
+        self.group_size: int = self.num_generations if group_size is None else group_size
         if self.args.generation_batch_size % self.group_size:
             raise InputError(
                 f"group_size must divide the {self.args.generation_batch_size} answers of a batch, but is {self.group_size}"
@@ -115,11 +117,7 @@ class PolicyTrainer(GRPOTrainer):
         check_names(self.objectives)
         self.estimator, self.validation_sampling, self.recorder = estimator, validation_sampling, recorder
         given = None if self.args.reward_weights is None else shares(self.args.reward_weights)
-        if isinstance(weighting, str):
-            weighting = weighting_by_name(weighting, weights=given)
-        elif weighting is None:
-            weighting = FixedWeights(given)
-        self.weighting = weighting
+        self.weighting = FixedWeights(given) if weighting is None else as_weighting(weighting, given)
         self.weighting.setup(self.objectives)
         if self.weighting.needs_validation and (self.eval_dataset is None or self.args.eval_strategy == "no"):
             raise InputError(
@@ -217,6 +215,7 @@ class PolicyTrainer(GRPOTrainer):
                 advantages_BK,
                 learning_rate=learning_rate,
                 progress=self.state.global_step / max(1, self.state.max_steps),
+                share=batch_share(self),
                 influence=influence,
             )
         )

@@ -27,6 +27,7 @@ class Batch:
         advantages_BK: each objective's own advantages, by the run's estimator.
         learning_rate: of the update that will follow.
         progress: share of the run that is done, 0..1.
+        share: of the run that this batch's updates are.
         influence: computes the objectives' influences on this batch when called, with `method`, `layers` and `gram` as keywords; costs
             passes through the model, so only methods that need it call. None where there is nothing to tell yet ("optimizer-step").
     """
@@ -36,6 +37,7 @@ class Batch:
     learning_rate: float
     progress: float
     influence: Callable[..., Influence | None]
+    share: float = 0.0
 
 
 class Weighting(ABC):
@@ -59,10 +61,10 @@ class Weighting(ABC):
         self.normalize = normalize
         self._weights_K: Tensor | None = None
         if weights is not None and not isinstance(weights, Mapping):
-            self._weights_K = check_weights(weights)
+            check_weights(weights)
 
     def setup(self, objectives: Sequence[Objective]) -> None:
-        """Learn the objectives; equal weights where none were given.
+        """Learn the objectives and start anew; equal weights where none were given.
 
         Raises:
             InputError: where weights and objectives do not fit.
@@ -77,9 +79,13 @@ class Weighting(ABC):
             raise InputError(
                 f"weights need one value an objective ({', '.join(names)}), but have {len(self.initial)}: {list(self.initial)}"
             )
+        else:
+            self._weights_K = check_weights(self.initial)
 
     def weights(self) -> Tensor:
         """The weights now: float64 `[K]`, non-negative, summing to 1."""
+        if self._weights_K is None and self.initial is not None and not isinstance(self.initial, Mapping):
+            self._weights_K = check_weights(self.initial)
         if self._weights_K is None:
             raise InputError("weights are not known yet: call setup(objectives), or give the weights as a list")
         return self._weights_K
@@ -117,8 +123,13 @@ def check_weights(weights: Sequence[float]) -> Tensor:
         Traceback (most recent call last):
         steelyard.errors.InputError: weights must sum to 1, but [0.5, 0.6] sum to 1.1: divide each by 1.1
     """
-    values = torch.tensor([float(weight) for weight in weights], dtype=torch.float64)
-    if values.numel() == 0 or not values.isfinite().all() or (values < 0).any():
+    try:
+        values = torch.tensor([float(weight) for weight in weights], dtype=torch.float64)
+    except (TypeError, ValueError):
+        raise InputError(f"weights must be a list of numbers or a mapping from names to numbers, but are {weights!r}") from None
+    if values.numel() == 0:
+        raise InputError("weights need one value an objective, but there are none")
+    if not values.isfinite().all() or (values < 0).any():
         raise InputError(f"weights must be finite and not negative, but are {list(weights)}")
     total = values.sum().item()
     if abs(total - 1) > 0.002:
@@ -151,7 +162,7 @@ def check_option(what: str, values: Mapping[str, float], names: Sequence[str] | 
         steelyard.errors.InputError: a floor is given for 'bb', but the objectives are a, b (did you mean 'b'?)
     """
     for name, value in values.items():
-        if not abs(value) < float("inf"):
+        if not isinstance(value, (int, float)) or not abs(value) < float("inf"):
             raise InputError(f"{what} must be finite, but that of {name!r} is {value}")
         if names is not None and name not in names:
             raise InputError(f"{what} is given for {name!r}, but the objectives are {', '.join(names)}{nearest(name, names)}")

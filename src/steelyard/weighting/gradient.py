@@ -11,7 +11,7 @@ from torch import Tensor
 
 from steelyard.errors import InputError
 from steelyard.weighting.base import Batch, Preference, Weighting
-from steelyard.weighting.influence import OPTIMIZER_STEP, Influence, check_method
+from steelyard.weighting.influence import OPTIMIZER_STEP, Influence, check_layers, check_method, warn_once
 
 
 def mirror_descent(weights_K: Tensor, influence_K: Tensor, *, step: float) -> Tensor:
@@ -91,6 +91,11 @@ class GradientInfluence(Weighting):
         self._pending_K: Tensor | None = None
         self._pending_count = self._batches = 0
 
+    def setup(self, objectives: Sequence[Any]) -> None:
+        """Learn the objectives and start anew."""
+        super().setup(objectives)
+        self._pending_K, self._pending_count, self._batches = None, 0, 0
+
     def on_batch(self, batch: Batch) -> None:
         """Compute the influences and move the weights, as often as the settings say."""
         found = self.settings.ask(batch, self._batches)
@@ -101,6 +106,13 @@ class GradientInfluence(Weighting):
         self._pending_count += 1
         if self._pending_count == self.accumulate:
             step = batch.learning_rate * self.settings.every / self.mu
+            spread = step * (self._pending_K.max() - self._pending_K.min()).item()
+            if spread > 3:
+                warn_once(
+                    f"gradient influence: one batch moves weights apart by a factor of e^{spread:.0f}: mu={self.mu:g} is too small for "
+                    f"influences of {self._pending_K.abs().max().item():.2g} at a learning rate of {batch.learning_rate:g}; see docs/weighting.md, "
+                    "or use 'normalized-influence', which needs no mu"
+                )
             self._weights_K = mirror_descent(self.weights(), self._pending_K, step=step)
             self._pending_K, self._pending_count = None, 0
 
@@ -137,16 +149,16 @@ class InfluenceSettings:
     gram_every: int = 0
 
     def __post_init__(self) -> None:
-        if self.method != OPTIMIZER_STEP:
-            check_method(self.method)
-        elif self.layers is not None:
+        check_method(self.method)
+        if self.method == OPTIMIZER_STEP and self.layers is not None:
             raise InputError("influence 'optimizer-step' follows the whole step: leave layers out")
-        elif self.gram_every:
+        if self.method == OPTIMIZER_STEP and self.gram_every:
             raise InputError("influence 'optimizer-step' knows no gradients: leave gram_every at 0")
-        if self.every < 1 or self.gram_every < 0:
-            raise InputError(f"every must be at least 1 and gram_every at least 0, but are {self.every} and {self.gram_every}")
-        if self.layers is not None and (isinstance(self.layers, str) or not self.layers):
-            raise InputError(f"layers must be a list of patterns of parameter names, but is {self.layers!r}")
+        if not isinstance(self.every, int) or not isinstance(self.gram_every, int) or self.every < 1 or self.gram_every < 0:
+            raise InputError(
+                f"every must be a whole number of batches, at least 1, and gram_every at least 0, but they are {self.every} and {self.gram_every}"
+            )
+        check_layers(self.layers)
 
     def ask(self, batch: Batch, number: int) -> Influence | None:
         """The influences on the run's batch with this number, if they are due."""

@@ -72,7 +72,7 @@ class HypervolumeGuided(Weighting):
     def setup(self, objectives: Sequence[Objective]) -> None:
         """Learn the objectives, their directions and bounds."""
         super().setup(objectives)
-        self._objectives = list(objectives)
+        self._objectives, self.archive, self._meta = list(objectives), None, 1.0
 
     def scale(self) -> float:
         """The meta-reward m, 0.5..2; 1 before there is anything to compare."""

@@ -104,8 +104,10 @@ class AnswerGradients:
         """`I_k = <g_k, v>` of every objective, with two gradients in memory."""
         total_B = advantages_BK.sum(1)
         direction = self.gradient(total_B)
-        if self.method != "exact":
-            return Influence(self.products(direction, advantages_BK, total_B), method=self.method)
+        coarse = any(parameter.dtype not in (torch.float32, torch.float64) for parameter in self.parameters.values())
+        if self.method != "exact" or coarse:
+            products_K = self.products(direction, advantages_BK, total_B)
+            return Influence(products_K, method=self.method)
         # The products sum to <v, v>, so one backward pass can be saved.
         first_K = self.products(direction, advantages_BK[:, :-1], total_B)
         last = norm_squared(direction) - first_K.sum()
@@ -142,14 +144,14 @@ class AnswerGradients:
             except (NotImplementedError, RuntimeError) as error:
                 if "forward" not in str(error) and "jvp" not in str(error):
                     raise
-                _warn_once(
+                warn_once(
                     f"{type(self.model).__name__} has a layer without a forward-mode rule: finite differences are used instead"
                 )
                 self.method = "finite-difference"
         if self.method == "finite-difference":
             miss, slopes = self._slopes_finite_difference(direction, total_B)
             if miss > 0.05:
-                _warn_once(
+                warn_once(
                     f"finite differences miss the known squared length of the gradient by {miss:.0%} "
                     f"({direction[0].dtype} parameters): backward passes are used instead"
                 )
@@ -273,7 +275,12 @@ def chosen_parameters(model: nn.Module, layers: Sequence[str] | None = None) -> 
         Traceback (most recent call last):
         steelyard.errors.InputError: influence layers ['2.*'] fit no trained parameter; names are like '0.weight', '0.bias', ..., '1.bias'
     """
+    check_layers(layers)
     trained = {name: parameter for name, parameter in model.named_parameters() if parameter.requires_grad}
+    if not trained:
+        raise InputError(
+            f"{type(model).__name__} has no parameter that requires a gradient: there is nothing to take influences of"
+        )
     if layers is None:
         return trained
     chosen = {name: p for name, p in trained.items() if any(fnmatch.fnmatchcase(name, pattern) for pattern in layers)}
@@ -344,12 +351,25 @@ def gradient_influence(
         Lu et al., arXiv 2509.11452, section 3.2. The reference runs K full passes and keeps a K x parameters float32 matrix of the middle
         layers; here all trained parameters count, and "jvp" and "finite-difference" cost the same for any K.
     """
+    if method == OPTIMIZER_STEP:
+        raise InputError(f"influence {OPTIMIZER_STEP!r} needs a trainer's step: here use one of {', '.join(METHODS)}")
     check_method(method)
+    names = ("input_ids", "attention_mask", "completion_mask")
+    missing = [name for name in names if name not in batch]
+    if missing:
+        raise InputError(f"a batch needs {', '.join(names)}, but lacks {', '.join(missing)}")
+    shapes = {name: list(batch[name].shape) for name in names}
+    if len(shapes["input_ids"]) != 2 or not batch["input_ids"].numel() or len({str(shape) for shape in shapes.values()}) > 1:
+        raise InputError(f"a batch needs {', '.join(names)} of one shape [B,T], not empty, but they have {shapes}")
     size = batch["input_ids"].shape[0]
-    if advantages_BK.ndim != 2 or advantages_BK.shape[0] != size:
+    if advantages_BK.ndim != 2 or advantages_BK.shape[0] != size or not advantages_BK.shape[1]:
         raise InputError(f"advantages must have shape [{size}, K], but have {list(advantages_BK.shape)}")
     if not advantages_BK.isfinite().all():
         raise InputError("advantages must be finite: give 0 where an objective does not apply (the estimators do)")
+    if not 0 < temperature < float("inf"):
+        raise InputError(f"temperature must be positive and finite, but is {temperature}")
+    if micro_batch is not None and (not isinstance(micro_batch, int) or micro_batch < 1):
+        raise InputError(f"micro_batch must be a number of answers, at least 1, but is {micro_batch!r}")
     tokens = batch["completion_mask"][:, 1:].sum().clamp(min=1)
 
     def part(rows: Tensor) -> AnswerTerms:
@@ -364,9 +384,17 @@ def gradient_influence(
     return AnswerGradients(model, chosen_parameters(model, layers), parts, method).influence(advantages_BK).influence_K
 
 
+def check_layers(layers: Any) -> None:
+    """Refuse patterns that are no list of texts."""
+    if layers is None:
+        return
+    if isinstance(layers, str) or not layers or not all(isinstance(pattern, str) for pattern in layers):
+        raise InputError(f"layers must be a list of patterns of parameter names, as in ['*.layers.29.*'], but is {layers!r}")
+
+
 def check_method(method: str) -> None:
     """Refuse an unknown way to compute influences."""
-    if method not in METHODS:
+    if method not in (*METHODS, OPTIMIZER_STEP):
         known = (*METHODS, OPTIMIZER_STEP)
         raise InputError(f"unknown influence method {method!r}: use one of {', '.join(known)}{nearest(method, known)}")
 
@@ -374,7 +402,8 @@ def check_method(method: str) -> None:
 _warned: set[str] = set()
 
 
-def _warn_once(message: str) -> None:
+def warn_once(message: str) -> None:
+    """Warn, but not again of the same."""
     if message not in _warned:
         _warned.add(message)
         warnings.warn(message, stacklevel=3)

@@ -67,7 +67,8 @@ class LagrangianConstraints(Weighting):
             raise InputError(f"0 <= start <= limit must hold with a positive limit, but start is {start} and limit {limit}")
         self.maximize, self.at_least = maximize, dict(at_least)
         self.rate, self.limit, self.momentum = rate, limit, check_momentum(momentum)
-        self.multipliers = {name: float(start) for name in self.at_least}
+        self.start = float(start)
+        self.multipliers = dict.fromkeys(self.at_least, self.start)
         self._means: dict[str, float] = {}
         self._names: list[str] = []
 
@@ -80,6 +81,13 @@ class LagrangianConstraints(Weighting):
                 raise InputError(
                     f"unknown objective {name!r}: the objectives are {', '.join(self._names)}{nearest(name, self._names)}"
                 )
+        for objective in objectives:
+            bound = self.at_least.get(objective.name)
+            # Bounds are the measure's; they are the reward's where that is its own measure.
+            known = objective.bounds is not None and objective.measure is objective.reward and objective.maximize
+            if bound is not None and known and objective.bounds is not None and bound > objective.bounds[1]:
+                raise InputError(f"{objective.name!r} cannot be {bound:g}: its bounds are {objective.bounds}")
+        self.multipliers, self._means = dict.fromkeys(self.at_least, self.start), {}
         self._weigh()
 
     def _weigh(self) -> None:

@@ -22,7 +22,8 @@ class NormalizedInfluence(Weighting):
 
     Args:
         weights: where to start, `[K]` or by name; None for equal weights.
-        strength: how far the logarithm of a weight goes in the whole run if its objective always gains; positive.
+        strength: how far the logarithm of a weight is pushed in the whole run if its objective gains alike from every batch, and as far down if
+            it loses; positive. Influences that grow push further.
         momentum: share of the smoothed influence that a new batch leaves, 0 to below 1.
         floor: the least weight of every objective, 0 to 1/K.
         normalize: see `FixedWeights`. By default each reward is normalised on its own, as it was when its influence was taken, and the sum is
@@ -35,13 +36,14 @@ class NormalizedInfluence(Weighting):
     Example:
         >>> from steelyard.weighting.influence import Influence
         >>> def after(size):
-        ...     method, zeros = NormalizedInfluence([0.5, 0.5], strength=4.0, floor=0.1), torch.zeros(4, 2)
+        ...     method, zeros = NormalizedInfluence([0.5, 0.5], strength=1.0, floor=0.1), torch.zeros(4, 2)
         ...     found = Influence(size * torch.tensor([2.0, -1.0], dtype=torch.float64))
         ...     for progress in (0.0, 0.5):
-        ...         method.on_batch(Batch(zeros, zeros, learning_rate=1e-3, progress=progress, influence=lambda **options: found))
+        ...         batch = Batch(zeros, zeros, learning_rate=1e-3, progress=progress, share=0.5, influence=lambda **options: found)
+        ...         method.on_batch(batch)
         ...     return [round(x, 3) for x in method.weights().tolist()]
         >>> after(1.0) == after(1e-6), after(1.0)
-        (True, [0.886, 0.114])
+        (True, [0.805, 0.195])
 
     Reference:
         Built on Lu et al., arXiv 2509.11452, section 3.2 (`GradientInfluence` is theirs). There mu is in units of influence times learning
@@ -74,11 +76,13 @@ class NormalizedInfluence(Weighting):
         self._free_K: Tensor | None = None
         self._smooth_K: Tensor | None = None
         self._square_K: Tensor | None = None
-        self._count, self._batches, self._progress = 0, 0, 0.0
+        self._count = self._batches = 0
 
     def setup(self, objectives: Sequence[Any]) -> None:
-        """Learn the objectives; their number limits the floor."""
+        """Learn the objectives and start anew; their number limits the floor."""
         super().setup(objectives)
+        self._free_K = self._smooth_K = self._square_K = None
+        self._count = self._batches = 0
         with_floor(self.weights(), self.floor)
 
     def on_batch(self, batch: Batch) -> None:
@@ -88,7 +92,6 @@ class NormalizedInfluence(Weighting):
         if found is None:
             return
         influence_K = found.influence_K
-        part, self._progress = max(0.0, batch.progress - self._progress), batch.progress
         self._count += 1
         # A plain mean over the first batches, then one that forgets.
         square_K = influence_K.square()
@@ -98,7 +101,7 @@ class NormalizedInfluence(Weighting):
         relative_K = influence_K / self._square_K.sqrt().clamp(min=torch.finfo(torch.float64).tiny)
         self._smooth_K = relative_K if self._smooth_K is None else torch.lerp(relative_K, self._smooth_K, self.momentum)
         free_K = self.weights() if self._free_K is None else self._free_K
-        self._free_K = mirror_descent(free_K, self._smooth_K, step=self.strength * part)
+        self._free_K = mirror_descent(free_K, self._smooth_K, step=self.strength * batch.share * self.settings.every)
         self._weights_K = with_floor(self._free_K, self.floor)
 
     def on_validation(self, point: Sequence[float]) -> None:
@@ -108,7 +111,7 @@ class NormalizedInfluence(Weighting):
         """Weights with and without the floor, the smoothed influences and their running size."""
         kept = {"free": self._free_K, "smooth": self._smooth_K, "square": self._square_K}
         listed = {name: None if value is None else value.tolist() for name, value in kept.items()}
-        return {**super().state_dict(), **listed, "count": self._count, "batches": self._batches, "progress": self._progress}
+        return {**super().state_dict(), **listed, "count": self._count, "batches": self._batches}
 
     def load_state_dict(self, state: dict[str, Any]) -> None:
         """Take over the state of an earlier run."""
@@ -117,4 +120,4 @@ class NormalizedInfluence(Weighting):
             None if state[name] is None else torch.tensor(state[name], dtype=torch.float64)
             for name in ("free", "smooth", "square")
         )
-        self._count, self._batches, self._progress = state["count"], state["batches"], state["progress"]
+        self._count, self._batches = state["count"], state["batches"]

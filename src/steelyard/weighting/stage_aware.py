@@ -82,7 +82,7 @@ class StageAware(Weighting):
         super().setup(objectives)
         self._names = [objective.name for objective in objectives]
         check_option("a floor", self.floors, self._names)
-        self._preference_K = self.weights()
+        self._preference_K, self._seen = self.weights(), False
 
     def on_batch(self, batch: Batch) -> None:
         """Weigh by the batch's variations."""

@@ -86,7 +86,7 @@ class SmoothTchebycheff(Weighting):
         super().setup(objectives)
         self._names = [objective.name for objective in objectives]
         check_option("an ideal", self.ideal, self._names)
-        self._preference_K = self.weights()
+        self._preference_K, self._mean_K = self.weights(), None
 
     def on_batch(self, batch: Batch) -> None:
         """Weigh by the gaps of the running mean rewards, this batch's included."""
