@@ -44,6 +44,7 @@ def changed(content, path, value):
         ),
         ("weighting", {"mu": 1}, "missing key 'method'"),
         ("algorithm.steps", 0, "algorithm.steps: input should be greater than or equal to 1, but found 0"),
+        ("algorithm.learning_rate", float("inf"), "algorithm.learning_rate: input should be a finite number, but found inf"),
         ("algorithm.steps", "many", "algorithm.steps: input should be a valid integer"),
         ("weighting.mu", -1, "greater than 0, but found -1"),
         ("algorithm.micro_batch", 5, "micro_batch must divide prompts_per_step x answers_per_prompt = 16, but is 5"),

@@ -214,6 +214,46 @@ def test_a_run_killed_again_and_again_ends_bit_for_bit_like_one_that_was_not(tin
     assert_same(state_of(killed), state_of(whole))
 
 
+@pytest.mark.parametrize(
+    "weighting",
+    [
+        {"method": "normalized-influence", "influence": "optimizer-step", "every": 2},
+        {"method": "normalized-influence", "gram_every": 3},
+        {"method": "gradient-influence", "mu": 1e-3, "accumulate": 2, "influence": "jvp"},
+        {"method": "hypervolume"},
+        {"method": "lagrangian", "maximize": "conciseness", "at_least": {"variety": 0.9}},
+        {"method": "tchebycheff"},
+        {"method": "stage-aware", "momentum": 0.5},
+        {"method": "upgrad"},
+    ],
+)
+def test_every_method_with_a_state_goes_on_bit_for_bit(tiny_recipe, tmp_path, monkeypatch, weighting):
+    (tmp_path / "mine.py").write_text(
+        "def variety(completions, **columns):\n    return [len(set(text)) / 12 for text in completions]\n"
+    )
+    tiny_recipe["objectives"] = [{"kind": "conciseness"}, {"function": "mine.py:variety", "bounds": [0, 1]}, {"kind": "accuracy"}]
+    tiny_recipe |= {"weighting": weighting, "validation": {"every": 1}}
+    whole = run(tiny_recipe, tmp_path / "whole", base=tmp_path).path
+    plain = RunLog.append_step
+
+    def stop_at_the_fourth(self, record):
+        if record["step"] == 4:
+            raise KeyboardInterrupt
+        plain(self, record)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(RunLog, "append_step", stop_at_the_fourth)
+        with pytest.raises(KeyboardInterrupt):
+            run(tiny_recipe, tmp_path / "stopped", base=tmp_path)
+    run(tiny_recipe, tmp_path / "stopped", base=tmp_path, resume=True)
+    steps, again = (without_times(RunLog(path).steps()) for path in (whole, tmp_path / "stopped"))
+    assert len(steps) == 4
+    assert again == steps
+    # Only a state that has moved by then could be lost.
+    told = [(tuple(step["weights"].values()), step["scale"]) for step in steps]
+    assert len(set(told[:3])) > 1
+
+
 def test_a_run_is_resumed_by_its_own_recipe_only(tiny_recipe, tmp_path):
     run(tiny_recipe, tmp_path / "run")
     tiny_recipe["algorithm"]["steps"] = 6

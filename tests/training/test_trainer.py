@@ -425,6 +425,7 @@ def test_a_failing_reward_stops_the_run_with_its_name(make):
         (dict(weighting={"method": "fixed"}), "must be a Weighting or a method's name"),
         (dict(group_size=0), "group_size must be a number of answers, at least 1, but is 0"),
         (dict(group_size=-2, estimator="reinforce"), "group_size must be a number of answers"),
+        (dict(weighting=GradientInfluence(layers=["*.layers.9.*"])), "fit no trained parameter; names are like 'model.embed"),
         (dict(group_size=1), "grpo compares answers to one prompt: group_size must be at least 2"),
         (dict(estimator="brpo", group_size=1), "brpo compares answers to one prompt"),
         (dict(weighting="lagrangian"), "has no defaults .missing: maximize, at_least.: give weighting=LagrangianConstraints"),

@@ -9,6 +9,7 @@ from steelyard.errors import InputError
 from steelyard.runlog import RunLog
 from steelyard.training.config import Recipe
 from steelyard.weighting import Weighting, weighting_by_name
+from steelyard.weighting.influence import chosen_parameters
 
 
 def training_arguments(recipe: Recipe, log: RunLog) -> Any:
@@ -112,3 +113,10 @@ def batch_share(trainer: Any) -> float:
     iterations = getattr(trainer, "num_iterations", 1)
     updates = args.steps_per_generation * iterations / args.gradient_accumulation_steps
     return updates / max(1, trainer.state.max_steps)
+
+
+def check_influence_layers(weighting: Weighting, model: Any) -> None:
+    """Refuse layers for influences that the model does not have, before anything is done."""
+    settings = getattr(weighting, "settings", None)
+    if settings is not None:
+        chosen_parameters(model, settings.layers)

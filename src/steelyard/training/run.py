@@ -16,7 +16,7 @@ import yaml
 from steelyard.errors import InputError, SteelyardError
 from steelyard.objectives import Objective
 from steelyard.runlog import RunLog, damage_is_clear, disk_full_is_clear
-from steelyard.training.arguments import lora_config, training_arguments
+from steelyard.training.arguments import check_influence_layers, lora_config, training_arguments
 from steelyard.training.config import Recipe, find_recipe, load_recipe, parse_recipe
 from steelyard.training.policy import load_policy
 from steelyard.training.progress import Progress, QuietProgress
@@ -85,6 +85,8 @@ def train(
         log.check_new()
     model, tokenizer = load_policy(recipe.model.name, dtype=recipe.model.dtype, base=base)
     check_chat(train_rows, tokenizer, recipe.model.name)
+    if recipe.model.lora is None:
+        check_influence_layers(weighting, model)
     if not resume:
         log.create(resolved(recipe))
     progress = progress or QuietProgress()

@@ -25,7 +25,7 @@ from steelyard.advantages import ESTIMATORS, combine, estimate
 from steelyard.errors import InputError, RunError, nearest
 from steelyard.objectives import Objective, apply_gates, check_names, text_of
 from steelyard.runlog import write_atomically
-from steelyard.training.arguments import as_weighting, batch_share, check_trl_arguments, shares
+from steelyard.training.arguments import as_weighting, batch_share, check_influence_layers, check_trl_arguments, shares
 from steelyard.training.influence import AfterStep, SharedForward, StepInfluence, buffered_influence
 from steelyard.training.record import ConstantRewards, Recorder, answer_columns, batch_record
 from steelyard.training.rewards import as_objective, as_reward_function, left_to_trl
@@ -119,6 +119,7 @@ class PolicyTrainer(GRPOTrainer):
         given = None if self.args.reward_weights is None else shares(self.args.reward_weights)
         self.weighting = FixedWeights(given) if weighting is None else as_weighting(weighting, given)
         self.weighting.setup(self.objectives)
+        check_influence_layers(self.weighting, self.accelerator.unwrap_model(self.model))
         if self.weighting.needs_validation and (self.eval_dataset is None or self.args.eval_strategy == "no"):
             raise InputError(
                 f"{type(self.weighting).__name__} follows validation points: give eval_dataset=, and eval_strategy='steps' with eval_steps=1 "
