@@ -120,6 +120,20 @@ def read_rows():
 def run(job):
     """One run; returns its line."""
     phase, estimator, method, rate, option, seed = job
+    from steelyard.training.config import load_recipe
+
+    content = load_recipe("sums-fixed").model_dump(mode="json")
+    content |= {"name": "fronts", "seed": seed, "weighting": option}
+    content["algorithm"] |= {"estimator": estimator, "learning_rate": rate, "steps": UPDATES}
+    content["prompts"]["validation"]["size"] = 512
+    # The hypervolume method follows validation points; the others only need those that count.
+    content["validation"] |= {"every": 2 if method == "hypervolume" else MEASURED_EVERY, "batch": 512}
+    told = {"phase": phase, "estimator": estimator, "method": method, "learning_rate": rate, "weighting": option, "seed": seed}
+    return told | measured_run(content, every=MEASURED_EVERY, longest=80.0)
+
+
+def measured_run(content, *, every, longest, base=Path(".")):
+    """Train by a recipe's content in a folder that is thrown away; hypervolume of the points at multiples of `every`, weights and seconds."""
     os.environ.setdefault("OMP_NUM_THREADS", "1")
     import torch
 
@@ -128,35 +142,25 @@ def run(job):
     from steelyard.pareto import hypervolume
     from steelyard.runlog import RunLog
     from steelyard.training import train
-    from steelyard.training.config import load_recipe, parse_recipe
+    from steelyard.training.config import parse_recipe
 
     torch.set_num_threads(1)
     _quiet()
     _settle_hub(needed=False)
     _hush_libraries()
-    content = load_recipe("sums-fixed").model_dump(mode="json")
-    content |= {"name": "fronts", "seed": seed, "weighting": option, "checkpoint": {"every": 10**6, "front": False}}
-    content["algorithm"] |= {"estimator": estimator, "learning_rate": rate, "steps": UPDATES}
-    content["prompts"]["validation"]["size"] = 512
-    # The hypervolume method follows validation points; the others only need those that count.
-    content["validation"] |= {"every": 2 if method == "hypervolume" else MEASURED_EVERY, "batch": 512}
+    content["checkpoint"] = {"every": 10**6, "front": False}
     folder, began = Path(tempfile.mkdtemp()), time.perf_counter()
     try:
-        train(parse_recipe(content), out=folder / "run")
+        train(parse_recipe(content), out=folder / "run", base=base)
         log = RunLog(folder / "run")
-        points = [
-            (v["step"], [round(x, 5) for x in v["point"].values()]) for v in log.validations() if v["step"] % MEASURED_EVERY == 0
-        ]
-        steps = [json.loads(line) for line in (folder / "run" / "steps.jsonl").read_text().splitlines()]
+        points = [(v["step"], [round(x, 5) for x in v["point"].values()]) for v in log.validations() if v["step"] % every == 0]
+        steps = log.steps()
     finally:
         shutil.rmtree(folder, ignore_errors=True)
-    volume = hypervolume(
-        [point for _, point in points], reference=[0.0, 80.0, 0.0], maximize=[True, False, True], scale=[1.0, 80.0, 1.0]
-    )
+    scale = dict(reference=[0.0, longest, 0.0], maximize=[True, False, True], scale=[1.0, longest, 1.0])
     return {
-        "phase": phase, "estimator": estimator, "method": method, "learning_rate": rate, "weighting": option, "seed": seed,
-        "hypervolume": round(volume, 5), "points": points,
-        "weights": [[round(w, 3) for w in step["weights"].values()] for step in steps[MEASURED_EVERY - 1 :: MEASURED_EVERY]],
+        "hypervolume": round(hypervolume([point for _, point in points], **scale), 5), "points": points,
+        "weights": [[round(w, 3) for w in step["weights"].values()] for step in steps[every - 1 :: every]],
         "seconds": {k: round(sum(s["seconds"].get(k, 0.0) for s in steps) / len(steps), 3) for k in ("generation", "weighting", "update")},
         "wall": round(time.perf_counter() - began, 1), "date": str(date.today()), "steelyard": steelyard.__version__, "torch": torch.__version__,
     }  # fmt: skip

@@ -279,7 +279,10 @@ def _signed_figure(
             axis.set_xlabel("update")
             axis.xaxis.set_major_locator(MaxNLocator(integer=True))
         axes[0].set_ylabel(label)
-        figure.legend(*axes[0].get_legend_handles_labels(), loc="outside upper center", ncols=6)
+        handles, labels = axes[0].get_legend_handles_labels()
+        # A panel is about 48 characters wide.
+        fitting = max(1, 48 * min(3, len(having)) // (max(map(len, labels)) + 8))
+        figure.legend(handles, labels, loc="outside upper center", ncols=fitting)
     return figure
 
 
