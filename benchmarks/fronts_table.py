@@ -34,6 +34,7 @@ def volume_so_far(row):
 def reached_at(row, target):
     """The update at which a run's hypervolume reaches a target, between measured updates on a line; None if it never does."""
     steps, volumes = volume_so_far(row)
+    target -= 1e-5  # rows are rounded
     if volumes[0] >= target:
         return 0.0
     for i in range(1, len(steps)):

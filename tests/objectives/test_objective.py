@@ -5,7 +5,7 @@ import pytest
 import torch
 
 from steelyard.errors import InputError, RewardError
-from steelyard.objectives import Objective, reward_matrix
+from steelyard.objectives import Objective, built_in, reward_matrix
 
 
 def test_async_and_plain_rewards_fill_one_matrix():
@@ -95,3 +95,8 @@ def test_the_measure_is_used_for_measuring_only():
 def test_bad_arguments_are_named(arguments, message):
     with pytest.raises(InputError, match=message):
         Objective(**arguments)
+
+
+def test_a_built_in_that_lacks_an_option_says_which():
+    with pytest.raises(InputError, match=r"objective 'length' needs options \{high: ...\}"):
+        built_in("length", low=1)

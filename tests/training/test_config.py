@@ -114,6 +114,10 @@ def test_changes_are_applied_before_checking(tmp_path, tiny_recipe):
     path.write_text(yaml.safe_dump(tiny_recipe))
     recipe = load_recipe(path, changes=["algorithm.learning_rate=1e-5", "model.lora.rank=4", "name=other"])
     assert (recipe.algorithm.learning_rate, recipe.model.lora.rank, recipe.name) == (1e-5, 4, "other")
+    recipe = load_recipe(path, changes=["objectives.1.options.ngram=2"])
+    assert [o.options for o in recipe.objectives] == [{}, {"ngram": 2}, {}]
+    with pytest.raises(InputError, match="item '3' of a list of 3: give a number from 0 to 2"):
+        load_recipe(path, changes=["objectives.3.kind=clarity"])
     with pytest.raises(InputError, match="key=value"):
         load_recipe(path, changes=["algorithm.steps"])
 

@@ -44,6 +44,9 @@ def built_in(kind: str, **options: Any) -> Objective:
     for key in options:
         if key not in known:
             raise InputError(f"objective {kind!r} has no option {key!r}: it takes {', '.join(known)}{nearest(key, known)}")
+    missing = [name for name, parameter in known.items() if parameter.default is parameter.empty and name not in options]
+    if missing:
+        raise InputError(f"objective {kind!r} needs options {{{', '.join(f'{name}: ...' for name in missing)}}}")
     try:
         return factory(**options)
     except (TypeError, ValueError) as error:

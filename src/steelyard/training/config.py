@@ -218,8 +218,11 @@ class Recipe(Part):
 
     def build_weighting(self, objectives: list[Objective]) -> Weighting:
         """Make the weighting method, checking its settings against the objectives."""
-        weighting = METHODS[self.weighting.method](**self.weighting.model_dump(exclude={"method"}))
-        weighting.setup(objectives)
+        try:
+            weighting = METHODS[self.weighting.method](**self.weighting.model_dump(exclude={"method"}))
+            weighting.setup(objectives)
+        except InputError as error:
+            raise InputError(f"weighting: {error}") from None
         return weighting
 
 
@@ -339,20 +342,30 @@ def load_recipe(name: str | Path, *, changes: list[str] | None = None) -> Recipe
         key, equals, value = change.partition("=")
         if not equals or not key:
             raise InputError(f"a change is given as key=value, but found {change!r}")
-        place = content
-        *parents, last = key.split(".")
-        for parent in parents:
-            if isinstance(place.get(parent), dict):
-                place = place[parent]
-            else:
-                place[parent] = {}
-                place = place[parent]
-        try:
-            place[last] = yaml.safe_load(value)
-        except yaml.YAMLError:
-            raise InputError(f"the value of {change!r} is not valid YAML") from None
-        if isinstance(place[last], str):
-            # YAML 1.1 reads 1e-4 as text for want of a dot.
-            with contextlib.suppress(ValueError):
-                place[last] = float(place[last])
+        content = _changed(content, key.split("."), _value(change, value))
     return parse_recipe(content, where=str(path))
+
+
+def _value(change: str, text: str) -> Any:
+    try:
+        value = yaml.safe_load(text)
+    except yaml.YAMLError:
+        raise InputError(f"the value of {change!r} is not valid YAML") from None
+    if isinstance(value, str):
+        # YAML 1.1 reads 1e-4 as text for want of a dot.
+        with contextlib.suppress(ValueError):
+            value = float(value)
+    return value
+
+
+def _changed(place: Any, keys: list[str], value: Any) -> Any:
+    """A copy of a recipe's content with one value changed; parents that are missing are made, an item of a list is named by its number."""
+    if not keys:
+        return value
+    key, *rest = keys
+    if isinstance(place, list):
+        if not key.isdigit() or int(key) >= len(place):
+            raise InputError(f"a change names item {key!r} of a list of {len(place)}: give a number from 0 to {len(place) - 1}")
+        return [_changed(item, rest, value) if i == int(key) else item for i, item in enumerate(place)]
+    kept = dict(place) if isinstance(place, dict) else {}
+    return {**kept, key: _changed(kept.get(key), rest, value)}
