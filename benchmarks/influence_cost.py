@@ -19,7 +19,8 @@ import torch
 
 import steelyard
 from steelyard.training.policy import load_policy
-from steelyard.weighting.influence import AnswerGradients, AnswerTerms, chosen_parameters, sequence_logprobs
+from steelyard.weighting import AnswerGradients, AnswerTerms, sequence_logprobs
+from steelyard.weighting.influence import chosen_parameters
 
 SHAPES = {"sums": (64, 10, 75), "smollm2": (8, 32, 64)}
 LAST = {"sums": ["*.layers.2.*"], "smollm2": ["*.layers.2[5-9].*"]}

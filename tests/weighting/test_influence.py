@@ -9,8 +9,10 @@ from transformers import LlamaConfig, LlamaForCausalLM
 
 from steelyard import gradient_influence
 from steelyard.errors import InputError
+from steelyard.weighting import AnswerGradients, AnswerTerms, sequence_logprobs
 from steelyard.weighting import influence as module
-from steelyard.weighting.influence import METHODS, AnswerGradients, AnswerTerms, chosen_parameters, inner, sequence_logprobs
+from steelyard.weighting import inner_products as products
+from steelyard.weighting.influence import METHODS, chosen_parameters
 
 
 def policy(dtype=torch.float64, layers=2, **options):
@@ -84,7 +86,7 @@ def test_finite_differences_choose_their_step_whatever_the_size_of_advantages_an
 def test_where_finite_differences_cannot_be_right_it_is_said_and_mended():
     """Half-precision parameters swallow a small step: the known length of the gradient gives it away."""
     model, inputs, values = policy(torch.bfloat16), batch(), advantages()
-    module._warned.clear()
+    products._warned.clear()
     for name, parameter in model.named_parameters():
         parameter.requires_grad_("norm" in name)
         if "norm" in name:
@@ -131,7 +133,7 @@ def test_cost_in_memory_does_not_grow_with_the_number_of_objectives(method, monk
 
         return counted
 
-    monkeypatch.setattr(module, "inner", counting(inner))
+    monkeypatch.setattr(products, "inner", counting(products.inner))
     monkeypatch.setattr(module, "sequence_logprobs", counting(sequence_logprobs))
     counts = {}
     for objectives in (3, 8):
@@ -184,7 +186,7 @@ def test_a_kernel_without_a_forward_mode_rule_falls_back_with_one_warning():
             return output
 
     model, inputs, values = Wrapped(), batch(), advantages()
-    module._warned.clear()
+    products._warned.clear()
     with pytest.warns(UserWarning, match="Wrapped has a layer without a forward-mode rule: finite differences"):
         found = gradient_influence(model, inputs, values, method="jvp")
     with warnings.catch_warnings():

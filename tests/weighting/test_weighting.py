@@ -23,11 +23,11 @@ from steelyard.weighting import (
     ScheduledWeights,
     SmoothTchebycheff,
     StageAware,
+    inner_products,
     meta_reward,
     mirror_descent,
     start_archive,
 )
-from steelyard.weighting import influence as influence_module
 
 OBJECTIVES = [
     Objective("accuracy", len, bounds=(0, 1)),
@@ -271,7 +271,7 @@ def test_a_method_that_is_set_up_again_starts_anew(name):
 
 
 def test_a_step_that_throws_the_weights_is_named():
-    influence_module._warned.clear()
+    inner_products._warned.clear()
     method = GradientInfluence([0.5, 0.5])
     with pytest.warns(
         UserWarning, match=r"moves weights apart by a factor of e\^15: mu=1e-05 is too small .* 'normalized-influence'"

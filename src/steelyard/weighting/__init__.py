@@ -11,7 +11,8 @@ from steelyard.weighting.fixed import FixedWeights
 from steelyard.weighting.gdpo import GDPO
 from steelyard.weighting.gradient import GradientInfluence, mirror_descent
 from steelyard.weighting.hypervolume import HypervolumeGuided, meta_reward, start_archive
-from steelyard.weighting.influence import AnswerGradients, AnswerTerms, Influence, gradient_influence, sequence_logprobs
+from steelyard.weighting.influence import gradient_influence, sequence_logprobs
+from steelyard.weighting.inner_products import AnswerGradients, AnswerTerms, Influence
 from steelyard.weighting.lagrangian import LagrangianConstraints
 from steelyard.weighting.normalized import NormalizedInfluence
 from steelyard.weighting.scheduled import ScheduledWeights

@@ -32,7 +32,7 @@ class GramianWeights(Weighting):
         InputError: where TorchJD is not installed, or an argument is out of range.
 
     Example:
-        >>> from steelyard.weighting.influence import Influence
+        >>> from steelyard.weighting import Influence
         >>> method, zeros = GramianWeights("mgda"), torch.zeros(4, 2)
         >>> found = Influence.of(torch.tensor([[4.0, 0.0], [0.0, 1.0]], dtype=torch.float64))
         >>> method.on_batch(Batch(zeros, zeros, learning_rate=1e-6, progress=0.0, influence=lambda **options: found))

@@ -13,7 +13,7 @@ from torch import Tensor
 from steelyard.advantages import NORMALIZATIONS
 from steelyard.errors import InputError, nearest
 from steelyard.objectives import Objective, check_names
-from steelyard.weighting.influence import Influence
+from steelyard.weighting.inner_products import Influence
 
 Preference = Sequence[float] | Mapping[str, float]
 

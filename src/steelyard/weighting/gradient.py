@@ -11,7 +11,8 @@ from torch import Tensor
 
 from steelyard.errors import InputError
 from steelyard.weighting.base import Batch, Preference, Weighting
-from steelyard.weighting.influence import OPTIMIZER_STEP, Influence, check_layers, check_method, warn_once
+from steelyard.weighting.influence import OPTIMIZER_STEP, check_layers, check_method
+from steelyard.weighting.inner_products import Influence, warn_once
 
 
 def mirror_descent(weights_K: Tensor, influence_K: Tensor, *, step: float) -> Tensor:
@@ -54,7 +55,7 @@ class GradientInfluence(Weighting):
         InputError: where an argument is out of range.
 
     Example:
-        >>> from steelyard.weighting.influence import Influence
+        >>> from steelyard.weighting import Influence
         >>> method = GradientInfluence([0.5, 0.5], mu=1e-3)
         >>> found = Influence(torch.tensor([2.0, 1.0], dtype=torch.float64))
         >>> zeros = torch.zeros(4, 2)

@@ -34,7 +34,7 @@ class NormalizedInfluence(Weighting):
         InputError: where an argument is out of range.
 
     Example:
-        >>> from steelyard.weighting.influence import Influence
+        >>> from steelyard.weighting import Influence
         >>> def after(size):
         ...     method, zeros = NormalizedInfluence([0.5, 0.5], strength=1.0, floor=0.1), torch.zeros(4, 2)
         ...     found = Influence(size * torch.tensor([2.0, -1.0], dtype=torch.float64))

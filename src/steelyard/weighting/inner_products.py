@@ -1,0 +1,261 @@
+"""Inner products between the gradients of several objectives on one batch, without ever holding all of them.
+
+Objective k is `J_k(theta) = sum_i A[i,k] t_i(theta)`, with `t_i` an answer's *term*: its summed log-probability times a factor of the loss. For a
+direction `v` that is itself a gradient, `<g_k, v> = sum_i A[i,k] (J v)_i`, where `J v` says how every term moves along `v`: one forward-mode pass, or
+two plain forward passes at `theta +- eps v`, whatever K is. No more than two gradients exist at a time.
+"""
+
+from __future__ import annotations
+
+import warnings
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+import torch
+import torch.autograd.forward_ad as forward_ad
+from torch import Tensor, nn
+from torch.func import functional_call
+from torch.nn.attention import SDPBackend, sdpa_kernel
+
+Call = Callable[..., Any]
+
+
+@dataclass(frozen=True)
+class Influence:
+    """What the objectives' gradients say of one another.
+
+    Attributes:
+        influence_K: float64, `I_k = <g_k, sum_j g_j>`.
+        gram_KK: float64, `M[j,k] = <g_j, g_k>`, where it was asked for; `I` is its row sums.
+        method: how it was found.
+    """
+
+    influence_K: Tensor
+    gram_KK: Tensor | None = None
+    method: str = "exact"
+
+    @classmethod
+    def of(cls, gram_KK: Tensor, method: str = "exact") -> Influence:
+        """From a Gram matrix.
+
+        Example:
+            >>> Influence.of(torch.tensor([[1.0, -0.5], [-0.5, 2.0]])).influence_K.tolist()
+            [0.5, 1.5]
+        """
+        return cls(gram_KK.sum(0), gram_KK, method)
+
+    @property
+    def cosine_KK(self) -> Tensor | None:
+        """Cosine of the angle between each two gradients, -1..1; 0 where one vanishes. Negative: the objectives are in conflict."""
+        if self.gram_KK is None:
+            return None
+        norm_K = self.gram_KK.diagonal().clamp(min=0).sqrt()
+        return self.gram_KK / (norm_K[:, None] * norm_K[None, :]).clamp(min=torch.finfo(torch.float64).tiny)
+
+
+@dataclass(frozen=True)
+class AnswerTerms:
+    """Some answers that fit into memory together.
+
+    Attributes:
+        rows: which rows of the advantages they are, int `[b]`.
+        terms: computes `t_i`, `[b]`; with a graph where gradients are on.
+        plain_terms: the same from a function that calls the model and has forward-mode rules; absent: there is none.
+    """
+
+    rows: Tensor
+    terms: Callable[[], Tensor]
+    plain_terms: Callable[[Call], Tensor] | None = None
+
+
+@dataclass
+class AnswerGradients:
+    """Inner products between objectives' gradients on one batch, micro-batch by micro-batch.
+
+    Attributes:
+        model: whose parameters are moved; not wrapped for distribution.
+        parameters: the trained ones, by name.
+        batches: the answers. A single one's graph is kept for further backward passes.
+        method: one of `METHODS`.
+        average: averages a tensor over processes, in place or not; identity by default.
+    """
+
+    model: nn.Module
+    parameters: dict[str, nn.Parameter]
+    batches: Sequence[AnswerTerms]
+    method: str = "jvp"
+    average: Callable[[Tensor], Tensor] = lambda tensor: tensor
+    _graph: Tensor | None = field(default=None, repr=False)
+    _values: dict[int, Tensor] = field(default_factory=dict, repr=False)
+
+    def influence(self, advantages_BK: Tensor) -> Influence:
+        """`I_k = <g_k, v>` of every objective, with two gradients in memory."""
+        total_B = advantages_BK.sum(1)
+        direction = self.gradient(total_B)
+        coarse = any(parameter.dtype not in (torch.float32, torch.float64) for parameter in self.parameters.values())
+        if self.method != "exact" or coarse:
+            products_K = self.products(direction, advantages_BK, total_B)
+            return Influence(products_K, method=self.method)
+        # The products sum to <v, v>, so one backward pass can be saved.
+        first_K = self.products(direction, advantages_BK[:, :-1], total_B)
+        last = norm_squared(direction) - first_K.sum()
+        return Influence(torch.cat([first_K, last[None]]))
+
+    def gram(self, advantages_BK: Tensor) -> Influence:
+        """The whole Gram matrix, row by row, for K gradients one after the other; a row costs what `influence` does, or less."""
+        size = advantages_BK.shape[1]
+        gram_KK = torch.zeros(size, size, dtype=torch.float64)
+        for j in range(size):
+            if not advantages_BK[:, j].any():
+                continue
+            direction = self.gradient(advantages_BK[:, j])
+            gram_KK[j, j] = norm_squared(direction)
+            if j + 1 < size:
+                gram_KK[j, j + 1 :] = self.products(direction, advantages_BK[:, j + 1 :], advantages_BK[:, j])
+        return Influence.of(gram_KK + gram_KK.triu(1).T, self.method)
+
+    def gradient(self, advantages_B: Tensor) -> list[Tensor]:
+        """The gradient of `sum_i A_i t_i`, over all micro-batches and processes."""
+        total: list[Tensor] = []
+        for batch in self.batches:
+            found = self._backward(self._terms(batch), advantages_B[batch.rows], keep=len(self.batches) == 1)
+            total = found if not total else [a + b for a, b in zip(total, found, strict=True)]
+        return [self.average(gradient) for gradient in total]
+
+    def products(self, direction: list[Tensor], advantages_BK: Tensor, total_B: Tensor) -> Tensor:
+        """`<g_k, direction>` for every objective, float64 `[K]`; `total_B` are the advantages that `direction` is the gradient of."""
+        if self.method == "exact":
+            return self._products_by_backward(direction, advantages_BK)
+        if self.method == "jvp":
+            try:
+                slopes = self._slopes_forward_mode(direction)
+            except (NotImplementedError, RuntimeError) as error:
+                if "forward" not in str(error) and "jvp" not in str(error):
+                    raise
+                warn_once(
+                    f"{type(self.model).__name__} has a layer without a forward-mode rule: finite differences are used instead"
+                )
+                self.method = "finite-difference"
+        if self.method == "finite-difference":
+            miss, slopes = self._slopes_finite_difference(direction, total_B)
+            if miss > 0.05:
+                warn_once(
+                    f"finite differences miss the known squared length of the gradient by {miss:.0%} "
+                    f"({direction[0].dtype} parameters): backward passes are used instead"
+                )
+                self.method = "exact"
+                return self._products_by_backward(direction, advantages_BK)
+        products = torch.zeros(advantages_BK.shape[1], dtype=torch.float64)
+        for batch, slopes_b in zip(self.batches, slopes, strict=True):
+            products += (slopes_b.double() @ advantages_BK[batch.rows].to(slopes_b.device).double()).cpu()
+        return self.average(products)
+
+    # Backward ----------------------------------------------------------------------------------------------------------------------------
+
+    def _terms(self, batch: AnswerTerms) -> Tensor:
+        """The terms of a micro-batch with their graph; where it is the only one, the graph is kept."""
+        if self._graph is not None:
+            return self._graph
+        with torch.enable_grad():
+            terms_b = batch.terms()
+        self._values[int(batch.rows[0])] = terms_b.detach()
+        if len(self.batches) == 1:
+            self._graph = terms_b
+        return terms_b
+
+    def _backward(self, terms_b: Tensor, advantages_b: Tensor, *, keep: bool) -> list[Tensor]:
+        objective = (terms_b * advantages_b.to(terms_b)).sum()
+        parameters = list(self.parameters.values())
+        found = torch.autograd.grad(objective, parameters, retain_graph=keep, allow_unused=True)
+        return [torch.zeros_like(p) if g is None else g.detach() for g, p in zip(found, parameters, strict=True)]
+
+    def _products_by_backward(self, direction: list[Tensor], advantages_BK: Tensor) -> Tensor:
+        products_K = torch.zeros(advantages_BK.shape[1], dtype=torch.float64)
+        for batch in self.batches:
+            terms_b = None
+            for k, column_b in enumerate(advantages_BK[batch.rows].T):
+                if column_b.any():
+                    terms_b = self._terms(batch) if terms_b is None else terms_b
+                    products_K[k] += inner(self._backward(terms_b, column_b, keep=True), direction)
+        return self.average(products_K)
+
+    # Along the direction -----------------------------------------------------------------------------------------------------------------
+
+    def _slopes_forward_mode(self, direction: list[Tensor]) -> list[Tensor]:
+        slopes = []
+        with torch.no_grad(), forward_ad.dual_level(), sdpa_kernel(SDPBackend.MATH):
+            duals = {
+                name: forward_ad.make_dual(parameter.detach(), tangent)
+                for (name, parameter), tangent in zip(self.parameters.items(), direction, strict=True)
+            }
+
+            def call(**inputs: Any) -> Any:
+                return functional_call(self.model, duals, kwargs=inputs)
+
+            for batch in self.batches:
+                if batch.plain_terms is None:
+                    raise NotImplementedError("no terms with a forward-mode rule")
+                terms = forward_ad.unpack_dual(batch.plain_terms(call))
+                slopes.append(torch.zeros_like(terms.primal) if terms.tangent is None else terms.tangent)
+        return slopes
+
+    def _slopes_finite_difference(self, direction: list[Tensor], total_B: Tensor) -> tuple[float, list[Tensor]]:
+        """Central differences at a step that is chosen from what it does to the terms.
+
+        Terms bend where the step is large and are rounded where it is small: right is a step that moves them by about `u^(1/3) / 10` of
+        their size, `u` the type's rounding (half a thousandth in float32: both small models tried are within 0.5% there).
+        `sum_i total_i (J v)_i = <v, v>` is known beforehand, so every step is checked; one that misses is followed by others, and the one
+        that misses least is returned with its miss.
+        """
+        length = norm_squared(direction).item()
+        if length == 0:
+            return 0.0, [torch.zeros(len(batch.rows), device=direction[0].device) for batch in self.batches]
+        kept = [parameter.detach().clone() for parameter in self.parameters.values()]
+        precision = torch.finfo(direction[0].dtype).eps
+
+        @torch.no_grad()
+        def terms_at(step: float) -> list[Tensor]:
+            # By `.data`: a graph that is kept for the update stays valid, since every value is put back before it is used.
+            for parameter, value, along in zip(self.parameters.values(), kept, direction, strict=True):
+                parameter.data.copy_(value + step * along)
+            return [batch.terms().detach().double() for batch in self.batches]
+
+        found: list[tuple[float, list[Tensor]]] = []
+        try:
+            terms = torch.cat([terms.double() for terms in self._values.values()])
+            size = self.average(terms.square().mean()).sqrt().item()
+            # By Cauchy-Schwarz the root mean square of J v is at least <v, v> / (norm(total) sqrt(B)).
+            step = 0.1 * precision ** (1 / 3) * size * (total_B.double().norm() * len(total_B) ** 0.5).item() / length
+            for factor in (1.0, 10.0, 0.1, 100.0):
+                above, below = terms_at(step * factor), terms_at(-step * factor)
+                slopes = [(a - b) / (2 * step * factor) for a, b in zip(above, below, strict=True)]
+                pairs = zip(slopes, self.batches, strict=True)
+                reached = sum((s @ total_B[batch.rows].to(s.device).double()).cpu() for s, batch in pairs)
+                found.append((abs(self.average(torch.as_tensor(reached)).item() / length - 1), slopes))
+                if found[-1][0] < (0.01 if precision > 1e-10 else 1e-6):
+                    break
+        finally:
+            for parameter, value in zip(self.parameters.values(), kept, strict=True):
+                parameter.data.copy_(value)
+        return min(found, key=lambda pair: pair[0])
+
+
+def inner(a: Sequence[Tensor], b: Sequence[Tensor]) -> Tensor:
+    """Inner product of two gradients, float64 scalar on the CPU."""
+    return torch.stack([(x * y).sum(dtype=torch.float64).cpu() for x, y in zip(a, b, strict=True)]).sum()
+
+
+def norm_squared(gradient: Sequence[Tensor]) -> Tensor:
+    """Squared length of a gradient, float64 scalar on the CPU."""
+    return inner(gradient, gradient)
+
+
+_warned: set[str] = set()
+
+
+def warn_once(message: str) -> None:
+    """Warn, but not again of the same."""
+    if message not in _warned:
+        _warned.add(message)
+        warnings.warn(message, stacklevel=3)
