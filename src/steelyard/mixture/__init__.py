@@ -1,5 +1,6 @@
-"""How often each domain is drawn: temperatures and their schedules."""
+"""Which domain the next example comes from: temperatures, their schedules, and a sampler that draws by them."""
 
+from steelyard.mixture.sampler import MixtureSampler
 from steelyard.mixture.schedules import (
     ConstantTemperature,
     Cooldown,
@@ -19,6 +20,7 @@ __all__ = [
     "Cooldown",
     "CosineTemperature",
     "LinearTemperature",
+    "MixtureSampler",
     "OrderMatters",
     "PiecewiseTemperature",
     "Schedule",

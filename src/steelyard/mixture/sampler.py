@@ -1,0 +1,342 @@
+"""`MixtureSampler`: indices into concatenated domains by a schedule, any of them computed on its own.
+
+A run is cut into segments of constant probabilities `p` (one a phase of a sparse schedule, up to 256 for a dense one), a segment into batches.
+
+"stratified": a batch of B has `floor(B p_d)` or one more of every domain. Which domains get the one more is a systematic sample whose offset walks
+over a lattice, so that the count of a domain up to any batch is a sum of floors, known in closed form. "independent" is the paper's: the counts of
+a segment are multinomial, and are split by halves down to blocks, hypergeometrically, which is what independent draws do.
+
+Knowing how often a domain was drawn before, its next example is the next place of a keyed permutation (`permutation.py`): no example comes twice
+within a pass over its domain. Nothing is stored but counts at the segments' starts.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import itertools
+import math
+from collections.abc import Iterator, Sequence
+from typing import Any
+
+import numpy as np
+import torch.utils.data
+from numpy.typing import ArrayLike, NDArray
+
+from steelyard.errors import InputError
+from steelyard.mixture.permutation import mix, permute
+from steelyard.mixture.schedules import Schedule
+from steelyard.mixture.temperature import Floats, check_sizes
+
+Counts = NDArray[np.int64]
+LATTICE = 2**30
+"""Steps of the offset of a systematic sample; expectations are exact to one in as many."""
+BLOCK = 4096
+"""Independent draws whose order is a shuffle of their counts."""
+DENSE_SEGMENTS = 256
+CHUNK = 65_536
+"""Indices that are computed at a time."""
+
+
+class MixtureSampler(torch.utils.data.Sampler[int]):
+    """Draws from domains of different size by a schedule, without repetition within a pass over a domain.
+
+    Args:
+        sizes: examples of each domain, whole numbers; index `i` of domain d is `sum(sizes[:d]) + i`.
+        schedule: a `Schedule`.
+        num_samples: of the whole run, over all processes.
+        batch_size: of a global batch, over all processes; must divide by `world_size`.
+        seed: everything follows from (seed, position).
+        draw: "stratified" or "independent".
+        rank, world_size: this process takes its part of every batch; the parts of all make the stream of one process.
+        names: of the domains, for messages and schedules that know them by name.
+
+    `sampler[i]` is the i-th index that this process draws, without drawing those before it. `state_dict` holds how far it is.
+
+    Raises:
+        InputError: where an argument is out of range, or the schedule never visits a domain (give it a share, or leave the domain out).
+
+    Example:
+        >>> from steelyard.mixture import ConstantTemperature
+        >>> sampler = MixtureSampler([90, 10], ConstantTemperature(1.0), num_samples=100, batch_size=10)
+        >>> drawn = list(sampler)
+        >>> sorted(drawn) == list(range(100)), sum(i >= 90 for i in drawn[:10]), sampler[57] == drawn[57]
+        (True, 1, True)
+
+    Reference:
+        Li et al., arXiv 2410.04579, for "independent". Stratified batches: systematic sampling (Madow, 1949).
+    """
+
+    def __init__(
+        self,
+        sizes: ArrayLike,
+        schedule: Schedule,
+        *,
+        num_samples: int,
+        batch_size: int,
+        seed: int = 0,
+        draw: str = "stratified",
+        rank: int = 0,
+        world_size: int = 1,
+        names: Sequence[str] | None = None,
+    ) -> None:
+        checked = check_sizes(sizes, names)
+        if (checked != np.floor(checked)).any() or checked.sum() >= 2**62:
+            raise InputError("sizes of a sampler's domains are numbers of examples: whole, and below 2^62 together")
+        for label, value in (("num_samples", num_samples), ("batch_size", batch_size), ("world_size", world_size)):
+            if not isinstance(value, (int, np.integer)) or value < 1:
+                raise InputError(f"{label} must be a whole number, at least 1, but is {value!r}")
+        if draw not in ("stratified", "independent"):
+            raise InputError(f"draw must be 'stratified' or 'independent', but is {draw!r}")
+        if batch_size % world_size or not 0 <= rank < world_size:
+            raise InputError(
+                f"rank {rank} of {world_size} processes cannot share batches of {batch_size}: world_size must divide it, rank be below"
+            )
+        if draw == "independent" and num_samples >= 10**9:
+            raise InputError(f"independent draws are limited to 1e9 samples, but num_samples is {num_samples}: use 'stratified'")
+        self.sizes = checked.astype(np.int64)
+        self.schedule = schedule.for_run(num_samples, names)
+        self.num_samples, self.batch_size, self.seed, self.draw = int(num_samples), int(batch_size), int(seed), draw
+        self.rank, self.world_size, self.position = rank, world_size, 0
+        self._offsets = np.concatenate([[0], np.cumsum(self.sizes)[:-1]])
+        self._key = int.from_bytes(hashlib.blake2b(f"steelyard mixture {seed}".encode(), digest_size=8).digest(), "big")
+        if self.num_samples / self.batch_size >= 2**31:
+            raise InputError(
+                f"a run is limited to 2^31 batches, but has {self.num_samples / self.batch_size:.3g}: raise batch_size"
+            )
+        self._starts = segment_starts(self.schedule, self.sizes, -(-self.num_samples // self.batch_size))
+        self._shares = [self._probabilities(s) for s in range(len(self._starts) - 1)]
+        if names is not None and len(names) != len(self.sizes):
+            raise InputError(f"there are {len(self.sizes)} domains, but {len(names)} names")
+        never = np.flatnonzero(np.max(self._shares, axis=0) <= 0)
+        if never.size:
+            first = repr(names[never[0]]) if names is not None else str(never[0])
+            raise InputError(f"the schedule never visits domain {first}: give it a share, or leave the domain out")
+        before = [np.zeros(len(self.sizes), dtype=np.int64)]
+        for segment in range(len(self._starts) - 2):
+            batches = self._starts[segment + 1] - self._starts[segment]
+            before.append(before[-1] + self._segment_counts(segment, batches))
+        self._before = before
+
+    def __len__(self) -> int:
+        """How many indices this process draws in the whole run."""
+        part = self.batch_size // self.world_size
+        whole, rest = divmod(self.num_samples, self.batch_size)
+        return whole * part + min(part, max(0, rest - self.rank * part))
+
+    def __iter__(self) -> Iterator[int]:
+        """Go on from `position` to the end of the run; then start over."""
+        while self.position < len(self):
+            part = self.batch_size // self.world_size
+            stop = min(len(self), self.position + max(part, CHUNK // self.world_size))
+            for index in self.indices(self.position, stop).tolist():
+                self.position += 1
+                yield index
+        self.position = 0
+
+    def __getitem__(self, i: int) -> int:
+        """The i-th index that this process draws."""
+        if not -len(self) <= i < len(self):
+            raise IndexError(f"this process draws {len(self)} indices, but number {i} is asked for")
+        i %= len(self)
+        return int(self.indices(i, i + 1)[0])
+
+    def indices(self, start: int, stop: int) -> Counts:
+        """The indices that this process draws from number `start` to `stop`, int64."""
+        part = self.batch_size // self.world_size
+        first, last = start // part, -(-stop // part)
+        own = self.stream(first, last).reshape(-1, self.batch_size)[:, self.rank * part : (self.rank + 1) * part]
+        return own.reshape(-1)[start - first * part : stop - first * part]
+
+    def stream(self, first: int, last: int) -> Counts:
+        """The global stream from batch `first` to batch `last`, int64 `[(last - first) * batch_size]`."""
+        pieces = []
+        for segment, (begin, end) in enumerate(itertools.pairwise(self._starts)):
+            a, b = max(first, begin), min(last, end)
+            if a < b:
+                draw = self._stratified if self.draw == "stratified" else self._independent
+                domains, numbers = draw(segment, a - begin, b - begin)
+                pieces.append(self._examples(domains, numbers + self._before[segment][domains]))
+        return np.concatenate(pieces)
+
+    def domain_of(self, index: int | ArrayLike) -> Counts:
+        """Which domain an index belongs to."""
+        return np.searchsorted(self._offsets, np.asarray(index), side="right") - 1
+
+    def state_dict(self) -> dict[str, Any]:
+        """How far this process is, and what the stream depends on."""
+        return {"position": self.position, **self._identity()}
+
+    def load_state_dict(self, state: dict[str, Any]) -> None:
+        """Go on where another sampler of the same stream stopped.
+
+        Raises:
+            InputError: where domains, schedule, seed or sizes of the run are others.
+        """
+        for name, value in self._identity().items():
+            if state.get(name) != value:
+                raise InputError(
+                    f"the mixture's {name} was {state.get(name)!r} when the run began and is {value!r} now: a run is resumed on the same data"
+                )
+        self.position = int(state["position"])
+
+    def _identity(self) -> dict[str, Any]:
+        shares = hashlib.blake2b(np.concatenate(self._shares).round(12).tobytes(), digest_size=8).hexdigest()
+        settings = {"num_samples": self.num_samples, "batch_size": self.batch_size, "seed": self.seed, "draw": self.draw}
+        return {**settings, "sizes": self.sizes.tolist(), "shares": shares, "world_size": self.world_size}
+
+    def _probabilities(self, segment: int) -> Floats:
+        batches = self._starts[-1]
+        begin, end = self._starts[segment], self._starts[segment + 1]
+        return self.schedule.probabilities(self.sizes, (begin + (end - 1)) / 2 / batches if self._dense() else begin / batches)
+
+    def _dense(self) -> bool:
+        return is_dense(self.schedule, self.sizes)
+
+    def _examples(self, domains: Counts, numbers: Counts) -> Counts:
+        """The global index of the `numbers`-th draw from each of `domains`."""
+        sizes = self.sizes[domains]
+        passes, places = np.divmod(numbers, sizes)
+        with np.errstate(over="ignore"):
+            keys = mix(mix(np.uint64(self._key) + domains.astype(np.uint64)) + passes.astype(np.uint64))
+        return self._offsets[domains] + permute(places, sizes, keys)
+
+    # Stratified --------------------------------------------------------------------------------------------------------------------------
+
+    def _lattice(self, segment: int) -> tuple[Counts, Counts, int, int]:
+        """Whole draws a batch, cumulative steps of the rest, and start and stride of the offset."""
+        expected = self._shares[segment] * self.batch_size
+        whole = np.floor(expected + 1e-9).astype(np.int64)
+        rest = np.clip(expected - whole, 0.0, None)
+        extra = self.batch_size - int(whole.sum())
+        edges = np.cumsum(rest)
+        scale = extra / edges[-1] if extra and edges[-1] > 0 else 0.0
+        steps = np.rint(edges * scale * LATTICE).astype(np.int64)
+        steps[-1] = extra * LATTICE
+        words = mix(np.array([self._key ^ (segment << 1), self._key ^ (segment << 1) ^ 1], dtype=np.uint64))
+        # An odd stride near the golden ratio's visits every offset, and spreads any few of them.
+        stride = (int(LATTICE * (math.sqrt(5) - 1) / 2) + 2 * int(words[1] % np.uint64(1024))) | 1
+        return whole, steps, int(words[0] % np.uint64(LATTICE)), stride
+
+    def _segment_counts(self, segment: int, batches: int) -> Counts:
+        """Draws from every domain in the first batches of a segment."""
+        if self.draw == "independent":
+            return self._totals(segment)
+        whole, steps, start, stride = self._lattice(segment)
+        below = floor_sums(batches, LATTICE, stride, np.concatenate([[0], steps]) + LATTICE - 1 - start)
+        return whole * batches + np.diff(below)
+
+    def _stratified(self, segment: int, first: int, last: int) -> tuple[Counts, Counts]:
+        whole, steps, start, stride = self._lattice(segment)
+        offsets = (start + np.arange(first, last, dtype=np.int64) * stride) % LATTICE
+        edges = np.concatenate([[0], steps])
+        counts = whole + np.diff((edges[None, :] + LATTICE - 1 - offsets[:, None]) // LATTICE, axis=1)
+        before = self._segment_counts(segment, first) + np.cumsum(counts, axis=0) - counts
+        return self._lay_out(counts, before, self.batch_size, (segment << 40) + first)
+
+    def _lay_out(self, counts: Counts, before: Counts, width: int, number: int) -> tuple[Counts, Counts]:
+        """Rows of counts as rows of draws, each row in an order of its own."""
+        rows, domains = counts.shape
+        flat = counts.reshape(-1)
+        labels = np.repeat(np.tile(np.arange(domains), rows), flat)
+        places = np.arange(len(labels)) - np.repeat(np.cumsum(flat) - flat, flat) + np.repeat(before.reshape(-1), flat)
+        with np.errstate(over="ignore"):
+            keys = mix(np.uint64(self._key) + np.arange(number, number + rows, dtype=np.uint64))
+            order = permute(
+                np.tile(np.arange(width), rows), np.full(rows * width, width), np.repeat(mix(keys ^ np.uint64(0xA5A5)), width)
+            )
+        row = np.repeat(np.arange(rows), width)
+        shuffled = labels[order + row * width]
+        # In the order in which a domain turns up its examples go on: no pass begins before the last has ended.
+        numbers = np.empty_like(places)
+        numbers[np.argsort(row * domains + shuffled, kind="stable")] = places
+        return shuffled, numbers
+
+    # Independent -------------------------------------------------------------------------------------------------------------------------
+
+    def _generator(self, *numbers: int) -> np.random.Generator:
+        return np.random.Generator(np.random.Philox(np.random.SeedSequence([self._key, *numbers])))
+
+    def _totals(self, segment: int) -> Counts:
+        draws = (self._starts[segment + 1] - self._starts[segment]) * self.batch_size
+        return self._generator(segment).multinomial(draws, self._shares[segment]).astype(np.int64)
+
+    def _blocks(self, segment: int, first: int, last: int) -> Iterator[tuple[int, int, Counts, Counts]]:
+        """Blocks of a segment that reach into draws `first..last`: begin, end, counts, counts before."""
+        draws = (self._starts[segment + 1] - self._starts[segment]) * self.batch_size
+        waiting = [(0, draws, self._totals(segment), np.zeros(len(self.sizes), dtype=np.int64))]
+        while waiting:
+            begin, end, counts, before = waiting.pop()
+            if end <= first or begin >= last:
+                continue
+            if end - begin <= BLOCK:
+                yield begin, end, counts, before
+                continue
+            # Halves at a multiple of the block, so that the blocks are the same from wherever one looks.
+            middle = begin + max(1, (end - begin) // (2 * BLOCK)) * BLOCK
+            left = self._generator(segment, begin, end).multivariate_hypergeometric(counts, middle - begin, method="marginals")
+            waiting.append((middle, end, counts - left, before + left))
+            waiting.append((begin, middle, left, before))
+
+    def _independent(self, segment: int, first: int, last: int) -> tuple[Counts, Counts]:
+        a, b = first * self.batch_size, last * self.batch_size
+        domains, numbers = [], []
+        for begin, end, counts, before in self._blocks(segment, a, b):
+            found, places = self._lay_out(counts[None], before[None], end - begin, (1 << 62) + (segment << 40) + begin // BLOCK)
+            kept = slice(max(a, begin) - begin, min(b, end) - begin)
+            domains.append(found[kept])
+            numbers.append(places[kept])
+        return np.concatenate(domains), np.concatenate(numbers)
+
+
+def is_dense(schedule: Schedule, sizes: Counts) -> bool:
+    """Whether a schedule moves between its jumps."""
+    edges = [0.0, *schedule.changes(), 1.0]
+    pairs = [(a, a + 0.5 * (b - a)) for a, b in itertools.pairwise(edges)]
+    return any(not np.array_equal(schedule.probabilities(sizes, a), schedule.probabilities(sizes, b)) for a, b in pairs)
+
+
+def segment_starts(schedule: Schedule, sizes: Counts, batches: int) -> list[int]:
+    """The first batch of every segment of constant probabilities, and the number of batches.
+
+    Example:
+        >>> from steelyard.mixture import Cooldown
+        >>> segment_starts(Cooldown(), np.array([9, 1]), 100)
+        [0, 50, 100]
+    """
+    if is_dense(schedule, sizes):
+        return sorted({round(i * batches / DENSE_SEGMENTS) for i in range(DENSE_SEGMENTS + 1)})
+    return sorted({0, batches, *(math.ceil(at * batches) for at in schedule.changes())})
+
+
+def floor_sums(count: int, modulus: int, slope: int, starts: Counts) -> Counts:
+    """`sum over i < count of floor((start - slope i) / modulus) + floor((slope i + c) / modulus)` for every start, up to a term common to all.
+
+    The common term cancels in the differences that are taken of the result.
+
+    Example:
+        >>> starts = np.array([5, 12])
+        >>> found = floor_sums(4, 7, 3, starts)
+        >>> expected = [sum((start - 3 * i) // 7 for i in range(4)) for start in starts]
+        >>> bool(found[1] - found[0] == expected[1] - expected[0])
+        True
+
+    Reference:
+        The Euclid-like sum of floors, as in the AtCoder library's `floor_sum`.
+    """
+    if count == 0:
+        return np.zeros_like(starts)
+    # floor((s - a i) / m) with i counted from the other end: floor((s - a (n - 1) + a i) / m).
+    begin = starts - slope * (count - 1)
+    total = np.zeros_like(starts)
+    n, b, m, a = np.full_like(starts, count), begin, modulus, slope
+    while True:
+        quotient, a = divmod(a, m)
+        total = total + n * (n - 1) // 2 * quotient
+        total = total + n * (b // m)
+        b = b % m
+        top = a * n + b
+        n = np.where(top < m, 0, top // m)
+        if not n.any():
+            return total
+        b = np.where(n > 0, top % m, 0)
+        m, a = a, m
