@@ -12,6 +12,18 @@ __version__ = "0.1.0"
 
 if TYPE_CHECKING:
     from steelyard import advantages as advantages
+    from steelyard.mixture import ConstantTemperature as ConstantTemperature
+    from steelyard.mixture import Cooldown as Cooldown
+    from steelyard.mixture import CosineTemperature as CosineTemperature
+    from steelyard.mixture import LinearTemperature as LinearTemperature
+    from steelyard.mixture import MixtureSampler as MixtureSampler
+    from steelyard.mixture import OrderMatters as OrderMatters
+    from steelyard.mixture import PiecewiseTemperature as PiecewiseTemperature
+    from steelyard.mixture import Shares as Shares
+    from steelyard.mixture import UniMax as UniMax
+    from steelyard.mixture import plan_mixture as plan_mixture
+    from steelyard.mixture import scalarization_weights as scalarization_weights
+    from steelyard.mixture import temperature_probabilities as temperature_probabilities
     from steelyard.objectives import Gate as Gate
     from steelyard.objectives import Objective as Objective
     from steelyard.objectives import reward_matrix as reward_matrix
@@ -31,6 +43,19 @@ if TYPE_CHECKING:
     from steelyard.weighting import gradient_influence as gradient_influence
 
 _HOMES = {
+    # mixture
+    "temperature_probabilities": "steelyard.mixture",
+    "scalarization_weights": "steelyard.mixture",
+    "ConstantTemperature": "steelyard.mixture",
+    "Cooldown": "steelyard.mixture",
+    "PiecewiseTemperature": "steelyard.mixture",
+    "LinearTemperature": "steelyard.mixture",
+    "CosineTemperature": "steelyard.mixture",
+    "Shares": "steelyard.mixture",
+    "UniMax": "steelyard.mixture",
+    "OrderMatters": "steelyard.mixture",
+    "MixtureSampler": "steelyard.mixture",
+    "plan_mixture": "steelyard.mixture",
     # objectives and advantages
     "Objective": "steelyard.objectives",
     "Gate": "steelyard.objectives",

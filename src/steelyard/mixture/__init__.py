@@ -1,5 +1,6 @@
 """Which domain the next example comes from: temperatures, their schedules, and a sampler that draws by them."""
 
+from steelyard.mixture.plan import DomainPlan, MixturePlan, plan_mixture
 from steelyard.mixture.sampler import MixtureSampler
 from steelyard.mixture.schedules import (
     ConstantTemperature,
@@ -19,7 +20,9 @@ __all__ = [
     "ConstantTemperature",
     "Cooldown",
     "CosineTemperature",
+    "DomainPlan",
     "LinearTemperature",
+    "MixturePlan",
     "MixtureSampler",
     "OrderMatters",
     "PiecewiseTemperature",
@@ -27,6 +30,7 @@ __all__ = [
     "Shares",
     "TemperatureSchedule",
     "UniMax",
+    "plan_mixture",
     "scalarization_weights",
     "temperature_probabilities",
 ]

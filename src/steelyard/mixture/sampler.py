@@ -104,7 +104,7 @@ class MixtureSampler(torch.utils.data.Sampler[int]):
                 f"a run is limited to 2^31 batches, but has {self.num_samples / self.batch_size:.3g}: raise batch_size"
             )
         self._starts = segment_starts(self.schedule, self.sizes, -(-self.num_samples // self.batch_size))
-        self._shares = [self._probabilities(s) for s in range(len(self._starts) - 1)]
+        self._shares = segment_shares(self.schedule, self.sizes, self._starts)
         if names is not None and len(names) != len(self.sizes):
             raise InputError(f"there are {len(self.sizes)} domains, but {len(names)} names")
         never = np.flatnonzero(np.max(self._shares, axis=0) <= 0)
@@ -184,14 +184,6 @@ class MixtureSampler(torch.utils.data.Sampler[int]):
         settings = {"num_samples": self.num_samples, "batch_size": self.batch_size, "seed": self.seed, "draw": self.draw}
         return {**settings, "sizes": self.sizes.tolist(), "shares": shares, "world_size": self.world_size}
 
-    def _probabilities(self, segment: int) -> Floats:
-        batches = self._starts[-1]
-        begin, end = self._starts[segment], self._starts[segment + 1]
-        return self.schedule.probabilities(self.sizes, (begin + (end - 1)) / 2 / batches if self._dense() else begin / batches)
-
-    def _dense(self) -> bool:
-        return is_dense(self.schedule, self.sizes)
-
     def _examples(self, domains: Counts, numbers: Counts) -> Counts:
         """The global index of the `numbers`-th draw from each of `domains`."""
         sizes = self.sizes[domains]
@@ -212,10 +204,12 @@ class MixtureSampler(torch.utils.data.Sampler[int]):
         scale = extra / edges[-1] if extra and edges[-1] > 0 else 0.0
         steps = np.rint(edges * scale * LATTICE).astype(np.int64)
         steps[-1] = extra * LATTICE
-        words = mix(np.array([self._key ^ (segment << 1), self._key ^ (segment << 1) ^ 1], dtype=np.uint64))
-        # An odd stride near the golden ratio's visits every offset, and spreads any few of them.
+        words = mix(np.array([self._key, self._key ^ 1], dtype=np.uint64))
+        # An odd stride near the golden ratio's visits every offset, and spreads any few of them. One lattice goes through all segments, so that
+        # a dense schedule's counts do not stray either.
         stride = (int(LATTICE * (math.sqrt(5) - 1) / 2) + 2 * int(words[1] % np.uint64(1024))) | 1
-        return whole, steps, int(words[0] % np.uint64(LATTICE)), stride
+        start = (int(words[0] % np.uint64(LATTICE)) + self._starts[segment] * stride) % LATTICE
+        return whole, steps, start, stride
 
     def _segment_counts(self, segment: int, batches: int) -> Counts:
         """Draws from every domain in the first batches of a segment."""
@@ -288,14 +282,14 @@ class MixtureSampler(torch.utils.data.Sampler[int]):
         return np.concatenate(domains), np.concatenate(numbers)
 
 
-def is_dense(schedule: Schedule, sizes: Counts) -> bool:
+def is_dense(schedule: Schedule, sizes: ArrayLike) -> bool:
     """Whether a schedule moves between its jumps."""
     edges = [0.0, *schedule.changes(), 1.0]
     pairs = [(a, a + 0.5 * (b - a)) for a, b in itertools.pairwise(edges)]
     return any(not np.array_equal(schedule.probabilities(sizes, a), schedule.probabilities(sizes, b)) for a, b in pairs)
 
 
-def segment_starts(schedule: Schedule, sizes: Counts, batches: int) -> list[int]:
+def segment_starts(schedule: Schedule, sizes: ArrayLike, batches: int) -> list[int]:
     """The first batch of every segment of constant probabilities, and the number of batches.
 
     Example:
@@ -306,6 +300,13 @@ def segment_starts(schedule: Schedule, sizes: Counts, batches: int) -> list[int]
     if is_dense(schedule, sizes):
         return sorted({round(i * batches / DENSE_SEGMENTS) for i in range(DENSE_SEGMENTS + 1)})
     return sorted({0, batches, *(math.ceil(at * batches) for at in schedule.changes())})
+
+
+def segment_shares(schedule: Schedule, sizes: ArrayLike, starts: Sequence[int]) -> Floats:
+    """The probabilities of every segment, float64 `[S,D]`: a dense schedule's are those of the segment's middle."""
+    dense, batches = is_dense(schedule, sizes), starts[-1]
+    middles = [(begin + (end - 1)) / 2 if dense else begin for begin, end in itertools.pairwise(starts)]
+    return np.stack([schedule.probabilities(sizes, middle / batches) for middle in middles])
 
 
 def floor_sums(count: int, modulus: int, slope: int, starts: Counts) -> Counts:

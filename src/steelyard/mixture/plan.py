@@ -1,0 +1,168 @@
+"""What a mixture will do, before it is trained on: how often every domain is drawn, when it begins to repeat, and what would hold it back."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
+
+import numpy as np
+from numpy.typing import ArrayLike
+
+from steelyard.errors import InputError
+from steelyard.mixture.sampler import segment_shares, segment_starts
+from steelyard.mixture.schedules import ConstantTemperature, Cooldown, Schedule
+from steelyard.mixture.temperature import Floats, check_sizes
+
+
+@dataclass(frozen=True)
+class DomainPlan:
+    """What happens to one domain.
+
+    Attributes:
+        name, size: of the domain.
+        shares: of each phase, in order.
+        draws: expected in the whole run.
+        epochs: passes over the domain, `draws / size`.
+        repeats_at: the step, counted from 1, in which its examples begin to come again; None if they never do.
+    """
+
+    name: str
+    size: float
+    shares: list[float]
+    draws: float
+    epochs: float
+    repeats_at: int | None
+
+
+@dataclass(frozen=True)
+class MixturePlan:
+    """What happens to all domains.
+
+    Attributes:
+        domains: one plan each, in the given order.
+        phases: where each phase of the run begins, as a share of it.
+        steps: batches of the run.
+        warnings: a line for every domain that is repeated more often than the cap.
+        suggestion: the nearest schedule that keeps the cap, in words; None where nothing is to be mended.
+    """
+
+    domains: list[DomainPlan]
+    phases: list[float]
+    steps: int
+    warnings: list[str]
+    suggestion: str | None
+
+
+def plan_mixture(
+    sizes: ArrayLike,
+    schedule: Schedule,
+    *,
+    num_samples: int,
+    batch_size: int,
+    names: Sequence[str] | None = None,
+    max_epochs: float = 10.0,
+) -> MixturePlan:
+    """Foresee a mixture's draws.
+
+    Args:
+        sizes: of the domains, in the unit that is drawn (examples, or tokens with `num_samples` in tokens).
+        schedule: a `Schedule`.
+        num_samples, batch_size: of the run; a step is a batch.
+        names: of the domains; absent: their numbers.
+        max_epochs: passes over a domain beyond which it is warned of, positive.
+
+    Returns:
+        Expected draws, epochs and first repetition of every domain, warnings, and a schedule that would keep the cap.
+
+    Raises:
+        InputError: where an argument is out of range.
+
+    Example:
+        >>> plan = plan_mixture([9000, 10], Cooldown(), num_samples=1000, batch_size=10, names=["en", "sw"], max_epochs=4)
+        >>> [(d.name, round(d.draws), round(d.epochs, 1), d.repeats_at) for d in plan.domains]
+        [('en', 897, 0.1, None), ('sw', 103, 10.3, 5)]
+        >>> plan.warnings
+        ['sw (10) would be seen 10.3 times by step 100, first again at step 5: lower the start temperature or cool down earlier']
+        >>> plan.suggestion
+        'Cooldown(start=2.76, end=1, at=0.5) keeps every domain within 4 epochs, and so does Cooldown(start=5, end=1, at=0.18)'
+    """
+    values = check_sizes(sizes, names)
+    for label, value in (("num_samples", num_samples), ("batch_size", batch_size)):
+        if not isinstance(value, (int, np.integer)) or value < 1:
+            raise InputError(f"{label} must be a whole number, at least 1, but is {value!r}")
+    if not 0 < max_epochs < float("inf"):
+        raise InputError(f"max_epochs must be positive and finite, but is {max_epochs}")
+    labels = [str(i) for i in range(len(values))] if names is None else list(names)
+    if len(labels) != len(values):
+        raise InputError(f"there are {len(values)} domains, but {len(labels)} names")
+    schedule = schedule.for_run(num_samples, names)
+    steps = -(-num_samples // batch_size)
+    starts = segment_starts(schedule, values, steps)
+    shares = segment_shares(schedule, values, starts)
+    draws = expected_draws(shares, starts, num_samples, batch_size)
+    cumulative = np.cumsum(draws, axis=0)
+    phases = sorted({0.0, *schedule.changes()})
+    shown = [schedule.probabilities(values, phase) for phase in phases]
+    domains = []
+    for d, label in enumerate(labels):
+        total = float(cumulative[-1, d])
+        repeats = _first_repeat(cumulative[:, d], shares[:, d], starts, float(values[d]), batch_size)
+        of_phases = [float(share[d]) for share in shown]
+        domains.append(DomainPlan(label, float(values[d]), of_phases, total, total / float(values[d]), repeats))
+    over = [domain for domain in domains if domain.epochs > max_epochs]
+    remedy = "lower the start temperature or cool down earlier" if isinstance(schedule, Cooldown) else "lower the temperature"
+    warnings = [
+        f"{d.name} ({d.size:g}) would be seen {d.epochs:.3g} times by step {steps}, first again at step {d.repeats_at}: {remedy}"
+        for d in over
+    ]
+    suggestion = suggest(values, schedule, num_samples, batch_size, max_epochs) if over else None
+    return MixturePlan(domains, phases, steps, warnings, suggestion)
+
+
+def expected_draws(shares: Floats, starts: Sequence[int], num_samples: int, batch_size: int) -> Floats:
+    """Expected draws of every domain in every segment, float64 `[S,D]`; the last batch may be short."""
+    edges = np.minimum(np.asarray(starts, dtype=np.float64) * batch_size, num_samples)
+    return np.diff(edges)[:, None] * shares
+
+
+def _first_repeat(cumulative: Floats, shares: Floats, starts: Sequence[int], size: float, batch_size: int) -> int | None:
+    segment = int(np.searchsorted(cumulative, size * (1 + 1e-12), side="right"))
+    if segment == len(cumulative):
+        return None
+    before = float(cumulative[segment - 1]) if segment else 0.0
+    return 1 + starts[segment] + int((size - before) / (float(shares[segment]) * batch_size))
+
+
+def suggest(sizes: Floats, schedule: Schedule, num_samples: int, batch_size: int, max_epochs: float) -> str:
+    """The nearest schedules of the same kind that keep every domain within a number of epochs, in words."""
+
+    def most_epochs(candidate: Schedule) -> float:
+        steps = -(-num_samples // batch_size)
+        starts = segment_starts(candidate, sizes, steps)
+        shares = segment_shares(candidate, sizes, starts)
+        return float((expected_draws(shares, starts, num_samples, batch_size).sum(0) / sizes).max())
+
+    def nearest_that_fits(make: Callable[[float], Schedule], good: float, bad: float) -> float:
+        for _ in range(40):
+            middle = (good + bad) / 2
+            good, bad = (middle, bad) if most_epochs(make(middle)) <= max_epochs else (good, middle)
+        return good
+
+    if num_samples / sizes.sum() > max_epochs:
+        return f"no mixture keeps every domain within {max_epochs:g} epochs: the run draws {num_samples / sizes.sum():.3g} times all there is"
+    kept = f"keeps every domain within {max_epochs:g} epochs"
+    if isinstance(schedule, Cooldown) and schedule.end <= 1 < schedule.start:
+        cooler = nearest_that_fits(lambda start: replace(schedule, start=start), 1.0, schedule.start)
+        text = f"Cooldown(start={_down(cooler)}, end={schedule.end:g}, at={schedule.at:g}) {kept}"
+        earlier = nearest_that_fits(lambda at: replace(schedule, at=at), 1e-9, schedule.at)
+        if earlier > 0.01:
+            text += f", and so does Cooldown(start={schedule.start:g}, end={schedule.end:g}, at={_down(earlier)})"
+        return text
+    if isinstance(schedule, ConstantTemperature) and schedule.tau > 1:
+        return f"ConstantTemperature({_down(nearest_that_fits(ConstantTemperature, 1.0, min(schedule.tau, 1e6)))}) {kept}"
+    return f"UniMax({max_epochs:g}) {kept}"
+
+
+def _down(value: float) -> str:
+    """Two decimals, rounded down: the cap still holds."""
+    return f"{int(value * 100) / 100:g}"

@@ -1,0 +1,100 @@
+import re
+import time
+
+import numpy as np
+import pytest
+
+from steelyard.errors import InputError
+from steelyard.mixture import (
+    ConstantTemperature,
+    Cooldown,
+    LinearTemperature,
+    MixtureSampler,
+    OrderMatters,
+    Shares,
+    UniMax,
+    plan_mixture,
+)
+
+SIZES = [5000, 400, 30, 8]
+NAMES = ["en", "it", "zh", "sw"]
+
+
+@pytest.mark.parametrize("schedule", [Cooldown(), LinearTemperature(5.0, 1.0), OrderMatters(["sw"]), ConstantTemperature(2.0)])
+def test_the_plan_is_what_the_sampler_draws(schedule):
+    plan = plan_mixture(SIZES, schedule, num_samples=3200, batch_size=16, names=NAMES)
+    sampler = MixtureSampler(SIZES, schedule, num_samples=3200, batch_size=16, names=NAMES)
+    stream = np.array(list(sampler))
+    domains = sampler.domain_of(stream)
+    for d, domain in enumerate(plan.domains):
+        own = np.flatnonzero(domains == d)
+        assert domain.draws == pytest.approx(len(own), abs=3)
+        assert domain.epochs == pytest.approx(len(own) / SIZES[d], abs=3 / SIZES[d])
+        if len(own) > SIZES[d] + 3:
+            first_again = own[SIZES[d]] // 16 + 1
+            assert domain.repeats_at == pytest.approx(first_again, abs=max(3, 0.1 * first_again))
+        if len(own) < SIZES[d] - 3:
+            assert domain.repeats_at is None
+    assert sum(domain.draws for domain in plan.domains) == pytest.approx(3200)
+
+
+def test_phases_show_the_shares_of_each():
+    plan = plan_mixture(SIZES, Cooldown(start=100.0, at=0.25), num_samples=1000, batch_size=10, names=NAMES)
+    assert plan.phases == [0.0, 0.25]
+    assert [round(share, 2) for share in plan.domains[0].shares] == [0.26, 0.92]
+    assert plan.steps == 100
+
+
+def test_small_domains_are_warned_of_and_the_suggestion_keeps_the_cap():
+    options = dict(num_samples=10_000, batch_size=10, names=NAMES, max_epochs=20)
+    plan = plan_mixture(SIZES, Cooldown(), **options)
+    assert [line.split()[0] for line in plan.warnings] == ["zh", "sw"]
+    assert re.search(r"sw \(8\) would be seen \d+ times by step 1000, first again at step \d+: lower the start", plan.warnings[1])
+    found = re.findall(r"Cooldown\(start=([\d.]+), end=1, at=([\d.]+)\)", plan.suggestion)
+    assert len(found) == 2
+    for start, at in found:
+        mended = plan_mixture(SIZES, Cooldown(start=float(start), at=float(at)), **options)
+        assert mended.warnings == []
+        assert max(domain.epochs for domain in mended.domains) > 15
+
+
+@pytest.mark.parametrize(
+    ("schedule", "suggested"),
+    [(ConstantTemperature(5.0), r"ConstantTemperature\([\d.]+\)"), (Shares([1, 1, 1, 1]), r"UniMax\(20\)")],
+)
+def test_other_schedules_get_a_suggestion_of_their_kind_or_unimax(schedule, suggested):
+    options = dict(num_samples=10_000, batch_size=10, max_epochs=20)
+    plan = plan_mixture(SIZES, schedule, **options)
+    call = re.search(suggested, plan.suggestion).group()
+    name, value = re.match(r"(\w+)\(([\d.]+)\)", call).groups()
+    mended = {"ConstantTemperature": ConstantTemperature, "UniMax": UniMax}[name](float(value))
+    assert plan_mixture(SIZES, mended, **options).warnings == []
+
+
+def test_a_run_that_repeats_everything_cannot_be_mended_and_one_that_repeats_nothing_needs_no_word():
+    plan = plan_mixture([10, 10], Cooldown(), num_samples=1000, batch_size=10, max_epochs=5)
+    assert plan.suggestion == "no mixture keeps every domain within 5 epochs: the run draws 50 times all there is"
+    quiet = plan_mixture([10**6, 10**5], Cooldown(), num_samples=1000, batch_size=10)
+    assert (quiet.warnings, quiet.suggestion) == ([], None)
+
+
+def test_a_thousand_domains_take_less_than_a_second():
+    sizes = np.geomspace(10, 1e9, 1000).astype(np.int64)
+    began = time.perf_counter()
+    plan = plan_mixture(sizes, Cooldown(), num_samples=10**7, batch_size=256, max_epochs=4)
+    assert time.perf_counter() - began < 2  # one second on a machine that does nothing else
+    assert len(plan.domains) == 1000
+    assert plan.warnings
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        (dict(max_epochs=0), "max_epochs must be positive"),
+        (dict(num_samples=0), "num_samples must be a whole number"),
+        (dict(names=["en"]), "there are 4 domains, but 1 names"),
+    ],
+)
+def test_bad_input_is_named(options, message):
+    with pytest.raises(InputError, match=message):
+        plan_mixture(SIZES, ConstantTemperature(1.0), **{"num_samples": 100, "batch_size": 10, **options})
