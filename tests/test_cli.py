@@ -28,7 +28,7 @@ def call(monkeypatch, capsys):
     return lambda *words: steelyard(monkeypatch, capsys, *words)
 
 
-@pytest.mark.parametrize("command", ["train", "demo", "report", "recipes"])
+@pytest.mark.parametrize("command", ["train", "demo", "report", "mix", "recipes"])
 def test_every_command_has_help_with_an_example(call, command):
     code, out, _ = call(command, "--help")
     assert code == 0
@@ -197,3 +197,27 @@ def test_an_interrupt_says_how_to_go_on(monkeypatch, capsys):
 
     monkeypatch.setattr(cli, "app", interrupted)
     assert steelyard(monkeypatch, capsys) == (130, "", "steelyard: stopped; go on with --resume\n")
+
+
+def test_mix_foresees_draws_warns_suggests_and_draws_a_picture(call, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "data").mkdir()
+    (tmp_path / "data" / "en.txt").write_text("a line\n" * 9000)
+    (tmp_path / "data" / "sw.txt").write_text("mstari\n" * 10)
+    code, out, err = call("mix", "data", "--steps", "100", "--batch-size", "10", "--max-epochs", "4")
+    assert (code, err) == (0, "")
+    assert "sw (10) would be seen 10.3 times by step 100, first again at step 5: lower the start temperature" in out
+    assert "suggestion: Cooldown(start=2.76, end=1, at=0.5) keeps every domain within 4 epochs" in out
+    assert (tmp_path / "mix.png").stat().st_size > 5000
+    code, out, err = call("mix", "data", "--steps", "100", "--batch-size", "10", "--schedule", "unimax:4")
+    assert "warning" not in out
+    for arguments, message in (
+        (["nothing"], "no file or folder 'nothing'"),
+        (["data", "--schedule", "coldown"], "did you mean 'cooldown'"),
+        (["data", "--picture", "mix.pdf"], "a .png or .svg file"),
+        (["data", "--picture", "no/mix.png"], "there is no folder no"),
+    ):
+        code, out, err = call("mix", *arguments, "--steps", "10")
+        assert code == 2
+        assert message in err
+        assert len(err.strip().splitlines()) == 1

@@ -16,6 +16,7 @@ LEVELS = [
     {"training", "report", "refine"},
     {"rubric", "weighting"},
     {"llm", "objectives", "mixture", "tasks", "advantages", "pareto", "runlog"},
+    {"rows"},
     {"errors"},
 ]
 """From the top down; a room may import from its own level's neighbours only where BESIDE says so."""
@@ -48,7 +49,7 @@ def test_imports_point_one_way():
         if room == "__init__":
             continue
         for other in imports_of(path):
-            if other != room and not (level[other] > level[room]):
+            if other != room and not (level[other] > level[room]) and (room, other) not in BESIDE:
                 wrong.append(f"{room} imports {other}")
     assert wrong == []
 

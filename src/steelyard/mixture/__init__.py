@@ -1,5 +1,6 @@
 """Which domain the next example comes from: temperatures, their schedules, and a sampler that draws by them."""
 
+from steelyard.mixture.domains import count_domains
 from steelyard.mixture.plan import DomainPlan, MixturePlan, plan_mixture
 from steelyard.mixture.sampler import MixtureSampler
 from steelyard.mixture.schedules import (
@@ -13,6 +14,7 @@ from steelyard.mixture.schedules import (
     Shares,
     TemperatureSchedule,
     UniMax,
+    parse_schedule,
 )
 from steelyard.mixture.temperature import scalarization_weights, temperature_probabilities
 
@@ -30,6 +32,8 @@ __all__ = [
     "Shares",
     "TemperatureSchedule",
     "UniMax",
+    "count_domains",
+    "parse_schedule",
     "plan_mixture",
     "scalarization_weights",
     "temperature_probabilities",

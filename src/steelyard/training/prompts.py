@@ -5,10 +5,8 @@ Every row ends up with `prompt` (text or messages), `answer` (text or None), and
 
 from __future__ import annotations
 
-import csv
-import json
 import re
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -17,10 +15,8 @@ import jinja2.sandbox
 
 from steelyard.errors import InputError, nearest
 from steelyard.objectives import text_of
+from steelyard.rows import Row, read_rows
 from steelyard.training.config import PromptsConfig
-
-Row = dict[str, Any]
-SUFFIXES = (".jsonl", ".json", ".csv", ".parquet")
 
 
 def load_prompts(config: PromptsConfig, *, base: Path = Path("."), seed: int = 0) -> tuple[list[Row], list[Row], list[Row]]:
@@ -63,86 +59,6 @@ def load_prompts(config: PromptsConfig, *, base: Path = Path("."), seed: int = 0
     validation = [writer(row, i, held_out.source or config.source) for i, row in enumerate(raw_validation)]
     check_disjoint(train, validation)
     return train, validation, raw
-
-
-def read_rows(source: str, *, split: str = "train", subset: str | None = None, base: Path = Path(".")) -> list[Row]:
-    """Read the raw rows of a file or a Hugging Face dataset.
-
-    Raises:
-        InputError: where there is no such source, a line does not parse (with file and line number), or there are no rows.
-    """
-    path = next((place for place in (base / source, Path(source)) if place.is_file()), None)
-    if path is None:
-        if source.endswith(SUFFIXES):
-            raise InputError(f"no file {source!r} (looked in {base.resolve()} and {Path.cwd()})")
-        rows = _from_datasets(source, split, subset)
-    elif path.suffix not in SUFFIXES:
-        raise InputError(f"{path}: cannot read {path.suffix or 'a file without suffix'}: use one of {', '.join(SUFFIXES)}")
-    else:
-        rows = list({".jsonl": _from_jsonl, ".json": _from_json, ".csv": _from_csv, ".parquet": _from_parquet}[path.suffix](path))
-    if not rows:
-        raise InputError(f"{path or source}: no rows: at least one prompt is needed")
-    return rows
-
-
-def _from_jsonl(path: Path) -> Iterator[Row]:
-    with path.open("rb") as lines:
-        for number, line in enumerate(lines, start=1):
-            if not line.strip():
-                continue
-            try:
-                row = json.loads(line)
-            except (json.JSONDecodeError, UnicodeDecodeError) as error:
-                raise InputError(f"{path}:{number}: not a JSON object: {error}; mend or remove the line") from None
-            if not isinstance(row, dict):
-                raise InputError(f"{path}:{number}: every line must be a JSON object, but found {type(row).__name__}")
-            yield row
-
-
-def _from_json(path: Path) -> Iterator[Row]:
-    try:
-        rows = json.loads(path.read_bytes() or b"[]")
-    except (json.JSONDecodeError, UnicodeDecodeError) as error:
-        raise InputError(f"{path}: not valid JSON: {error}") from None
-    if not isinstance(rows, list) or not all(isinstance(row, dict) for row in rows):
-        raise InputError(f"{path}: must hold a list of objects; for one object a line, name the file .jsonl")
-    yield from rows
-
-
-def _from_csv(path: Path) -> Iterator[Row]:
-    with path.open(encoding="utf-8-sig", newline="") as lines:
-        reader = csv.DictReader(lines, strict=True)
-        try:
-            for row in reader:
-                if None in row or None in row.values():
-                    raise InputError(
-                        f"{path}:{reader.line_num}: expected {len(reader.fieldnames or [])} fields, found another number"
-                    )
-                yield dict(row)
-        except (csv.Error, UnicodeDecodeError) as error:
-            raise InputError(f"{path}:{reader.line_num + 1}: not valid CSV: {error}") from None
-
-
-def _from_parquet(path: Path) -> list[Row]:
-    import pyarrow as pa
-    import pyarrow.parquet as pq
-
-    try:
-        return pq.read_table(path).to_pylist()
-    except (pa.ArrowInvalid, OSError) as error:
-        raise InputError(f"{path}: not a Parquet file: {str(error).splitlines()[0]}") from None
-
-
-def _from_datasets(name: str, split: str, subset: str | None) -> list[Row]:
-    import datasets
-
-    try:
-        return list(datasets.load_dataset(name, subset, split=split))
-    except Exception as error:
-        reason = str(error).splitlines()[0] if str(error) else type(error).__name__
-        raise InputError(
-            f"prompts source {name!r} is neither a file nor a dataset that can be loaded (split {split!r}): {type(error).__name__}: {reason}"
-        ) from None
 
 
 class RowWriter:

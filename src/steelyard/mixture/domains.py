@@ -1,0 +1,93 @@
+"""Domains and their sizes, counted from files, folders, a column, or a Hugging Face dataset."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Sequence
+from pathlib import Path
+
+from steelyard.errors import InputError
+from steelyard.rows import SUFFIXES, read_rows
+
+UNITS = ("examples", "bytes")
+
+
+def count_domains(sources: Sequence[str], *, column: str | None = None, unit: str = "examples") -> dict[str, int]:
+    """Count what each domain holds.
+
+    Args:
+        sources: files, each a domain by its name without suffix; folders, each of whose entries is a domain (a folder in it counts all files below);
+            or, with a column, any sources that `read_rows` reads, names of Hugging Face datasets included.
+        column: names each row's domain.
+        unit: "examples" (rows, or lines of a text file) or "bytes" (of the files).
+
+    Returns:
+        Size by name, in the order found.
+
+    Raises:
+        InputError: where a source is missing or unreadable, a domain is empty, or two have one name.
+
+    Example:
+        >>> import tempfile
+        >>> folder = Path(tempfile.mkdtemp())
+        >>> _ = (folder / "en.txt").write_text("one\\ntwo\\n"), (folder / "sw.txt").write_text("moja\\n")
+        >>> count_domains([str(folder)]), count_domains([str(folder)], unit="bytes")
+        ({'en': 2, 'sw': 1}, {'en': 8, 'sw': 5})
+    """
+    if unit not in UNITS:
+        raise InputError(f"unit must be one of {', '.join(UNITS)}, but is {unit!r}")
+    if not sources:
+        raise InputError("no data is given: give files, folders, or a dataset with a column")
+    if column is not None:
+        if unit != "examples":
+            raise InputError("domains by column are counted in examples: leave unit out")
+        return _by_column(sources, column)
+    sizes: dict[str, int] = {}
+    for source in sources:
+        path = Path(source)
+        if path.is_dir():
+            found = {
+                entry.stem if entry.is_file() else entry.name: entry for entry in sorted(path.iterdir()) if entry.name[0] != "."
+            }
+            if not found:
+                raise InputError(f"{path}: an empty folder: each entry of a folder is a domain")
+        elif path.is_file():
+            found = {path.stem: path}
+        else:
+            raise InputError(f"no file or folder {source!r}; rows of a dataset need --column to tell their domains")
+        for name, place in found.items():
+            if name in sizes:
+                raise InputError(f"two domains are named {name!r} (the second is {place}): rename one")
+            sizes[name] = sum(
+                _size(file, unit) for file in ([place] if place.is_file() else sorted(place.rglob("*"))) if file.is_file()
+            )
+            if not sizes[name]:
+                raise InputError(f"domain {name!r} ({place}) is empty: leave it out")
+    return sizes
+
+
+def _by_column(sources: Sequence[str], column: str) -> dict[str, int]:
+    counted: Counter[str] = Counter()
+    for source in sources:
+        for number, row in enumerate(read_rows(source), start=1):
+            if row.get(column) in (None, ""):
+                found = ", ".join(map(str, row))
+                raise InputError(f"{source}, row {number}: no value in column {column!r} (columns found: {found})")
+            counted[str(row[column])] += 1
+    return dict(counted)
+
+
+def _size(path: Path, unit: str) -> int:
+    if unit == "bytes":
+        return path.stat().st_size
+    if path.name.endswith(SUFFIXES):
+        # Parsed, and not only counted, so that a broken line is found before the training finds it.
+        return len(read_rows(str(path))) if path.stat().st_size else 0
+    lines = 0
+    with path.open("rb") as file:
+        for number, line in enumerate(file, start=1):
+            try:
+                lines += bool(line.decode("utf-8").strip())
+            except UnicodeDecodeError as error:
+                raise InputError(f"{path}:{number}: not UTF-8 text ({error.reason}); mend the line, or count bytes") from None
+    return lines
