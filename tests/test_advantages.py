@@ -129,7 +129,8 @@ def test_an_answer_without_any_reward_has_no_advantage():
 
 def test_the_scale_acts_after_normalisation():
     """Put on the rewards, as in the reference code, a common factor cancels under GRPO and whitened REINFORCE."""
-    rewards, weights = torch.rand(8, 2, dtype=torch.float64), torch.tensor([0.5, 0.5])
+    rewards = torch.rand(64, 2, dtype=torch.float64, generator=torch.Generator().manual_seed(0))
+    weights = torch.tensor([0.5, 0.5])
     for estimator in advantages.ESTIMATORS:
         for normalize in ("sum", "each"):
             plain = advantages.combine(rewards, weights, estimator=estimator, group_size=4, normalize=normalize)
@@ -180,3 +181,12 @@ def test_brpo_takes_rounding_for_a_tie(dtype):
 def test_rewards_and_weights_of_different_numbers_are_refused():
     with pytest.raises(InputError, match=r"rewards have shape \[4, 3\] and weights \[2\]"):
         advantages.combine(torch.rand(4, 3), torch.rand(2), estimator="grpo", group_size=4)
+
+
+def test_objectives_of_equal_spread_count_alike_whatever_their_units():
+    rewards, weights = torch.rand(12, 2, dtype=torch.float64), torch.tensor([0.5, 0.5])
+    for estimator in ("rloo", "grpo", "reinforce"):
+        plain = advantages.combine(rewards, weights, estimator=estimator, group_size=4, normalize="each-whitened")
+        units = torch.tensor([1.0, 1000.0])
+        scaled = advantages.combine(rewards * units, weights, estimator=estimator, group_size=4, normalize="each-whitened")
+        torch.testing.assert_close(scaled, plain, atol=2e-2, rtol=2e-2)

@@ -211,6 +211,25 @@ def estimate(rewards: Tensor, *, estimator: str, group_size: int) -> Tensor:
     raise InputError(f"unknown estimator {estimator!r}: use one of {', '.join(ESTIMATORS)}{nearest(estimator, ESTIMATORS)}")
 
 
+def of_equal_spread(advantages_BK: Tensor, *, estimator: str) -> Tensor:
+    """Advantages in which no objective counts more for its larger spread: RLOO's are divided by their root mean square over the batch.
+
+    The other estimators divide by a spread, or compare only, so theirs are of equal spread already.
+
+    Args:
+        advantages_BK: each objective's own, float `[B,K]`.
+        estimator: by which they were taken.
+
+    Example:
+        >>> of_equal_spread(torch.tensor([[1.0, 20.0], [-1.0, -20.0]]), estimator="rloo").tolist()
+        [[1.0, 1.0], [-1.0, -1.0]]
+    """
+    if estimator != "rloo":
+        return advantages_BK
+    size_K = advantages_BK.square().mean(0).sqrt()
+    return torch.where(size_K > 0, advantages_BK / size_K.clamp(min=torch.finfo(size_K.dtype).tiny), 0)
+
+
 def weighted_reward(rewards_BK: Tensor, weights_K: Tensor, *, group_size: int) -> Tensor:
     """One reward an answer from several, `r_i = sum_k w_k R_ik`, where a missing reward neither helps nor harms.
 
@@ -245,8 +264,9 @@ def combine(
     """One advantage an answer from several rewards and their weights.
 
     `normalize="sum"`: `A = scale * estimator(sum_k w_k R_k)`, as the paper does it.
-    `normalize="each"`: `A = scale * sum_k w_k estimator(R_k)`, so that no objective counts more for its larger spread.
-    `normalize="each-whitened"`: the same, whitened over the batch before it is scaled (GDPO).
+    `normalize="each"`: `A = scale * sum_k w_k estimator(R_k)`; with an estimator that divides by a spread, no objective counts more for its
+    larger one.
+    `normalize="each-whitened"`: the same of equal spread (see `of_equal_spread`), whitened over the batch before it is scaled (GDPO).
 
     Args:
         rewards_BK: float `[B,K]`, higher is better; NaN where an objective does not apply.
@@ -282,6 +302,8 @@ def combine(
         total = weighted_reward(rewards_BK, weights_K, group_size=compared_with)
         return scale * estimate(total, estimator=estimator, group_size=group_size)
     if normalize in ("each", "each-whitened"):
-        weighed = estimate(rewards_BK, estimator=estimator, group_size=group_size) @ weights_K.to(rewards_BK)
-        return scale * (reinforce(weighed) if normalize == "each-whitened" else weighed)
+        each_BK = estimate(rewards_BK, estimator=estimator, group_size=group_size)
+        if normalize == "each":
+            return scale * (each_BK @ weights_K.to(rewards_BK))
+        return scale * reinforce(of_equal_spread(each_BK, estimator=estimator) @ weights_K.to(rewards_BK))
     raise InputError(f"normalize must be one of {', '.join(NORMALIZATIONS)}, but is {normalize!r}")

@@ -21,7 +21,7 @@ from torch.utils.data import Sampler
 from transformers import TrainerState
 from trl import GRPOConfig, GRPOTrainer
 
-from steelyard.advantages import ESTIMATORS, combine, estimate
+from steelyard.advantages import ESTIMATORS, combine, estimate, of_equal_spread
 from steelyard.errors import InputError, RunError, nearest
 from steelyard.objectives import Objective, apply_gates, check_names, text_of
 from steelyard.runlog import write_atomically
@@ -200,13 +200,18 @@ class PolicyTrainer(GRPOTrainer):
         found: list[Influence] = []
 
         def influence(
-            *, method: str = "finite-difference", layers: Sequence[str] | None = None, gram: bool = False
+            *,
+            method: str = "finite-difference",
+            layers: Sequence[str] | None = None,
+            gram: bool = False,
+            equal_spread: bool = False,
         ) -> Influence | None:
+            taken_BK = of_equal_spread(advantages_BK, estimator=self.estimator) if equal_spread else advantages_BK
             if method == OPTIMIZER_STEP:
                 latest = self.step_influence.latest
-                self.step_influence.watch(advantages_BK, learning_rate)
+                self.step_influence.watch(taken_BK, learning_rate)
             else:
-                latest = buffered_influence(self, advantages_BK, method=method, layers=layers, gram=gram)
+                latest = buffered_influence(self, taken_BK, method=method, layers=layers, gram=gram)
             found.extend([] if latest is None else [latest])
             return latest
 

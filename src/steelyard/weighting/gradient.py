@@ -142,12 +142,14 @@ class InfluenceSettings:
         layers: patterns of parameter names, such as `["*.layers.29.*"]`; None for all trained parameters.
         every: batches from one computation to the next; a step of the weights counts for all of them.
         gram_every: batches between two whole Gram matrices, from which the report draws cosines; 0 for never. One costs K influences.
+        equal_spread: whether advantages are brought to equal spread first; it matters with RLOO, whose are in units of reward.
     """
 
     method: str = "finite-difference"
     layers: Sequence[str] | None = None
     every: int = 1
     gram_every: int = 0
+    equal_spread: bool = False
 
     def __post_init__(self) -> None:
         check_method(self.method)
@@ -164,10 +166,11 @@ class InfluenceSettings:
     def ask(self, batch: Batch, number: int) -> Influence | None:
         """The influences on the run's batch with this number, if they are due."""
         gram = self.gram_every > 0 and number % self.gram_every == 0
+        spread = {"equal_spread": True} if self.equal_spread else {}
         if number % self.every:
             if gram:
-                batch.influence(method=self.method, layers=self.layers, gram=True)
+                batch.influence(method=self.method, layers=self.layers, gram=True, **spread)
             return None
         if self.method == OPTIMIZER_STEP:
-            return batch.influence(method=self.method)
-        return batch.influence(method=self.method, layers=self.layers, gram=gram)
+            return batch.influence(method=self.method, **spread)
+        return batch.influence(method=self.method, layers=self.layers, gram=gram, **spread)

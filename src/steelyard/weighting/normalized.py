@@ -72,7 +72,7 @@ class NormalizedInfluence(Weighting):
         if not 0 <= floor < 1:
             raise InputError(f"floor must be at least 0 and below 1, but is {floor}")
         self.strength, self.momentum, self.floor = strength, check_momentum(momentum), floor
-        self.settings = InfluenceSettings(influence, layers, every, gram_every)
+        self.settings = InfluenceSettings(influence, layers, every, gram_every, equal_spread=True)
         self._free_K: Tensor | None = None
         self._smooth_K: Tensor | None = None
         self._square_K: Tensor | None = None
