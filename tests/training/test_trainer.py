@@ -19,7 +19,7 @@ from steelyard.training.influence import SharedForward
 from steelyard.training.policy import load_policy
 from steelyard.training.sampler import GroupSampler
 from steelyard.training.validation import measure
-from steelyard.weighting import METHODS
+from steelyard.weighting import METHODS, NormalizedInfluence
 
 
 class Memory:
@@ -300,6 +300,25 @@ def test_what_the_step_moved_survives_a_checkpoint(make, tmp_path):
     again = make(weighting=GradientInfluence(mu=1.0, influence="optimizer-step"))
     again.load_state_dict(state)
     assert again.step_influence.latest.influence_K.tolist() == trainer.step_influence.latest.influence_K.tolist()
+
+
+@pytest.mark.parametrize("estimator", ["rloo", "grpo", "reinforce"])
+def test_normalized_influence_does_not_depend_on_the_units_of_a_reward(make, tmp_path, estimator):
+    weights = []
+    for unit in (1.0, 1000.0):
+        digits = Objective("digits", lambda completions, unit=unit: [unit * sum(map(str.isdigit, text)) for text in completions])
+        memory = Memory()
+        trainer = make(
+            objectives=[share_of("letters", str.isalpha), digits],
+            weighting=NormalizedInfluence(influence="exact"),
+            estimator=estimator,
+            recorder=memory,
+            args=arguments(tmp_path, max_steps=3),
+        )
+        trainer.train()
+        weights.append([list(record["weights"].values()) for record in memory.steps])
+    torch.testing.assert_close(torch.tensor(weights[0]), torch.tensor(weights[1]), rtol=0.02, atol=0.02)
+    assert weights[0][-1] != [0.5, 0.5]
 
 
 METHOD_ARGUMENTS = {
