@@ -273,6 +273,32 @@ def test_the_update_takes_over_the_forward_pass_of_its_influences_and_is_the_sam
     assert run(2, True)[1] == 2 * (2 + 2 + 2)
 
 
+@pytest.mark.parametrize("method", ["exact", "finite-difference", "jvp"])
+def test_what_trls_loss_passes_beside_tokens_reaches_the_shared_forward_pass(make, tmp_path, monkeypatch, method):
+    """Images or token types that an influence computation left out would be left out of the update that shares its forward pass."""
+    generate, plain, seen = (
+        GRPOTrainer._generate_and_score_completions,
+        GRPOTrainer._get_per_token_logps_and_entropies,
+        [],
+    )
+
+    def with_types(self, inputs):
+        output = generate(self, inputs)
+        width = output["prompt_ids"].size(1) + output["completion_ids"].size(1)
+        return {**output, "token_type_ids": torch.ones(len(output["prompt_ids"]), width, dtype=torch.long)}
+
+    def watched(self, *args, token_type_ids=None, **kwargs):
+        seen.append(token_type_ids is not None)
+        return plain(self, *args, **kwargs)
+
+    monkeypatch.setattr(GRPOTrainer, "_generate_and_score_completions", with_types)
+    monkeypatch.setattr(GRPOTrainer, "_get_per_token_logps_and_entropies", watched)
+    args = arguments(tmp_path, per_device_train_batch_size=16, gradient_accumulation_steps=1)
+    make(weighting=GradientInfluence(mu=1e-3, influence=method), args=args).train()
+    assert seen
+    assert all(seen)
+
+
 def test_influence_along_the_optimisers_step_is_how_far_it_moved_every_objective(make, tmp_path):
     """With plain SGD and no clipping the step is lr x gradient, so influences are those of the gradient to first order."""
     memory = Memory()

@@ -21,10 +21,8 @@ from steelyard.runlog import write_atomically
 from steelyard.training.arguments import as_weighting, batch_share, shares
 from steelyard.training.record import ConstantRewards
 from steelyard.training.rewards import left_to_trl
-from steelyard.training.trainer import PolicyTrainer
+from steelyard.training.trainer import STATE_FILE, PolicyTrainer
 from steelyard.weighting import Batch, Weighting
-
-STATE_FILE = "steelyard.json"
 
 
 class WeightingCallback(TrainerCallback):

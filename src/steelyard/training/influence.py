@@ -23,6 +23,21 @@ LOSSES = ("dapo", "grpo", "bnpo", "dr_grpo", "cispo")
 """Losses of TRL whose gradient, on fresh answers, is a weighted sum of the answers' log-probability gradients."""
 
 
+BESIDE_TOKENS = (
+    "pixel_values",
+    "image_grid_thw",
+    "num_images",
+    "pixel_attention_mask",
+    "spatial_shapes",
+    "num_tiles",
+    "image_sizes",
+    "token_type_ids",
+    "mm_token_type_ids",
+    "image_position_ids",
+)
+"""What TRL's loss hands to the model beside tokens, where a batch has it. A forward pass that is shared must have seen it too."""
+
+
 class SharedForward:
     """Hands the forward pass of an influence computation on to the update, which would make the very same one.
 
@@ -52,7 +67,12 @@ class SharedForward:
 
 
 def buffered_influence(
-    trainer: Any, advantages_BK: Tensor, *, method: str = "jvp", layers: Sequence[str] | None = None, gram: bool = False
+    trainer: Any,
+    advantages_BK: Tensor,
+    *,
+    method: str = "finite-difference",
+    layers: Sequence[str] | None = None,
+    gram: bool = False,
 ) -> Influence:
     """The influences of the objectives on a trainer's buffered answers.
 
@@ -100,7 +120,7 @@ def _answer_terms(trainer: Any, micro_batch: dict[str, Any], share: bool) -> Ans
         }
         return sequence_logprobs(call, inputs, temperature=trainer.temperature) * factor
 
-    return AnswerTerms(micro_batch["answer_index"], terms, plain_terms)
+    return AnswerTerms(micro_batch["answer_index"], terms, None if beside_tokens(micro_batch) else plain_terms)
 
 
 def token_logprobs(trainer: Any, micro_batch: dict[str, Any], *, entropy: bool = False) -> tuple[Tensor, Any]:
@@ -112,8 +132,19 @@ def token_logprobs(trainer: Any, micro_batch: dict[str, Any], *, entropy: bool =
         torch.cat([micro_batch["prompt_mask"], micro_batch["completion_mask"]], 1),
         micro_batch["completion_ids"].size(1),
         compute_entropy=entropy,
+        **beside_tokens(micro_batch),
     )
     return input_ids, outputs
+
+
+def beside_tokens(micro_batch: dict[str, Any]) -> dict[str, Any]:
+    """Images and the like, as TRL's loss passes them on.
+
+    Example:
+        >>> beside_tokens({"prompt_ids": 1, "token_type_ids": 2, "pixel_values": None})
+        {'token_type_ids': 2}
+    """
+    return {name: micro_batch[name] for name in BESIDE_TOKENS if micro_batch.get(name) is not None}
 
 
 def loss_mask(micro_batch: dict[str, Any]) -> Tensor:

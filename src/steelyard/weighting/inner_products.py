@@ -127,6 +127,9 @@ class AnswerGradients:
         """`<g_k, direction>` for every objective, float64 `[K]`; `total_B` are the advantages that `direction` is the gradient of."""
         if self.method == "exact":
             return self._products_by_backward(direction, advantages_BK)
+        if self.method == "jvp" and any(batch.plain_terms is None for batch in self.batches):
+            warn_once("influence 'jvp' reads text alone, but these prompts hold more: finite differences are used instead")
+            self.method = "finite-difference"
         if self.method == "jvp":
             try:
                 slopes = self._slopes_forward_mode(direction)
@@ -194,8 +197,7 @@ class AnswerGradients:
                 return functional_call(self.model, duals, kwargs=inputs)
 
             for batch in self.batches:
-                if batch.plain_terms is None:
-                    raise NotImplementedError("no terms with a forward-mode rule")
+                assert batch.plain_terms is not None
                 terms = forward_ad.unpack_dual(batch.plain_terms(call))
                 slopes.append(torch.zeros_like(terms.primal) if terms.tangent is None else terms.tangent)
         return slopes
