@@ -12,11 +12,14 @@ __version__ = "0.1.0"
 
 if TYPE_CHECKING:
     from steelyard import advantages as advantages
+    from steelyard.mixture import AdaptiveCooldown as AdaptiveCooldown
     from steelyard.mixture import ConstantTemperature as ConstantTemperature
     from steelyard.mixture import Cooldown as Cooldown
+    from steelyard.mixture import CooldownAtCap as CooldownAtCap
     from steelyard.mixture import CosineTemperature as CosineTemperature
     from steelyard.mixture import LinearTemperature as LinearTemperature
     from steelyard.mixture import MixtureSampler as MixtureSampler
+    from steelyard.mixture import MixtureStream as MixtureStream
     from steelyard.mixture import OrderMatters as OrderMatters
     from steelyard.mixture import PiecewiseTemperature as PiecewiseTemperature
     from steelyard.mixture import Shares as Shares
@@ -48,6 +51,8 @@ _HOMES = {
     "scalarization_weights": "steelyard.mixture",
     "ConstantTemperature": "steelyard.mixture",
     "Cooldown": "steelyard.mixture",
+    "CooldownAtCap": "steelyard.mixture",
+    "AdaptiveCooldown": "steelyard.mixture",
     "PiecewiseTemperature": "steelyard.mixture",
     "LinearTemperature": "steelyard.mixture",
     "CosineTemperature": "steelyard.mixture",
@@ -55,6 +60,7 @@ _HOMES = {
     "UniMax": "steelyard.mixture",
     "OrderMatters": "steelyard.mixture",
     "MixtureSampler": "steelyard.mixture",
+    "MixtureStream": "steelyard.mixture",
     "plan_mixture": "steelyard.mixture",
     # objectives and advantages
     "Objective": "steelyard.objectives",

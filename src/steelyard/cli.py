@@ -107,7 +107,7 @@ def _train(checked: Any, out: Path, recipe: str, resume: bool, console: Any) -> 
     from steelyard.training.run import train as run
 
     result = run(checked, out=out, resume=resume, progress=RichProgress(console, out.name), base=find_recipe(recipe).parent)
-    console.print(_front_table([(out.name, result)], checked))
+    console.print(_losses_table(out) if checked.kind == "supervised" else _front_table([(out.name, result)], checked))
     console.print(f"report: {write_report([out])}", soft_wrap=True, highlight=False)
     return result
 
@@ -179,6 +179,34 @@ def _front_table(results: list[tuple[str, Any]], recipe: Any) -> Any:
                 label, str(point["step"]), *(number(point["values"][o["name"]]) for o in objectives), ", ".join(point["names"])
             )
         table.add_row(label, "", *[""] * len(objectives), f"hypervolume {result.hypervolume:.3f}", style="bold", end_section=True)
+    return table
+
+
+def _losses_table(path: Path, limit: int = 24) -> Any:
+    from rich.table import Table
+
+    from steelyard.report.domains import domain_rows
+    from steelyard.report.page import read_runs
+
+    rows = domain_rows(read_runs([path])[0])
+    table = Table(
+        "domain",
+        "examples",
+        "drawn",
+        "times seen",
+        "loss, start",
+        "end",
+        "lowest",
+        title="Held-out loss, nats a token",
+        title_justify="left",
+    )
+    for column in table.columns[1:]:
+        column.justify = "right"
+    for row in rows if len(rows) <= limit else [*rows[: limit // 2], *rows[-limit // 2 :]]:
+        losses = ["nothing held out", "", ""] if row["end"] is None else [f"{row[key]:.3f}" for key in ("start", "end", "lowest")]
+        table.add_row(row["name"], f"{row['examples']:,}", f"{row['drawn']:,}", f"{row['epochs']:.3g}", *losses)
+    if len(rows) > limit:
+        table.caption = f"and {len(rows) - limit} domains between: see the report"
     return table
 
 

@@ -79,3 +79,20 @@ def test_the_ways_to_influences_agree_to_two_percent_in_float32(smollm2):
     assert size > 0
     torch.testing.assert_close(jvp, exact, rtol=0, atol=0.001 * size)
     torch.testing.assert_close(difference, exact, rtol=0, atol=0.02 * size)
+
+
+def test_the_supervised_recipe_makes_an_update(tmp_path):
+    rows = [{"prompt": f"{i}+1?", "completion": str(i + 1), "domain": "en" if i < 6 else "sw"} for i in range(10)]
+    (tmp_path / "rows.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows))
+    changes = [
+        f"data.source={tmp_path / 'rows.jsonl'}",
+        "training.steps=1",
+        "training.batch_size=2",
+        "training.micro_batch=2",
+        "data.held_out.least=1",
+        "data.held_out.most=1",
+    ]
+    result = train(load_recipe("smollm2-domains", changes=changes), out=tmp_path / "run")
+    assert set(result.losses) == {"en", "sw"}
+    assert all(0 < loss < 12 for loss in result.losses.values())
+    assert RunLog(result.path).steps()[0]["draws"] == {"en": 1, "sw": 1}

@@ -17,7 +17,7 @@ from steelyard.tasks.sums import sums_rows
 from steelyard.training import PolicyTrainer
 from steelyard.training.influence import SharedForward
 from steelyard.training.policy import load_policy
-from steelyard.training.sampler import GroupSampler
+from steelyard.training.sampler import GroupSampler, PromptOrder
 from steelyard.training.validation import measure
 from steelyard.weighting import METHODS, NormalizedInfluence
 
@@ -488,7 +488,7 @@ def test_arguments_that_do_not_fit_are_named(make, options, message):
 
 def test_the_order_of_an_epoch_depends_on_seed_and_epoch_alone():
     def order(seed, epoch):
-        sampler = GroupSampler(10, group_size=2, prompts_per_batch=3, repeats=2, shuffle=True, seed=seed)
+        sampler = GroupSampler(PromptOrder(10, shuffle=True, seed=seed), group_size=2, prompts_per_batch=3, repeats=2)
         sampler.set_epoch(epoch)
         return list(sampler)
 
@@ -496,7 +496,9 @@ def test_the_order_of_an_epoch_depends_on_seed_and_epoch_alone():
     assert order(0, 1) != order(0, 0) != order(1, 0)
     found = order(0, 0)
     assert (
-        len(found) == 3 * 3 * 2 * 2 == len(GroupSampler(10, group_size=2, prompts_per_batch=3, repeats=2, shuffle=True, seed=0))
+        len(found)
+        == 3 * 3 * 2 * 2
+        == len(GroupSampler(PromptOrder(10, shuffle=True, seed=0), group_size=2, prompts_per_batch=3, repeats=2))
     )
     assert found[:6] == found[6:12]
     assert found[0] == found[1]

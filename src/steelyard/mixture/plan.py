@@ -95,7 +95,7 @@ def plan_mixture(
     labels = [str(i) for i in range(len(values))] if names is None else list(names)
     if len(labels) != len(values):
         raise InputError(f"there are {len(values)} domains, but {len(labels)} names")
-    schedule = schedule.for_run(num_samples, names)
+    schedule = schedule.for_run(num_samples, names, values)
     steps = -(-num_samples // batch_size)
     starts = segment_starts(schedule, values, steps)
     shares = segment_shares(schedule, values, starts)

@@ -94,7 +94,7 @@ class MixtureSampler(torch.utils.data.Sampler[int]):
         if draw == "independent" and num_samples >= 10**9:
             raise InputError(f"independent draws are limited to 1e9 samples, but num_samples is {num_samples}: use 'stratified'")
         self.sizes = checked.astype(np.int64)
-        self.schedule = schedule.for_run(num_samples, names)
+        self.schedule = schedule.for_run(num_samples, names, checked)
         self.num_samples, self.batch_size, self.seed, self.draw = int(num_samples), int(batch_size), int(seed), draw
         self.rank, self.world_size, self.position = rank, world_size, 0
         self._offsets = np.concatenate([[0], np.cumsum(self.sizes)[:-1]])
@@ -149,14 +149,19 @@ class MixtureSampler(torch.utils.data.Sampler[int]):
 
     def stream(self, first: int, last: int) -> Counts:
         """The global stream from batch `first` to batch `last`, int64 `[(last - first) * batch_size]`."""
-        pieces = []
+        return self._examples(*self.draws(first, last))
+
+    def draws(self, first: int, last: int) -> tuple[Counts, Counts]:
+        """The same stream as pairs: which domain, and how often it was drawn before in the run."""
+        domains, numbers = [], []
         for segment, (begin, end) in enumerate(itertools.pairwise(self._starts)):
             a, b = max(first, begin), min(last, end)
             if a < b:
                 draw = self._stratified if self.draw == "stratified" else self._independent
-                domains, numbers = draw(segment, a - begin, b - begin)
-                pieces.append(self._examples(domains, numbers + self._before[segment][domains]))
-        return np.concatenate(pieces)
+                found, before = draw(segment, a - begin, b - begin)
+                domains.append(found)
+                numbers.append(before + self._before[segment][found])
+        return np.concatenate(domains), np.concatenate(numbers)
 
     def domain_of(self, index: int | ArrayLike) -> Counts:
         """Which domain an index belongs to."""

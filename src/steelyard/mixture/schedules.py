@@ -29,8 +29,8 @@ class Schedule(ABC):
         """Where in the run the mixture jumps; between these it is constant or, for a dense schedule, moves smoothly."""
         return []
 
-    def for_run(self, num_samples: int, names: Sequence[str] | None = None) -> Schedule:
-        """The same schedule, told how many samples the run draws and what the domains are called."""
+    def for_run(self, num_samples: int, names: Sequence[str] | None = None, sizes: ArrayLike | None = None) -> Schedule:
+        """The same schedule, told how many samples the run draws, what the domains are called and how large they are."""
         return self
 
 
@@ -141,6 +141,46 @@ class Cooldown(TemperatureSchedule):
 
 
 @dataclass(frozen=True)
+class CooldownAtCap(Schedule):
+    """A high temperature until the first domain has been seen a number of times, a low one from there on.
+
+    Attributes:
+        max_epochs: passes over a domain that end the high temperature, positive.
+        start, end: the temperatures.
+
+    Example:
+        >>> CooldownAtCap(2.0).for_run(1000, sizes=[900, 1])
+        Cooldown(start=5.0, end=1.0, at=0.0097...)
+        >>> CooldownAtCap(2.0).for_run(1000, sizes=[900, 900])
+        ConstantTemperature(tau=5.0)
+
+    Ours: the paper cools half way, whatever the sizes.
+    """
+
+    max_epochs: float
+    start: float = 5.0
+    end: float = 1.0
+
+    def __post_init__(self) -> None:
+        check_temperature(self.start)
+        check_temperature(self.end)
+        if not 0 < self.max_epochs < math.inf:
+            raise InputError(f"max_epochs must be positive and finite, but is {self.max_epochs}")
+
+    def for_run(self, num_samples: int, names: Sequence[str] | None = None, sizes: ArrayLike | None = None) -> Schedule:
+        """The cooldown of a run of this length, `at = min_i max_epochs |D_i| / (p(i; start) num_samples)`."""
+        if sizes is None:
+            return self
+        values = check_sizes(sizes)
+        at = float((self.max_epochs * values / (temperature_probabilities(values, self.start) * num_samples)).min())
+        return Cooldown(self.start, self.end, at) if at < 1 else ConstantTemperature(self.start)
+
+    def probabilities(self, sizes: ArrayLike, progress: float) -> Floats:
+        """Those of the run's cooldown."""
+        raise InputError("CooldownAtCap needs the length of the run: call for_run(num_samples, names, sizes) first")
+
+
+@dataclass(frozen=True)
 class LinearTemperature(TemperatureSchedule):
     """A temperature that moves along a line, `(1 - p) start + p end`.
 
@@ -213,7 +253,7 @@ class Shares(Schedule):
         except InputError as error:
             raise InputError(f"{path}: {error}") from None
 
-    def for_run(self, num_samples: int, names: Sequence[str] | None = None) -> Shares:
+    def for_run(self, num_samples: int, names: Sequence[str] | None = None, sizes: ArrayLike | None = None) -> Shares:
         """Shares by name, put into the domains' order."""
         if not isinstance(self.shares, Mapping) or names is None:
             return self
@@ -262,7 +302,7 @@ class UniMax(Schedule):
         if not 0 < self.max_epochs < math.inf:
             raise InputError(f"max_epochs must be positive and finite, but is {self.max_epochs}")
 
-    def for_run(self, num_samples: int, names: Sequence[str] | None = None) -> UniMax:
+    def for_run(self, num_samples: int, names: Sequence[str] | None = None, sizes: ArrayLike | None = None) -> UniMax:
         """The same cap, for a run of this length."""
         return self if self.num_samples is not None else replace(self, num_samples=num_samples)
 
@@ -310,7 +350,7 @@ class OrderMatters(Schedule):
         """Where the late ones come in."""
         return [self.at]
 
-    def for_run(self, num_samples: int, names: Sequence[str] | None = None) -> OrderMatters:
+    def for_run(self, num_samples: int, names: Sequence[str] | None = None, sizes: ArrayLike | None = None) -> OrderMatters:
         """Late domains by name, as numbers."""
         if names is None or not any(isinstance(domain, str) for domain in self.late):
             return self
@@ -335,6 +375,8 @@ class OrderMatters(Schedule):
 FORMS = {
     "constant": "constant:TAU",
     "cooldown": "cooldown, or cooldown:START,END,AT",
+    "cooldown-at-cap": "cooldown-at-cap:EPOCHS, or cooldown-at-cap:EPOCHS,START,END",
+    "adaptive": "adaptive, or adaptive:START,END,LATEST,PATIENCE",
     "piecewise": "piecewise:0=TAU,AT=TAU,...",
     "linear": "linear:START,END",
     "cosine": "cosine:START,END",
@@ -371,8 +413,11 @@ def parse_schedule(text: str) -> Schedule:
             pairs = [pair.split("=") for pair in rest.split(",")]
             return PiecewiseTemperature([(float(at), float(tau)) for at, tau in pairs])
         numbers = [float(number) for number in rest.split(",")] if rest else []
+        from steelyard.mixture.adaptive import AdaptiveCooldown
+
         made: dict[str, type[Schedule]] = {
-            "constant": ConstantTemperature, "cooldown": Cooldown, "linear": LinearTemperature, "cosine": CosineTemperature, "unimax": UniMax,
+            "constant": ConstantTemperature, "cooldown": Cooldown, "cooldown-at-cap": CooldownAtCap, "adaptive": AdaptiveCooldown,
+            "linear": LinearTemperature, "cosine": CosineTemperature, "unimax": UniMax,
         }  # fmt: skip
         return made[kind](*numbers)
     except (ValueError, TypeError):

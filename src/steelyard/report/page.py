@@ -12,7 +12,8 @@ import jinja2
 from matplotlib.figure import Figure
 
 from steelyard.errors import InputError
-from steelyard.report import figures
+from steelyard.report import domains, figures
+from steelyard.report.domains import DomainRun, read_domain_run
 from steelyard.report.figures import RunData
 from steelyard.runlog import RunLog, damage_is_clear, write_atomically
 
@@ -33,27 +34,46 @@ def write_report(runs: Sequence[Path | str], *, out: Path | str | None = None) -
     paths = [Path(run) for run in runs]
     if not paths:
         raise InputError("a report needs at least one run folder")
-    data = []
-    for path in paths:
-        with damage_is_clear(path):
-            data.append(read_run(path))
-    for path, run in zip(paths, data, strict=True):
-        if run.objectives != data[0].objectives:
-            raise InputError(
-                f"{path} has other objectives than {paths[0]}: runs that are compared need the same objectives, goals and bounds"
-            )
+    data = read_runs(paths)
     out = Path(out) if out is not None else (paths[0] if len(paths) == 1 else paths[0].parent) / "report.html"
     if not out.parent.is_dir():
         raise InputError(f"cannot write {out}: there is no folder {out.parent}")
     if out.is_dir():
         raise InputError(f"cannot write {out}: it is a folder; give a file name")
     with damage_is_clear(paths[0].parent if len(paths) > 1 else paths[0]):
-        page = render(data, [RunLog(path) for path in paths])
+        page = render_domains(data) if isinstance(data[0], DomainRun) else render(data, [RunLog(path) for path in paths])
     write_atomically(out, page)
     return out
 
 
-def read_run(path: Path) -> RunData:
+def read_runs(paths: Sequence[Path]) -> Any:
+    """Read runs that are shown side by side: `RunData`, or `DomainRun` of supervised ones.
+
+    Raises:
+        InputError: where a folder is no run or has no validation yet, or where what was measured differs.
+    """
+    data: list[Any] = []
+    for path in paths:
+        with damage_is_clear(path):
+            data.append(read_run(path))
+    for path, run in zip(paths, data, strict=True):
+        if type(run) is not type(data[0]):
+            raise InputError(
+                f"{path} is a run of another kind than {paths[0]}: compare supervised runs, or others, with their like"
+            )
+        if isinstance(run, DomainRun):
+            if set(run.validations[-1]["losses"]) != set(data[0].validations[-1]["losses"]):
+                raise InputError(
+                    f"{path} has other domains than {paths[0]}: runs that are compared need the same held-out domains"
+                )
+        elif run.objectives != data[0].objectives:
+            raise InputError(
+                f"{path} has other objectives than {paths[0]}: runs that are compared need the same objectives, goals and bounds"
+            )
+    return data
+
+
+def read_run(path: Path) -> RunData | DomainRun:
     """Read what the figures need from a run folder."""
     import yaml
 
@@ -61,6 +81,8 @@ def read_run(path: Path) -> RunData:
     if not (path / "recipe.yaml").is_file():
         raise InputError(f"{path} is no run folder: it has no recipe.yaml")
     recipe = yaml.safe_load((path / "recipe.yaml").read_text(encoding="utf-8"))
+    if recipe.get("kind") == "supervised":
+        return read_domain_run(path, recipe)
     front, validations = log.pareto(), log.validations()
     if not front or not validations:
         raise InputError(f"{path} has no validation yet: wait for the first, then ask again")
@@ -78,20 +100,44 @@ def read_run(path: Path) -> RunData:
 
 def render(runs: Sequence[RunData], logs: Sequence[RunLog]) -> str:
     """The page as text."""
+    return (
+        _environment()
+        .get_template("page.html")
+        .render(
+            runs=runs,
+            fronts=[log.pareto()["front"] for log in logs],
+            scales=logs[0].pareto()["scale"],
+            summary=[summarise(run) for run in runs],
+            samples=[sample_answers(run, log) for run, log in zip(runs, logs, strict=True)],
+            phases=[figures.phase_seconds(run) for run in runs],
+            figure={name: embed(figure) for name, figure in figures.all_figures(runs).items()},
+            colours=figures.RUN_COLOURS,
+        )
+    )
+
+
+def render_domains(runs: Sequence[DomainRun]) -> str:
+    """The page of supervised runs as text."""
+    return (
+        _environment()
+        .get_template("domains.html")
+        .render(
+            runs=runs,
+            groups=runs[0].groups(),
+            summary=[domains.summarise_domains(run) for run in runs],
+            rows=[domains.domain_rows(run) for run in runs],
+            figure={name: embed(draw(runs)) for name, draw in domains.FIGURES.items()},
+            colours=figures.RUN_COLOURS,
+        )
+    )
+
+
+def _environment() -> jinja2.Environment:
     environment = jinja2.Environment(
         loader=jinja2.FileSystemLoader(Path(__file__).parent), autoescape=True, trim_blocks=True, lstrip_blocks=True
     )
     environment.filters["number"] = lambda value: "" if value is None else f"{value:.1f}" if abs(value) >= 10 else f"{value:.3f}"
-    return environment.get_template("page.html").render(
-        runs=runs,
-        fronts=[log.pareto()["front"] for log in logs],
-        scales=logs[0].pareto()["scale"],
-        summary=[summarise(run) for run in runs],
-        samples=[sample_answers(run, log) for run, log in zip(runs, logs, strict=True)],
-        phases=[figures.phase_seconds(run) for run in runs],
-        figure={name: embed(figure) for name, figure in figures.all_figures(runs).items()},
-        colours=figures.RUN_COLOURS,
-    )
+    return environment
 
 
 def write_figures(runs: Sequence[Path | str], folder: Path) -> list[Path]:
@@ -100,12 +146,17 @@ def write_figures(runs: Sequence[Path | str], folder: Path) -> list[Path]:
     Returns:
         The files written.
     """
-    data = [read_run(Path(run)) for run in runs]
+    data = read_runs([Path(run) for run in runs])
+    drawn = (
+        {name: draw(data) for name, draw in domains.FIGURES.items()}
+        if isinstance(data[0], DomainRun)
+        else figures.all_figures(data)
+    )
     if folder.exists() and not folder.is_dir():
         raise InputError(f"cannot write figures into {folder}: it is a file")
     folder.mkdir(parents=True, exist_ok=True)
     written = []
-    for name, figure in figures.all_figures(data).items():
+    for name, figure in drawn.items():
         for suffix in ("svg", "png"):
             buffer = io.BytesIO()
             figure.savefig(buffer, format=suffix, dpi=150)

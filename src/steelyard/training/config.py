@@ -12,19 +12,12 @@ from pydantic import BaseModel, Field, ValidationError, model_validator
 
 from steelyard.errors import InputError, nearest
 from steelyard.objectives import Gate, Objective, built_in, check_names, load_function
-from steelyard.training.methods import Part, WeightingConfig
+from steelyard.training.methods import WeightingConfig
+from steelyard.training.parts import LoraConfig, MixtureConfig, Part
+from steelyard.training.supervised_config import SupervisedRecipe
 from steelyard.weighting import METHODS, Weighting
 
 RECIPES_DIR = Path(__file__).parent.parent / "recipes"
-
-
-class LoraConfig(Part):
-    """Train low-rank adapters (peft) instead of all parameters."""
-
-    rank: int = Field(16, ge=1, description="rank of the adapters")
-    alpha: int = Field(32, ge=1, description="adapters are scaled by alpha / rank")
-    dropout: float = Field(0.0, ge=0, lt=1, description="dropout on the adapters' input; anything but 0 makes influences noisy")
-    target_modules: list[str] | Literal["all-linear"] = Field("all-linear", description="which layers get adapters")
 
 
 class ModelConfig(Part):
@@ -169,9 +162,10 @@ class CheckpointConfig(Part):
 
 
 class Recipe(Part):
-    """A run."""
+    """A run of reinforcement learning."""
 
     name: str = Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]*$", description="the run's folder under runs/")
+    kind: Literal["reinforcement"] = "reinforcement"
     seed: int = Field(0, ge=0, lt=2**32, description="of everything random")
     model: ModelConfig
     prompts: PromptsConfig
@@ -179,6 +173,7 @@ class Recipe(Part):
     supervised: SupervisedConfig | None = None
     algorithm: AlgorithmConfig
     weighting: WeightingConfig
+    mixture: MixtureConfig | None = Field(None, description="draws prompts by domain; absent: every prompt once an epoch")
     validation: ValidationConfig = Field(default_factory=ValidationConfig)
     checkpoint: CheckpointConfig = Field(default_factory=CheckpointConfig)
 
@@ -188,6 +183,8 @@ class Recipe(Part):
             raise ValueError(
                 f"objectives: {len(self.objectives)} given, but weighing needs at least two; with one, train it with TRL alone"
             )
+        if self.mixture is not None and self.mixture.schedule.startswith("adaptive"):
+            raise ValueError("mixture: an adaptive cooldown follows held-out losses, which reinforcement learning has none of")
         return self
 
     def build_objectives(self, *, base: Path = Path(".")) -> list[Objective]:
@@ -226,8 +223,11 @@ class Recipe(Part):
         return weighting
 
 
-def parse_recipe(content: dict[str, Any], *, where: str = "recipe") -> Recipe:
-    """Check a recipe's content.
+KINDS: dict[str, type[Recipe] | type[SupervisedRecipe]] = {"reinforcement": Recipe, "supervised": SupervisedRecipe}
+
+
+def parse_recipe(content: dict[str, Any], *, where: str = "recipe") -> Any:
+    """Check a recipe's content: a `Recipe`, or by `kind: supervised` a `SupervisedRecipe`.
 
     Raises:
         InputError: naming every wrong key, the nearest known one, and what was expected.
@@ -239,10 +239,13 @@ def parse_recipe(content: dict[str, Any], *, where: str = "recipe") -> Recipe:
     """
     if not isinstance(content, dict):
         raise InputError(f"{where}: a recipe is a mapping of keys, but found {type(content).__name__}")
+    kind = content.get("kind", "reinforcement")
+    if not isinstance(kind, str) or kind not in KINDS:
+        raise InputError(f"{where}: unknown kind {kind!r}: use one of {', '.join(KINDS)}{nearest(str(kind), KINDS)}")
     try:
-        return Recipe.model_validate(content)
+        return KINDS[kind].model_validate(content)
     except ValidationError as error:
-        raise InputError(f"{where}: " + "; ".join(_explain(problem, content) for problem in error.errors())) from None
+        raise InputError(f"{where}: " + "; ".join(_explain(problem, KINDS[kind]) for problem in error.errors())) from None
 
 
 def _models_in(annotation: Any) -> list[type[BaseModel]]:
@@ -252,9 +255,9 @@ def _models_in(annotation: Any) -> list[type[BaseModel]]:
     return [model for part in get_args(annotation) for model in _models_in(part)]
 
 
-def _known_keys(location: tuple[str | int, ...]) -> list[str]:
+def _known_keys(location: tuple[str | int, ...], root: type[BaseModel]) -> list[str]:
     """The keys that are known at a location of the recipe."""
-    models: list[type[BaseModel]] = [Recipe]
+    models: list[type[BaseModel]] = [root]
     for step in location:
         if not isinstance(step, str):
             continue
@@ -262,15 +265,17 @@ def _known_keys(location: tuple[str | int, ...]) -> list[str]:
             found for model in models if step in model.model_fields for found in _models_in(model.model_fields[step].annotation)
         ]
         # A step that is no field is the tag of a discriminated union.
-        models = inside or [model for model in models if step in get_args(model.model_fields["method"].annotation)]
+        models = inside or [
+            m for m in models if "method" in m.model_fields and step in get_args(m.model_fields["method"].annotation)
+        ]
     return [key for model in models for key in model.model_fields]
 
 
-def _explain(problem: Any, content: dict[str, Any]) -> str:
+def _explain(problem: Any, root: type[BaseModel]) -> str:
     location = tuple(problem["loc"])
     path = ".".join(str(part) for part in location)
     if problem["type"] == "extra_forbidden":
-        known = _known_keys(location[:-1])
+        known = _known_keys(location[:-1], root)
         parent = ".".join(str(part) for part in location[:-1])
         place = f" in {parent}" if parent else ""
         return f"unknown key {str(location[-1])!r}{place}{nearest(str(location[-1]), known) or f' (known: {known})'}"
@@ -310,8 +315,8 @@ def find_recipe(name: str | Path) -> Path:
     )
 
 
-def load_recipe(name: str | Path, *, changes: list[str] | None = None) -> Recipe:
-    """Read and check a recipe.
+def load_recipe(name: str | Path, *, changes: list[str] | None = None) -> Any:
+    """Read and check a recipe of either kind.
 
     Args:
         name: a path, or the name of a shipped recipe.

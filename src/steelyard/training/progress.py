@@ -27,6 +27,12 @@ class Progress:
     def validation(self, step: int, point: dict[str, float], hypervolume: float) -> None:
         """A validation point."""
 
+    def update(self, record: dict[str, Any]) -> None:
+        """An update of a supervised run."""
+
+    def losses(self, step: int, mean: float, losses: dict[str, float]) -> None:
+        """A validation of a supervised run: held-out losses by domain."""
+
     def end(self) -> None:
         """The run is over, or failed."""
 
@@ -50,6 +56,7 @@ class RichProgress(Progress):
         self.names: list[str] = []
         self.record: dict[str, Any] | None = None
         self.points: list[tuple[int, dict[str, float], float]] = []
+        self.held_out: list[tuple[int, float, dict[str, float]]] = []
         self.began = time.perf_counter()
 
     def begin(self, steps: int, *, done: int, names: list[str]) -> None:
@@ -85,6 +92,26 @@ class RichProgress(Progress):
             soft_wrap=True,
         )
 
+    def update(self, record: dict[str, Any]) -> None:
+        """Redraw."""
+        self.record, self.done = record, record["step"]
+        if self.live is not None:
+            self.live.update(self._draw_losses())
+
+    def losses(self, step: int, mean: float, losses: dict[str, float]) -> None:
+        """Redraw, or print a line."""
+        self.held_out.append((step, mean, losses))
+        if self.live is not None:
+            self.live.update(self._draw_losses())
+            return
+        worst = max(losses, key=losses.__getitem__)
+        self.console.print(
+            f"{self.title}: step {step:4d}/{self.steps}  held-out loss {mean:.3f}, mean of {len(losses)} domains "
+            f"{sum(losses.values()) / len(losses):.3f}, highest {worst} {losses[worst]:.3f}  {self._left()}",
+            highlight=False,
+            soft_wrap=True,
+        )
+
     def end(self) -> None:
         """Stop drawing."""
         if self.live is not None:
@@ -98,7 +125,7 @@ class RichProgress(Progress):
         seconds = (time.perf_counter() - self.began) / made * (self.steps - self.done)
         return f"{int(seconds // 60)}:{int(seconds % 60):02d} left" if self.done < self.steps else "done"
 
-    def _draw(self) -> Group:
+    def _head(self) -> Table:
         head = Table.grid(padding=(0, 2))
         head.add_row(
             Text(self.title, style="bold"),
@@ -106,6 +133,22 @@ class RichProgress(Progress):
             ProgressBar(self.steps, self.done, width=30),
             self._left(),
         )
+        return head
+
+    def _draw_losses(self) -> Group:
+        table = Table("", "held-out loss", "mean of domains", "highest", box=None, padding=(0, 2))
+        for label, index in (("start", 0), ("last", -1)):
+            if self.held_out and (index == 0 or len(self.held_out) > 1):
+                _, mean, losses = self.held_out[index]
+                worst = max(losses, key=losses.__getitem__)
+                table.add_row(label, f"{mean:.3f}", f"{sum(losses.values()) / len(losses):.3f}", f"{worst} {losses[worst]:.3f}")
+        if self.record is not None:
+            table.add_row("training loss, this step", f"{self.record['loss']:.3f}", "", "")
+        return Group(self._head(), table)
+
+    def _draw(self) -> Group:
+        if not self.points:
+            return self._draw_losses() if self.held_out else Group(self._head())
         table = Table("", *self.names, "hypervolume", box=None, padding=(0, 2))
         if self.record is not None:
             table.add_row("weight", *(f"{self.record['weights'][name]:.3f}" for name in self.names), "")
@@ -115,7 +158,7 @@ class RichProgress(Progress):
             if self.points and (index == 0 or len(self.points) > 1):
                 _, point, volume = self.points[index]
                 table.add_row(label, *(number(point[name]) for name in self.names), f"{volume:.3f}")
-        return Group(head, table)
+        return Group(self._head(), table)
 
 
 def number(value: float) -> str:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import functools
 import importlib.metadata
+import json
 import platform
 import time
 from collections.abc import Callable, Sequence
@@ -18,10 +19,15 @@ from steelyard.objectives import Objective
 from steelyard.runlog import RunLog, damage_is_clear, disk_full_is_clear
 from steelyard.training.arguments import check_influence_layers, lora_config, training_arguments
 from steelyard.training.config import Recipe, find_recipe, load_recipe, parse_recipe
+from steelyard.training.domain_data import check_unchanged, fingerprint
+from steelyard.training.mixture import Mixture
+from steelyard.training.parts import build_mixture
 from steelyard.training.policy import load_policy
 from steelyard.training.progress import Progress, QuietProgress
 from steelyard.training.prompts import load_prompts
 from steelyard.training.recorder import RunRecorder
+from steelyard.training.supervised import SupervisedResult, train_supervised
+from steelyard.training.supervised_config import SupervisedRecipe
 
 VERSIONED = ("steelyard", "torch", "transformers", "trl", "accelerate", "peft", "datasets", "moocore", "math-verify")
 
@@ -44,43 +50,56 @@ class RunResult:
 
 
 def train(
-    recipe: Recipe | str | Path,
+    recipe: Recipe | SupervisedRecipe | str | Path,
     *,
     out: Path | str | None = None,
     resume: bool = False,
     progress: Progress | None = None,
     base: Path | str = ".",
-) -> RunResult:
-    """Train a policy by a recipe and write the run folder.
+) -> RunResult | SupervisedResult:
+    """Train by a recipe and write the run folder.
 
     Args:
-        recipe: a `Recipe`, a file, or the name of a shipped recipe.
+        recipe: a `Recipe` or `SupervisedRecipe`, a file, or the name of a shipped recipe.
         out: the run folder; absent: `runs/NAME`.
         resume: go on from the last whole checkpoint of the folder; its own recipe is used, and must be the same.
         progress: shows how the run goes; absent: nothing is shown.
         base: the folder that the recipe's relative paths start from, where `recipe` is a `Recipe`; else its file's folder.
 
     Returns:
-        The front and where everything lies.
+        The front and where everything lies; from a recipe of `kind: supervised`, the domains' losses.
 
     Raises:
         InputError: where recipe, prompts, model or folder are not usable; nothing is written then.
         RewardError: where a reward fails; what was written stays.
     """
-    began = time.perf_counter()
     base = Path(base)
-    if not isinstance(recipe, Recipe):
+    if isinstance(recipe, (str, Path)):
         base = find_recipe(recipe).parent
         recipe = load_recipe(recipe)
+    assert not isinstance(recipe, (str, Path))
     log = RunLog(Path("runs") / recipe.name if out is None else out)
+    if isinstance(recipe, SupervisedRecipe):
+        return train_supervised(recipe, log, resume=resume, progress=progress, base=base)
+    return _train_policy(recipe, log, resume, progress or QuietProgress(), base)
+
+
+def _train_policy(recipe: Recipe, log: RunLog, resume: bool, progress: Progress, base: Path) -> RunResult:
+    began = time.perf_counter()
     objectives = recipe.build_objectives(base=base)
     weighting = recipe.build_weighting(objectives)
+    mixture = None if recipe.mixture is None else build_mixture(recipe.mixture, base=base)
     train_rows, validation_rows, raw_rows = load_prompts(recipe.prompts, base=base, seed=recipe.seed)
+    print_of_data = fingerprint([*train_rows, *validation_rows])
     check_answers(recipe, train_rows, raw_rows)
     check_enough(recipe, train_rows)
+    if mixture is not None and any(row.get("domain") is None for row in train_rows):
+        raise InputError("a mixture needs every prompt's domain: name it in prompts.domain, as in '{{ subject }}'")
     if resume:
         with damage_is_clear(log.path):
             check_same(log, recipe)
+            if (log.path / "data.json").is_file():
+                check_unchanged(json.loads((log.path / "data.json").read_text()), print_of_data, recipe.prompts.source)
     else:
         log.check_new()
     model, tokenizer = load_policy(recipe.model.name, dtype=recipe.model.dtype, base=base)
@@ -89,14 +108,14 @@ def train(
         check_influence_layers(weighting, model)
     if not resume:
         log.create(resolved(recipe))
-    progress = progress or QuietProgress()
+        log.write_json("data.json", print_of_data)
     with disk_full_is_clear(log.path), log.lock():
         if recipe.supervised is not None:
-            from steelyard.training.supervised import supervised_stage
+            from steelyard.training.supervised_stage import supervised_stage
 
             model = supervised_stage(recipe, model, tokenizer, raw_rows, train_rows, log, progress)
         make_trainer = functools.partial(
-            _trainer, recipe, model, tokenizer, objectives, weighting, train_rows, validation_rows, log
+            _trainer, recipe, model, tokenizer, objectives, weighting, mixture, train_rows, validation_rows, log
         )
         _reinforce(recipe, make_trainer, objectives, log, progress, resume)
     front = log.pareto()
@@ -144,6 +163,7 @@ def _trainer(
     tokenizer: Any,
     objectives: list[Objective],
     weighting: Any,
+    mixture: Mixture | None,
     train_rows: list[dict],
     validation_rows: list[dict],
     log: RunLog,
@@ -165,6 +185,7 @@ def _trainer(
         weighting=weighting,
         estimator=recipe.algorithm.estimator,
         group_size=recipe.algorithm.answers_per_prompt,
+        mixture=mixture,
         validation_sampling=recipe.validation.sampling,
         recorder=recorder,
     )
@@ -173,7 +194,7 @@ def _trainer(
     return trainer
 
 
-def resolved(recipe: Recipe) -> str:
+def resolved(recipe: Recipe | SupervisedRecipe) -> str:
     """A recipe with every default filled in and the versions that run it, as YAML."""
     versions = {name: _version(name) for name in VERSIONED} | {"python": platform.python_version()}
     content = recipe.model_dump(mode="json")
@@ -182,7 +203,7 @@ def resolved(recipe: Recipe) -> str:
     )
 
 
-def read_resolved(path: Path) -> Recipe:
+def read_resolved(path: Path) -> Recipe | SupervisedRecipe:
     """The recipe of a run folder."""
     place = path / "recipe.yaml"
     if not place.is_file():
@@ -192,11 +213,11 @@ def read_resolved(path: Path) -> Recipe:
     return parse_recipe(content, where=str(place))
 
 
-def check_same(log: RunLog, recipe: Recipe) -> None:
+def check_same(log: RunLog, recipe: Recipe | SupervisedRecipe) -> None:
     """Refuse to resume a run by another recipe than its own."""
     kept = read_resolved(log.path).model_dump(mode="json")
     now = recipe.model_dump(mode="json")
-    different = [key for key in now if now[key] != kept[key]]
+    different = [key for key in now if now[key] != kept.get(key)]
     if different:
         raise InputError(
             f"{log.path} was started with another recipe ({', '.join(different)} differ): resume it with the recipe in its folder, "

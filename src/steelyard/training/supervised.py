@@ -1,103 +1,235 @@
-"""A short supervised stage before reinforcement learning, so that a policy which gets nothing right has something to build on."""
+"""A supervised run on a mixture of domains, from a recipe to a finished run folder.
+
+runs/NAME/
+    recipe.yaml          resolved, with versions and seed
+    data.json            every domain's rows, examples and tokens, and the checksum of what was read
+    steps.jsonl          one line an update: loss, learning rate, draws of every domain
+    validation.jsonl     one line a validation: held-out loss of every domain
+    checkpoints/         what to resume from, and the model at the end
+    report.html
+"""
 
 from __future__ import annotations
 
+import json
 import os
-import random
 import shutil
 import time
-from collections.abc import Sequence
+from collections import Counter
+from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
-from steelyard.runlog import RunLog
+from steelyard.errors import InputError, SteelyardError
+from steelyard.rows import Row
+from steelyard.runlog import RunLog, damage_is_clear, disk_full_is_clear
 from steelyard.training.arguments import lora_config
-from steelyard.training.config import Recipe
-from steelyard.training.progress import Progress
-from steelyard.training.prompts import Template
+from steelyard.training.domain_data import DomainData, check_unchanged, fingerprint, load_domains, pack_domains
+from steelyard.training.parts import build_mixture
+from steelyard.training.policy import load_policy
+from steelyard.training.progress import Progress, QuietProgress
+from steelyard.training.supervised_config import SupervisedRecipe
 
-FOLDER = "supervised"
+FINAL = "final"
 
 
-def supervised_stage(
-    recipe: Recipe, model: Any, tokenizer: Any, raw_rows: Sequence[dict], rows: Sequence[dict], log: RunLog, progress: Progress
-) -> Any:
-    """Fine-tune on completions written from the training rows by TRL's SFTTrainer, merge adapters, and keep the result with the run.
+@dataclass(frozen=True)
+class SupervisedResult:
+    """What a supervised run came to.
 
-    A run that is resumed finds the result in its folder and does not train it again.
-
-    Returns:
-        The model to go on with, without adapters.
+    Attributes:
+        path: the run folder; the model lies in its `checkpoints/final`.
+        losses: held-out loss of every domain at the end, in nats a token.
+        loss: the mean over all held-out tokens.
+        seconds: wall time of this call.
     """
-    from datasets import Dataset
-    from transformers import AutoModelForCausalLM, PrinterCallback, ProgressCallback, TrainerCallback
-    from trl import SFTConfig, SFTTrainer
 
-    config = recipe.supervised
-    assert config is not None
-    done = log.checkpoints / FOLDER
-    if done.is_dir():
-        progress.message(f"supervised stage is done already ({done})")
-        return AutoModelForCausalLM.from_pretrained(done, dtype=model.dtype).eval()
+    path: Path
+    losses: dict[str, float]
+    loss: float
+    seconds: float
+
+
+def train_supervised(
+    recipe: SupervisedRecipe, log: RunLog, *, resume: bool = False, progress: Progress | None = None, base: Path = Path(".")
+) -> SupervisedResult:
+    """Train by a recipe of `kind: supervised`; see `steelyard.training.train`."""
+    from steelyard.training.run import check_same, resolved
+
     began = time.perf_counter()
+    mixture = build_mixture(recipe.mixture, base=base)
+    data = load_domains(recipe.data, base=base)
+    source = recipe.data.source if isinstance(recipe.data.source, str) else ", ".join(recipe.data.source.values())
+    print_of_data = fingerprint([*data.train, *data.held_out])
+    if resume:
+        with damage_is_clear(log.path):
+            check_same(log, recipe)
+            kept = json.loads((log.path / "data.json").read_text(encoding="utf-8"))
+            check_unchanged({key: kept[key] for key in ("rows", "checksum")}, print_of_data, source)
+    else:
+        log.check_new()
+    model, tokenizer = _model(recipe, base)
+    if recipe.data.chat and not getattr(tokenizer, "chat_template", None):
+        raise InputError(f"data.chat: model {recipe.model.name!r} has no chat template: leave chat out")
+    train_rows, held_out_rows = data.train, data.held_out
+    if recipe.training.pack:
+        train_rows = pack_domains(train_rows, tokenizer, recipe.training.max_tokens)
+        held_out_rows = pack_domains(held_out_rows, tokenizer, recipe.training.max_tokens)
+    progress = progress or QuietProgress()
+    recorder = _Recorder(log, progress)
+    if not resume:
+        log.create(resolved(recipe))
+    try:
+        trainer = _trainer(recipe, model, tokenizer, mixture, train_rows, held_out_rows, log, recorder)
+    except (SteelyardError, ValueError, TypeError) as error:
+        if not resume:
+            shutil.rmtree(log.path)
+        if isinstance(error, SteelyardError):
+            raise
+        raise InputError(f"the recipe's settings do not fit together for TRL: {error}") from error
+    if not resume:
+        log.write_json("data.json", {**print_of_data, "domains": _domains(data, trainer)})
+    with disk_full_is_clear(log.path), log.lock():
+        _run(recipe, trainer, tokenizer, log, progress, resume)
+    last = log.validations()[-1]
+    return SupervisedResult(log.path, last["losses"], last["loss"], time.perf_counter() - began)
+
+
+def _model(recipe: SupervisedRecipe, base: Path) -> tuple[Any, Any]:
+    if recipe.model.scratch is None:
+        assert recipe.model.name is not None
+        return load_policy(recipe.model.name, dtype=recipe.model.dtype, base=base)
     import torch
 
-    cpu = not torch.cuda.is_available()
-    trainer = SFTTrainer(
+    from steelyard.training.scratch import byte_tokenizer, new_model
+
+    new = recipe.model.scratch
+    tokenizer = byte_tokenizer() if new.tokenizer == "bytes" else load_policy(new.tokenizer, base=base)[1]
+    model = new_model(tokenizer, width=new.width, layers=new.layers, heads=new.heads, context=new.context, seed=recipe.seed)
+    return model.to(getattr(torch, recipe.model.dtype)), tokenizer
+
+
+def _trainer(
+    recipe: SupervisedRecipe,
+    model: Any,
+    tokenizer: Any,
+    mixture: Any,
+    train_rows: list[Row],
+    held_out_rows: list[Row],
+    log: RunLog,
+    recorder: _Recorder,
+) -> Any:
+    import torch
+    from datasets import Dataset
+    from datasets.utils.logging import disable_progress_bar
+    from transformers import PrinterCallback, ProgressCallback
+    from trl import SFTConfig
+
+    from steelyard.training.sft import MixtureSFTTrainer
+
+    disable_progress_bar()
+    settings, cpu = recipe.training, not torch.cuda.is_available()
+    micro_batch = settings.micro_batch or settings.batch_size
+    trainer = MixtureSFTTrainer(
         model=model,
         args=SFTConfig(
-            output_dir=str(log.checkpoints / "supervised-work"),
+            output_dir=str(log.checkpoints),
             seed=recipe.seed,
             use_cpu=cpu,
             bf16=False,
-            max_steps=config.steps,
-            per_device_train_batch_size=config.batch_size,
-            learning_rate=config.learning_rate,
-            lr_scheduler_type="linear",
-            save_strategy="no",
-            logging_steps=max(1, config.steps // 5),
+            max_steps=settings.steps,
+            per_device_train_batch_size=micro_batch,
+            gradient_accumulation_steps=settings.batch_size // micro_batch,
+            per_device_eval_batch_size=recipe.validation.batch,
+            max_length=settings.max_tokens,
+            learning_rate=settings.learning_rate,
+            lr_scheduler_type=settings.schedule,
+            warmup_steps=round(settings.warmup * settings.steps),
+            weight_decay=settings.weight_decay,
+            max_grad_norm=settings.max_grad_norm,
+            logging_steps=1,
+            eval_strategy="steps",
+            eval_steps=recipe.validation.every,
+            save_strategy="steps",
+            save_steps=recipe.checkpoint.every,
+            save_total_limit=2,
             report_to="none",
             disable_tqdm=True,
             gradient_checkpointing=False,
             dataloader_pin_memory=not cpu,
         ),
-        train_dataset=Dataset.from_list(completion_rows(recipe, raw_rows, rows)),
+        train_dataset=Dataset.from_list(train_rows),
+        eval_dataset=Dataset.from_list(held_out_rows),
         processing_class=tokenizer,
-        peft_config=None if config.lora is None else lora_config(config.lora),
+        peft_config=None if recipe.model.lora is None else lora_config(recipe.model.lora),
+        mixture=mixture,
+        recorder=recorder,
     )
     trainer.remove_callback(PrinterCallback)
     trainer.remove_callback(ProgressCallback)
-
-    class Tell(TrainerCallback):
-        def on_log(self, args: Any, state: Any, control: Any, logs: Any = None, **kwargs: Any) -> None:
-            if logs and "loss" in logs:
-                progress.message(f"supervised stage, step {state.global_step}/{state.max_steps}, loss {float(logs['loss']):.3f}")
-
-    trainer.add_callback(Tell())
-    trainer.train()
-    trained = trainer.model.merge_and_unload() if config.lora is not None else trainer.model
-    unfinished = log.checkpoints / f".unfinished-{FOLDER}"
-    shutil.rmtree(unfinished, ignore_errors=True)
-    trained.save_pretrained(unfinished)
-    tokenizer.save_pretrained(unfinished)
-    os.replace(unfinished, done)
-    shutil.rmtree(log.checkpoints / "supervised-work", ignore_errors=True)
-    progress.message(f"supervised stage took {time.perf_counter() - began:.0f} s; kept in {done}")
-    # Loaded anew, so that a run that was resumed starts from the very same weights.
-    return AutoModelForCausalLM.from_pretrained(done, dtype=model.dtype).eval()
+    return trainer
 
 
-def completion_rows(recipe: Recipe, raw_rows: Sequence[dict], rows: Sequence[dict]) -> list[dict[str, Any]]:
-    """Write a completion for every training row, by a template drawn by the run's seed.
+def _domains(data: DomainData, trainer: Any) -> dict[str, dict[str, int]]:
+    """What there is of every domain: rows read, examples and tokens that can be drawn, rows held out, repeats left out."""
+    rows, held_out = Counter(row["domain"] for row in data.train), Counter(row["domain"] for row in data.held_out)
+    examples: Counter[str] = Counter()
+    tokens: Counter[str] = Counter()
+    for name, ids in zip(trainer.train_dataset["domain"], trainer.train_dataset["input_ids"], strict=True):
+        examples[name] += 1
+        tokens[name] += len(ids)
+    return {
+        name: {
+            "rows": rows[name],
+            "examples": examples[name],
+            "tokens": tokens[name],
+            "held_out": held_out[name],
+            "repeats": data.repeats.get(name, 0),
+        }
+        for name in sorted(rows)
+    }
 
-    Returns:
-        Rows of `prompt` and `completion`, texts or message lists as the prompts are.
-    """
-    assert recipe.supervised is not None
-    rng = random.Random(recipe.seed)
-    templates = [Template(text, f"supervised.completions[{i}]") for i, text in enumerate(recipe.supervised.completions)]
-    out = []
-    for i, (raw, row) in enumerate(zip(raw_rows, rows, strict=True)):
-        text = rng.choice(templates).render(raw, f"training row {i + 1}")
-        completion: Any = text if isinstance(row["prompt"], str) else [{"role": "assistant", "content": text}]
-        out.append({"prompt": row["prompt"], "completion": completion})
-    return out
+
+def _run(recipe: SupervisedRecipe, trainer: Any, tokenizer: Any, log: RunLog, progress: Progress, resume: bool) -> None:
+    checkpoint = log.last_checkpoint() if resume else None
+    step = 0 if checkpoint is None else int(checkpoint.name.partition("-")[2])
+    with damage_is_clear(log.path):
+        if resume:
+            log.rewind(step if checkpoint is not None else -1)
+    progress.begin(recipe.training.steps, done=step, names=trainer.order.names)
+    done = log.checkpoints / FINAL
+    try:
+        if checkpoint is None:
+            trainer.evaluate()
+        if not (resume and done.is_dir() and step >= recipe.training.steps):
+            trainer.train(resume_from_checkpoint=None if checkpoint is None else str(checkpoint))
+            trainer.evaluate()
+            unfinished = log.checkpoints / f".unfinished-{FINAL}"
+            shutil.rmtree(unfinished, ignore_errors=True)
+            shutil.rmtree(done, ignore_errors=True)
+            trainer.save_model(str(unfinished), _internal_call=True)
+            (unfinished / "training_args.bin").unlink(missing_ok=True)
+            tokenizer.save_pretrained(unfinished)
+            os.replace(unfinished, done)
+    finally:
+        progress.end()
+
+
+class _Recorder:
+    """Writes what the trainer tells into the run folder."""
+
+    def __init__(self, log: RunLog, progress: Progress) -> None:
+        self.log, self.progress = log, progress
+
+    def on_step(self, record: dict[str, Any]) -> None:
+        self.log.append_step(record)
+        self.progress.update(record)
+
+    def on_validation(self, step: int, losses: dict[str, float], tokens: dict[str, int], seconds: float) -> None:
+        mean = sum(loss * tokens[name] for name, loss in losses.items()) / sum(tokens.values())
+        record = {"step": step, "loss": mean, "losses": losses, "tokens": tokens, "seconds": round(seconds, 4)}
+        self.log.append_validation(record)
+        self.progress.losses(step, mean, losses)
+
+    def on_message(self, text: str) -> None:
+        self.progress.message(text)

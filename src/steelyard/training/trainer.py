@@ -23,13 +23,15 @@ from trl import GRPOConfig, GRPOTrainer
 
 from steelyard.advantages import ESTIMATORS, combine, estimate, of_equal_spread
 from steelyard.errors import InputError, RunError, nearest
+from steelyard.mixture import AdaptiveCooldown, Schedule
 from steelyard.objectives import Objective, apply_gates, check_names, text_of
 from steelyard.runlog import write_atomically
 from steelyard.training.arguments import as_weighting, batch_share, check_influence_layers, check_trl_arguments, shares
 from steelyard.training.influence import AfterStep, SharedForward, StepInfluence, buffered_influence
+from steelyard.training.mixture import DomainOrder, Mixture, as_mixture, domain_order, steps_a_batch, train_sampler
 from steelyard.training.record import ConstantRewards, Recorder, answer_columns, batch_record
 from steelyard.training.rewards import as_objective, as_reward_function, left_to_trl
-from steelyard.training.sampler import GroupSampler
+from steelyard.training.sampler import GroupSampler, PromptOrder
 from steelyard.training.validation import measure
 from steelyard.weighting import Batch, FixedWeights, Influence, Weighting
 from steelyard.weighting.influence import OPTIMIZER_STEP
@@ -49,6 +51,7 @@ class PolicyTrainer(GRPOTrainer):
         estimator: "grpo", "rloo", "reinforce" or "brpo".
         group_size: answers to one prompt that stand together; absent: `args.num_generations`. "reinforce" may have 1, where TRL's own setting
             must be 2 at least; then TRL's only has to divide the batch.
+        mixture: draws prompts by domain: a `Mixture`, a `Schedule`, or a schedule in a word; absent: every prompt once an epoch.
         validation_sampling: "sampled" (at the training temperature, with a seed of its own) or "greedy".
         recorder: see `Recorder`.
 
@@ -69,6 +72,7 @@ class PolicyTrainer(GRPOTrainer):
         weighting: Weighting | str | None = None,
         estimator: str = "grpo",
         group_size: int | None = None,
+        mixture: Mixture | Schedule | str | None = None,
         validation_sampling: str = "sampled",
         recorder: Recorder | None = None,
         **keywords: Any,
@@ -100,6 +104,12 @@ class PolicyTrainer(GRPOTrainer):
             check_trl_arguments(args, weighting)
         # Known before TRL's constructor runs, since that one asks for the sampler.
         self._given_group_size = group_size
+        self._mixture = None if mixture is None else as_mixture(mixture)
+        self._order: DomainOrder | None = None
+        if self._mixture is not None and isinstance(self._mixture.schedule, AdaptiveCooldown):
+            raise InputError(
+                "an adaptive cooldown follows held-out losses, which reinforcement learning has none of: give a cooldown"
+            )
         super().__init__(model, reward_funcs, args, *positional, **keywords)
         self.group_size: int = self.num_generations if group_size is None else group_size
         if self.args.generation_batch_size % self.group_size:
@@ -134,6 +144,7 @@ class PolicyTrainer(GRPOTrainer):
         self._reward_signs = torch.tensor([objective.reward_sign for objective in self.objectives])
         self._scores_BK: Tensor | None = None
         self._texts: tuple[list[str], list[str], list[Any]] = ([], [], [])
+        self._loss_weights: Tensor | None = None
         self._seconds: dict[str, float] = {}
         self._record: dict[str, Any] = {}
         self._step_began: float | None = None
@@ -177,6 +188,11 @@ class PolicyTrainer(GRPOTrainer):
         local = len(inputs)
         first = self.accelerator.process_index * local
         output["answer_index"] = torch.arange(first, first + local, device=output["completion_ids"].device)
+        if self.order is not None and self.order.mixture.by == "scalarization":
+            progress = self.state.global_step / max(1, self.state.max_steps)
+            numbers = self.order.index_of(row[self.order.mixture.column] for row in inputs)
+            self._loss_weights = torch.tensor(self.order.loss_weights(progress))[numbers].to(output["completion_ids"].device)
+            output["loss_weight"] = self._loss_weights
         return output
 
     def _prepare_inputs(self, generation_batch: Any) -> Any:
@@ -241,9 +257,8 @@ class PolicyTrainer(GRPOTrainer):
                 f"step {self.state.global_step + 1}: an advantage is not finite; weights {weights_K.tolist()}: lower the learning rate"
             )
         for micro_batch in self._buffered_inputs:
-            micro_batch["advantages"] = advantages_B[micro_batch["answer_index"]].to(
-                micro_batch["completion_ids"].device, torch.float32
-            )
+            taken_B = advantages_B[micro_batch["answer_index"]].to(micro_batch["completion_ids"].device)
+            micro_batch["advantages"] = (taken_B * micro_batch.get("loss_weight", 1.0)).float()
         self._clock("weighting", began)
         self._note(scores_BK, weights_K, advantages_B, found[-1] if found else None)
 
@@ -270,14 +285,21 @@ class PolicyTrainer(GRPOTrainer):
     def _note(self, scores_BK: Tensor, weights_K: Tensor, advantages_B: Tensor, influence: Influence | None) -> None:
         """Tell of a batch: its answers now, its record when the update is made."""
         names, step = [objective.name for objective in self.objectives], self.state.global_step + 1
-        self._record = {"step": step, "scale": self.weighting.scale(), **batch_record(names, scores_BK, weights_K, influence)}
+        draws = {} if self.order is None else {"draws": self.order.drawn(int((step - 1) // steps_a_batch(self)))}
+        self._record = {
+            "step": step,
+            "scale": self.weighting.scale(),
+            **draws,
+            **batch_record(names, scores_BK, weights_K, influence),
+        }
         for kind, values in (("weights", self._record["weights"]), ("influence", self._record.get("influence", {}))):
             for name, value in values.items():
                 self._metrics["train"][f"{kind}/{name}"].append(value)
         if self.recorder is not None:
             local = len(self._texts[0])
             mine = slice(self.accelerator.process_index * local, (self.accelerator.process_index + 1) * local)
-            self.recorder.on_answers(step, answer_columns(names, *self._texts, scores_BK[mine], weights_K, advantages_B[mine]))
+            counted = advantages_B[mine] if self._loss_weights is None else advantages_B[mine] * self._loss_weights
+            self.recorder.on_answers(step, answer_columns(names, *self._texts, scores_BK[mine], weights_K, counted))
 
     def training_step(self, *args: Any, **kwargs: Any) -> Tensor:
         """One micro-batch; as TRL, with a clock."""
@@ -333,15 +355,23 @@ class PolicyTrainer(GRPOTrainer):
 
     # Order and state -------------------------------------------------------------------------------------------------------------------
 
+    @property
+    def order(self) -> DomainOrder | None:
+        """The order of prompts where a mixture was given."""
+        if self._order is None and self._mixture is not None:
+            self._order = domain_order(self, self._mixture)
+        return self._order
+
     def _get_train_sampler(self, dataset: Any = None) -> Sampler:
+        if self.order is not None:
+            return train_sampler(self, self.order)
         group_size = self._given_group_size or self.num_generations
+        num_prompts = len(self.train_dataset if dataset is None else dataset)
         return GroupSampler(
-            len(self.train_dataset if dataset is None else dataset),
+            PromptOrder(num_prompts, shuffle=bool(self.shuffle_dataset), seed=self.args.seed),
             group_size=group_size,
             prompts_per_batch=self.args.generation_batch_size // group_size,
             repeats=self.num_iterations * self.args.steps_per_generation,
-            shuffle=bool(self.shuffle_dataset),
-            seed=self.args.seed,
         )
 
     def state_dict(self) -> dict[str, Any]:
@@ -351,6 +381,7 @@ class PolicyTrainer(GRPOTrainer):
             "objectives": {objective.name: objective.state_dict() for objective in self.objectives},
             "validated": self._validated,
             "step_influence": self.step_influence.state_dict(),
+            "mixture": None if self.order is None else self.order.state_dict(),
         }
 
     def load_state_dict(self, state: dict[str, Any]) -> None:
@@ -360,6 +391,8 @@ class PolicyTrainer(GRPOTrainer):
             objective.load_state_dict(state["objectives"][objective.name])
         self._validated = None if state["validated"] is None else (state["validated"][0], state["validated"][1])
         self.step_influence.load_state_dict(state["step_influence"])
+        if self.order is not None and state["mixture"] is not None:
+            self.order.load_state_dict(state["mixture"])
 
     def restore(self, checkpoint: str) -> None:
         """Take over model and state of a checkpoint, to validate and not to train on."""

@@ -1,0 +1,145 @@
+"""`MixtureStream`: examples of sources that can only be read from their beginning, mixed as `MixtureSampler` mixes indices."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from typing import Any
+
+import torch.utils.data
+from numpy.typing import ArrayLike
+
+from steelyard.errors import InputError
+from steelyard.mixture.sampler import MixtureSampler
+from steelyard.mixture.schedules import Schedule
+
+Source = Iterable[Any] | Callable[[], Iterable[Any]]
+
+
+class MixtureStream(torch.utils.data.IterableDataset[Any]):
+    """Examples from streaming sources by a schedule; each source is read in its own order, and again from its beginning when it ends.
+
+    Args:
+        sources: by domain name, each an iterable that can be iterated anew for every pass (a list, a `datasets.IterableDataset`), or a function
+            that returns one. Where a source has `set_epoch`, it is told the number of every pass, so that it can shuffle anew.
+        schedule: a `Schedule`.
+        sizes: of the domains, by name or in order, in any one unit: what the schedule's probabilities follow. Sources need not know theirs.
+        num_samples, batch_size, seed, draw, rank, world_size: as for `MixtureSampler`. All processes together give the stream of one; each
+            reads past what falls to the others. Workers of a DataLoader share this process's batches out among them, in turn.
+
+    `state_dict` holds how far the iteration in this process is; going on reads past what was seen already (of a source that has ended once,
+    only what its current pass has given).
+
+    Raises:
+        InputError: where an argument is out of range; in iteration, where a source gives nothing.
+
+    Example:
+        >>> from steelyard.mixture import ConstantTemperature
+        >>> stream = MixtureStream(
+        ...     {"en": ["a", "b", "c"], "sw": ["x"]}, ConstantTemperature(1.0), sizes=[3, 1], num_samples=8, batch_size=4
+        ... )
+        >>> drawn = list(stream)
+        >>> [sorted(drawn[:4]), sorted(drawn[4:])]
+        [['a', 'b', 'c', 'x'], ['a', 'b', 'c', 'x']]
+    """
+
+    def __init__(
+        self,
+        sources: Mapping[str, Source],
+        schedule: Schedule,
+        *,
+        sizes: Mapping[str, float] | ArrayLike,
+        num_samples: int,
+        batch_size: int,
+        seed: int = 0,
+        draw: str = "stratified",
+        rank: int = 0,
+        world_size: int = 1,
+    ) -> None:
+        self.names = list(sources)
+        if isinstance(sizes, Mapping):
+            missing = [name for name in self.names if name not in sizes]
+            if missing:
+                raise InputError(f"no size is given for {', '.join(missing)}: the schedule needs every domain's")
+            sizes = [sizes[name] for name in self.names]
+        self.sources = dict(sources)
+        self.sampler = MixtureSampler(
+            sizes, schedule, num_samples=num_samples, batch_size=batch_size, seed=seed, draw=draw,
+            rank=rank, world_size=world_size, names=self.names,
+        )  # fmt: skip
+        if len(self.names) != len(self.sampler.sizes):
+            raise InputError(f"there are {len(self.names)} sources, but {len(self.sampler.sizes)} sizes")
+        self.position = 0
+
+    def __len__(self) -> int:
+        """How many examples this process gives in the whole run."""
+        return len(self.sampler)
+
+    def __iter__(self) -> Iterator[Any]:
+        """Go on from `position` to the end of the run; then start over."""
+        readers = {name: _Reader(name, source) for name, source in self.sources.items()}
+        worker = torch.utils.data.get_worker_info()
+        workers, mine = (1, 0) if worker is None else (worker.num_workers, worker.id)
+        part = self.sampler.batch_size // self.sampler.world_size
+        first = self.sampler.rank * part
+        for batch in range(self.position // part, -(-len(self) // part)):
+            if batch % workers != mine:
+                continue
+            domains, numbers = self.sampler.draws(batch, batch + 1)
+            kept = slice(first, first + min(part, len(self) - batch * part))
+            for place, (domain, number) in enumerate(zip(domains[kept].tolist(), numbers[kept].tolist(), strict=True)):
+                if batch * part + place < self.position:
+                    continue
+                example = readers[self.names[domain]].read(number)
+                self.position = batch * part + place + 1
+                yield example
+        self.position = 0
+
+    def state_dict(self) -> dict[str, Any]:
+        """How far this process is, and what the stream depends on."""
+        return {**self.sampler.state_dict(), "position": self.position}
+
+    def load_state_dict(self, state: dict[str, Any]) -> None:
+        """Go on where another stream stopped.
+
+        Raises:
+            InputError: where domains, schedule, seed or sizes of the run are others.
+        """
+        self.sampler.load_state_dict(state)
+        self.position, self.sampler.position = self.sampler.position, 0
+
+
+class _Reader:
+    """Examples of one source by number, ascending, over as many passes as it takes."""
+
+    def __init__(self, name: str, source: Source) -> None:
+        self.name, self.source = name, source
+        self.passes, self.at, self.length = 0, 0, 0
+        self.iterator = self._begin()
+
+    def _begin(self) -> Iterator[Any]:
+        if hasattr(self.source, "set_epoch"):
+            self.source.set_epoch(self.passes)
+        return iter(self.source() if callable(self.source) else self.source)
+
+    def read(self, number: int) -> Any:
+        """The `number`-th example, counted over all passes."""
+        while True:
+            if self.length and number - self.at >= self.length:
+                # Whole passes need not be read: how long one is, is known.
+                self.passes, whole = number // self.length, number // self.length * self.length
+                self.at, self.iterator = whole, self._begin()
+            try:
+                example = next(self.iterator)
+            except StopIteration:
+                read = self.at - self.passes * self.length
+                if not read:
+                    raise InputError(
+                        f"source {self.name!r} gives no examples: leave it out, or give one that can be read more than once"
+                    ) from None
+                self.length = self.length or self.at
+                self.passes += 1
+                self.iterator = self._begin()
+                continue
+            self.at += 1
+            if self.at > number:
+                return example

@@ -1,0 +1,258 @@
+"""A mixture of domains in a trainer: which rows it draws, and how much each counts.
+
+`use_mixture(trainer, "cooldown")` gives any of TRL's trainers the order; our own trainers take `mixture=` and can weight the loss as well.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor
+from torch.utils.data import Sampler
+
+from steelyard.errors import InputError
+from steelyard.mixture import AdaptiveCooldown, ConstantTemperature, MixtureSampler, Schedule, parse_schedule
+from steelyard.mixture.temperature import Floats
+from steelyard.training.sampler import GroupSampler
+
+WAYS = ("sampling", "scalarization")
+
+
+@dataclass(frozen=True)
+class Mixture:
+    """How a trainer treats its domains.
+
+    Attributes:
+        schedule: a `Schedule`, or one in a word, as `parse_schedule` reads it.
+        by: "sampling" draws the domains by the schedule; "scalarization" draws them in proportion and multiplies the loss of an example of
+            domain i (in reinforcement learning its advantage) by `p(i) / p(i; 1)`: the same in expectation, of larger variance.
+        draw: "stratified" or "independent", as for `MixtureSampler`.
+        column: of the dataset, with every row's domain.
+
+    Example:
+        >>> Mixture("cooldown:5,1,0.5").schedule
+        Cooldown(start=5.0, end=1.0, at=0.5)
+        >>> Mixture("cooldown", by="weighting")
+        Traceback (most recent call last):
+        steelyard.errors.InputError: a mixture works by 'sampling' or 'scalarization', but is told 'weighting'
+
+    Reference:
+        Li et al., arXiv 2410.04579, sections 3 and 5.
+    """
+
+    schedule: Schedule | str = "cooldown"
+    by: str = "sampling"
+    draw: str = "stratified"
+    column: str = "domain"
+
+    def __post_init__(self) -> None:
+        if isinstance(self.schedule, str):
+            object.__setattr__(self, "schedule", parse_schedule(self.schedule))
+        if not isinstance(self.schedule, Schedule):
+            raise InputError(f"a mixture's schedule must be a Schedule or its name, but is {self.schedule!r}")
+        if self.by not in WAYS:
+            raise InputError(f"a mixture works by 'sampling' or 'scalarization', but is told {self.by!r}")
+        if isinstance(self.schedule, AdaptiveCooldown) and (self.by, self.draw) != ("sampling", "stratified"):
+            raise InputError("an adaptive cooldown works by sampling with stratified draws: only they can change on the way")
+
+
+def as_mixture(mixture: Mixture | Schedule | str) -> Mixture:
+    """A mixture given as one, as a schedule, or as a schedule's name."""
+    return mixture if isinstance(mixture, Mixture) else Mixture(mixture)
+
+
+class DomainOrder(Sampler[int]):
+    """The rows of a dataset in the order of a mixture, from the beginning of the run whenever it is iterated.
+
+    Args:
+        mixture: how to draw.
+        labels: every row's domain.
+        num_samples, batch_size: of the whole run and of a global batch, as for `MixtureSampler`.
+        seed: of the order.
+
+    Example:
+        >>> order = DomainOrder(Mixture("constant:1"), ["en", "sw", "en", "en"], num_samples=8, batch_size=4, seed=0)
+        >>> order.names, sorted(list(order)[:4]), order.drawn(0)
+        (['en', 'sw'], [0, 1, 2, 3], {'en': 3, 'sw': 1})
+    """
+
+    def __init__(self, mixture: Mixture, labels: Sequence[Any], *, num_samples: int, batch_size: int, seed: int) -> None:
+        missing = next((row for row, label in enumerate(labels) if label is None or label == ""), None)
+        if missing is not None:
+            raise InputError(f"row {missing + 1} has no {mixture.column}: with a mixture, every row belongs to one")
+        names, ids = np.unique(np.asarray([str(label) for label in labels]), return_inverse=True)
+        self.mixture, self.names, self.ids = mixture, names.tolist(), ids
+        self._numbers = {name: number for number, name in enumerate(self.names)}
+        self.sizes = np.bincount(ids)
+        self.rows = np.argsort(ids, kind="stable")
+        self.num_samples, self.batch_size, self.seed = num_samples, batch_size, seed
+        assert isinstance(mixture.schedule, Schedule)
+        self.schedule = mixture.schedule.for_run(num_samples, self.names, self.sizes)
+        self.begun = 0
+        self.cooled_at: int | None = None
+        self.history: list[float] = []
+        self.sampler = self._sampler(self.schedule)
+
+    def _sampler(self, schedule: Schedule) -> MixtureSampler:
+        drawn_by = schedule if self.mixture.by == "sampling" else ConstantTemperature(1.0)
+        return MixtureSampler(
+            self.sizes,
+            drawn_by,
+            num_samples=self.num_samples,
+            batch_size=self.batch_size,
+            seed=self.seed,
+            draw=self.mixture.draw,
+            names=self.names,
+        )
+
+    @property
+    def batches(self) -> int:
+        """Global batches of the run."""
+        return -(-self.num_samples // self.batch_size)
+
+    def __len__(self) -> int:
+        return self.num_samples
+
+    def __iter__(self) -> Iterator[int]:
+        self.begun = 0
+        ahead = max(1, 8192 // self.batch_size) if self.cooled_at is None and self._adaptive() is None else 1
+        for first in range(0, self.batches, ahead):
+            last = min(first + ahead, self.batches)
+            self.begun = last
+            indices = self.sampler.stream(first, last)[: self.num_samples - first * self.batch_size]
+            yield from self.rows[indices].tolist()
+
+    def index_of(self, labels: Iterable[Any]) -> Tensor:
+        """The number of each label's domain, int64."""
+        return torch.tensor([self._numbers[str(label)] for label in labels])
+
+    def drawn(self, batch: int) -> dict[str, int]:
+        """How many rows of each domain a global batch holds."""
+        domains, _ = self.sampler.draws(batch, batch + 1)
+        counts = np.bincount(domains, minlength=len(self.names))
+        return dict(zip(self.names, counts.tolist(), strict=True))
+
+    def loss_weights(self, progress: float) -> Floats:
+        """What the loss of each domain is multiplied by at a share of the run, float64 `[D]`: ones, unless by scalarization."""
+        if self.mixture.by == "sampling":
+            return np.ones(len(self.names))
+        return self.schedule.probabilities(self.sizes, min(progress, 1.0)) * self.sizes.sum() / self.sizes
+
+    # Adaptive cooling --------------------------------------------------------------------------------------------------------------------
+
+    def _adaptive(self) -> AdaptiveCooldown | None:
+        return self.schedule if isinstance(self.schedule, AdaptiveCooldown) else None
+
+    def on_validation(self, losses: dict[str, float]) -> str | None:
+        """Let an adaptive cooldown see the domains' held-out losses; returns what it decided, in words, or None."""
+        adaptive = self._adaptive()
+        if adaptive is None or self.cooled_at is not None or not self.begun:
+            return None
+        upsampled = adaptive.upsampled(self.sizes)
+        watched = [losses[name] for name, up in zip(self.names, upsampled, strict=True) if up and name in losses]
+        if not watched:
+            raise InputError(
+                "an adaptive cooldown follows the held-out losses of the upsampled domains, but none has held-out rows"
+            )
+        self.history.append(sum(watched) / len(watched))
+        if not adaptive.turned(self.history):
+            return None
+        self._cool(self.begun)
+        return f"the mean held-out loss of {len(watched)} upsampled domains turned: cooled down at step {self.begun}"
+
+    def _cool(self, batch: int) -> None:
+        adaptive = self._adaptive()
+        assert adaptive is not None
+        if 0 < batch < self.batches and batch / self.batches < adaptive.latest:
+            self.cooled_at = batch
+            # Half a batch before, so that rounding up always ends at this one.
+            self.sampler = self._sampler(adaptive.cooled((batch - 0.5) / self.batches))
+
+    def state_dict(self) -> dict[str, Any]:
+        """What the order depends on, and what an adaptive cooldown has seen."""
+        identity = self._sampler(self.schedule)._identity()
+        return {"domains": self.names, "cooled_at": self.cooled_at, "history": self.history, **identity}
+
+    def load_state_dict(self, state: dict[str, Any]) -> None:
+        """Go on with the order of an earlier run.
+
+        Raises:
+            InputError: where domains, their sizes, the schedule or the length of the run are others.
+        """
+        for name, value in self.state_dict().items():
+            if name not in ("cooled_at", "history") and state.get(name) != value:
+                raise InputError(
+                    f"the mixture's {name} was {state.get(name)!r} when the run began and is {value!r} now: a run is resumed on the same data"
+                )
+        self.history = list(state["history"])
+        if state["cooled_at"] is not None:
+            self._cool(state["cooled_at"])
+
+
+def domain_order(trainer: Any, mixture: Mixture) -> DomainOrder:
+    """A mixture's order for one of TRL's trainers: global batches of rows, or of prompts where answers are generated."""
+    dataset, args = trainer.train_dataset, trainer.args
+    if getattr(args, "packing", False):
+        raise InputError(
+            "packing mixes domains within an example: turn it off with a mixture, or pack each domain's rows on their own"
+        )
+    columns = getattr(dataset, "column_names", None)
+    if columns is None or mixture.column not in columns:
+        raise InputError(f"a mixture needs the column {mixture.column!r} in the training set (columns found: {columns})")
+    if hasattr(trainer, "num_generations"):
+        group = getattr(trainer, "_given_group_size", None) or trainer.num_generations
+        batch_size = args.generation_batch_size // group
+    else:
+        batch_size = args.train_batch_size * args.gradient_accumulation_steps * trainer.accelerator.num_processes
+    if args.max_steps <= 0:
+        # Said in steps: the order covers the whole run, and the trainer would take it for one epoch of several.
+        args.max_steps = math.ceil(args.num_train_epochs * len(dataset) / batch_size * steps_a_batch(trainer))
+    batches = math.ceil(args.max_steps / steps_a_batch(trainer))
+    return DomainOrder(mixture, dataset[mixture.column], num_samples=batches * batch_size, batch_size=batch_size, seed=args.seed)
+
+
+def steps_a_batch(trainer: Any) -> float:
+    """How many updates are made from one batch that the order gives."""
+    if not hasattr(trainer, "num_generations"):
+        return 1.0
+    return trainer.args.steps_per_generation * trainer.num_iterations / trainer.args.gradient_accumulation_steps
+
+
+def use_mixture(trainer: Any, mixture: Mixture | Schedule | str = "cooldown") -> DomainOrder:
+    """Let a `trl.SFTTrainer`, `GRPOTrainer` or `RLOOTrainer` draw its training rows by a mixture; call it before `train()`.
+
+    Args:
+        trainer: its training set needs a column with each row's domain.
+        mixture: a `Mixture`, a `Schedule`, or a schedule in a word. It must work by sampling: loss weights need our trainers.
+
+    Returns:
+        The order that is used.
+
+    Raises:
+        InputError: where the column is missing, examples are packed, or the mixture does not fit.
+
+    A run that is resumed draws on where it stopped, since the order follows from the seed alone. Groups stay whole.
+    """
+    chosen = as_mixture(mixture)
+    if chosen.by != "sampling":
+        raise InputError("scalarization weights the loss, which needs steelyard.training.PolicyTrainer or MixtureSFTTrainer")
+    order = domain_order(trainer, chosen)
+    trainer._get_train_sampler = lambda dataset=None: train_sampler(trainer, order)
+    return order
+
+
+def train_sampler(trainer: Any, order: DomainOrder) -> Sampler[int]:
+    """What the trainer's loader draws from: the order, for generating trainers in whole groups."""
+    if not hasattr(trainer, "num_generations"):
+        return order
+    return GroupSampler(
+        order,
+        group_size=getattr(trainer, "_given_group_size", None) or trainer.num_generations,
+        prompts_per_batch=order.batch_size,
+        repeats=trainer.num_iterations * trainer.args.steps_per_generation,
+    )

@@ -1,0 +1,221 @@
+"""`MixtureSFTTrainer`: TRL's SFTTrainer on domains of very different size, with a loss for each of them.
+
+What is added hangs on four hooks: `_get_train_sampler` (rows by the mixture), `compute_loss` (an example's loss times its domain's weight, for
+scalarization), `evaluate` (the held-out loss of every domain) and `_save_checkpoint` / `_load_optimizer_and_scheduler` (our state).
+"""
+
+from __future__ import annotations
+
+import json
+import time
+from collections import defaultdict
+from pathlib import Path
+from typing import Any, Protocol
+
+import torch
+from torch import Tensor
+from torch.utils.data import Sampler
+from trl import SFTTrainer
+
+from steelyard.errors import InputError
+from steelyard.mixture import Schedule
+from steelyard.runlog import write_atomically
+from steelyard.training.mixture import Mixture, as_mixture, domain_order
+from steelyard.training.trainer import STATE_FILE
+
+
+class SFTRecorder(Protocol):
+    """What a supervised run tells of itself."""
+
+    def on_step(self, record: dict[str, Any]) -> None:
+        """An update is made."""
+
+    def on_validation(self, step: int, losses: dict[str, float], tokens: dict[str, int], seconds: float) -> None:
+        """Every domain's held-out loss, in nats a token, and how many tokens it is over."""
+
+    def on_message(self, text: str) -> None:
+        """Something worth a line."""
+
+
+class MixtureSFTTrainer(SFTTrainer):
+    """A `trl.SFTTrainer` that draws its examples by a mixture of domains, or weights their loss by it.
+
+    Args:
+        model, args, train_dataset, eval_dataset, ...: as for `trl.SFTTrainer`; both sets need a column with every row's domain.
+        mixture: a `Mixture`, a `Schedule`, or a schedule in a word.
+        recorder: see `SFTRecorder`.
+
+    `evaluate()` gives `eval_loss` over all held-out tokens and `eval_loss/NAME` for every domain, in nats a token.
+
+    Raises:
+        InputError: where the mixture does not fit the data or TRL's arguments.
+    """
+
+    def __init__(
+        self,
+        *positional: Any,
+        mixture: Mixture | Schedule | str = "cooldown",
+        recorder: SFTRecorder | None = None,
+        **keywords: Any,
+    ) -> None:
+        chosen = as_mixture(mixture)
+        super().__init__(*positional, **keywords)
+        if chosen.by == "scalarization" and self.args.loss_type != "nll":
+            raise InputError(f"scalarization weights a plain loss, but args.loss_type is {self.args.loss_type!r}: take 'nll'")
+        if isinstance(self.eval_dataset, dict):
+            raise InputError(
+                "give one eval_dataset with a column of domains, and not a dictionary: every domain has its own loss"
+            )
+        self.order = domain_order(self, chosen)
+        self.recorder = recorder
+        self.data_collator: Any = _WithDomain(self.data_collator, chosen.column)
+        self._began: float | None = None
+        self._validated: tuple[int, dict[str, float]] | None = None
+
+    # The order of rows and their weights -------------------------------------------------------------------------------------------------
+
+    def _set_signature_columns_if_needed(self) -> None:
+        super()._set_signature_columns_if_needed()
+        columns: Any = self._signature_columns
+        if isinstance(self.data_collator, _WithDomain) and self.data_collator.column not in columns:
+            self._signature_columns: Any = [*columns, self.data_collator.column]
+
+    def _get_train_sampler(self, dataset: Any = None) -> Sampler:
+        return self.order
+
+    def get_batch_samples(self, *args: Any, **kwargs: Any) -> Any:
+        """As TRL; an example's domain becomes its loss weight."""
+        if self._began is None:
+            self._began = time.perf_counter()
+        samples, count = super().get_batch_samples(*args, **kwargs)
+        weights_D = torch.tensor(self.order.loss_weights(self.state.global_step / max(1, self.state.max_steps)))
+        for batch in samples:
+            labels = batch.pop(DOMAIN)
+            if self.order.mixture.by == "scalarization":
+                batch["loss_weight"] = weights_D[self.order.index_of(labels)].float()
+        return samples, count
+
+    def compute_loss(self, model: Any, inputs: Any, *args: Any, **kwargs: Any) -> Any:
+        """As TRL; with `loss_weight` in the inputs, every token's loss is multiplied by its example's."""
+        weights_B = inputs.pop("loss_weight", None)
+        if weights_B is None:
+            return super().compute_loss(model, inputs, *args, **kwargs)
+
+        def weighted(**forward: Any) -> Any:
+            outputs = model(**forward)
+            outputs.log_probs = outputs.log_probs * weights_B[:, None].to(outputs.log_probs)
+            return outputs
+
+        return super().compute_loss(weighted, inputs, *args, **kwargs)
+
+    # What happened -----------------------------------------------------------------------------------------------------------------------
+
+    def log(self, logs: dict[str, float], start_time: float | None = None) -> None:
+        """As TRL; an update's log is its record."""
+        if self.model.training and "grad_norm" in logs and self.recorder is not None:
+            step = self.state.global_step
+            record = {"step": step, **{name: float(logs[name]) for name in ("loss", "grad_norm", "learning_rate")}}
+            seconds = round(time.perf_counter() - (self._began or time.perf_counter()), 4)
+            self.recorder.on_step(record | {"draws": self.order.drawn(step - 1), "seconds": seconds})
+        if self.model.training and "grad_norm" in logs:
+            self._began = None
+        super().log(logs, start_time)
+
+    def evaluate(
+        self, eval_dataset: Any = None, ignore_keys: list[str] | None = None, metric_key_prefix: str = "eval"
+    ) -> dict[str, float]:
+        """The loss of every domain on held-out rows; an adaptive cooldown and the recorder are told.
+
+        A dataset given here is only measured.
+        """
+        dataset = self.eval_dataset if eval_dataset is None else eval_dataset
+        if dataset is None:
+            raise InputError("validation needs held-out rows: give eval_dataset=")
+        step = self.state.global_step
+        if eval_dataset is None and self._validated is not None and self._validated[0] == step and step > 0:
+            return dict(self._validated[1])
+        began = time.perf_counter()
+        losses, tokens = domain_losses(self, dataset)
+        total = sum(tokens.values())
+        mean = sum(loss * tokens[name] for name, loss in losses.items()) / total
+        metrics = {f"{metric_key_prefix}_loss": mean}
+        metrics |= {f"{metric_key_prefix}_loss/{name}": loss for name, loss in losses.items()}
+        if eval_dataset is not None:
+            return metrics
+        self._validated = (step, metrics)
+        decided = self.order.on_validation(losses)
+        if self.recorder is not None:
+            if decided is not None:
+                self.recorder.on_message(decided)
+            self.recorder.on_validation(step, losses, tokens, time.perf_counter() - began)
+        self.log(dict(metrics))
+        self.control: Any = self.callback_handler.on_evaluate(self.args, self.state, self.control, metrics)
+        return metrics
+
+    # State -------------------------------------------------------------------------------------------------------------------------------
+
+    def create_model_card(self, *args: Any, **kwargs: Any) -> None:
+        """No card: TRL would write one, for a model that is not being published, into every checkpoint's parent."""
+
+    def _save_checkpoint(self, model: Any, trial: Any) -> None:
+        super()._save_checkpoint(model, trial)
+        if self.args.should_save:
+            folder = Path(self._get_output_dir(trial=trial)) / f"checkpoint-{self.state.global_step}"
+            state = {"mixture": self.order.state_dict(), "validated": self._validated}
+            write_atomically(folder / STATE_FILE, json.dumps(state, allow_nan=False))
+
+    def _load_optimizer_and_scheduler(self, checkpoint: str | None) -> None:
+        super()._load_optimizer_and_scheduler(checkpoint)
+        if checkpoint is not None and (Path(checkpoint) / STATE_FILE).is_file():
+            state = json.loads((Path(checkpoint) / STATE_FILE).read_text(encoding="utf-8"))
+            self.order.load_state_dict(state["mixture"])
+            self._validated = None if state["validated"] is None else (state["validated"][0], state["validated"][1])
+
+
+DOMAIN = "domain_label"
+
+
+class _WithDomain:
+    """A collator that passes every example's domain on, as text, beside what another collator makes of the rest."""
+
+    def __init__(self, collator: Any, column: str) -> None:
+        self.collator, self.column = collator, column
+
+    def __call__(self, examples: list[dict[str, Any]]) -> dict[str, Any]:
+        labels = [example.get(self.column) for example in examples]
+        batch = self.collator([{k: v for k, v in example.items() if k != self.column} for example in examples])
+        return {**batch, DOMAIN: labels}
+
+
+@torch.no_grad()
+def domain_losses(trainer: MixtureSFTTrainer, dataset: Any) -> tuple[dict[str, float], dict[str, int]]:
+    """Mean loss a token on each domain's rows, in nats, and the number of tokens; over all processes."""
+    accelerator, model = trainer.accelerator, trainer.model
+    column = trainer.order.mixture.column
+    lengths = [len(ids) for ids in dataset["input_ids"]]
+    # Alike in length, alike in batch: little padding.
+    rows = sorted(range(len(lengths)), key=lengths.__getitem__)[accelerator.process_index :: accelerator.num_processes]
+    size = trainer.args.per_device_eval_batch_size
+    sums: dict[str, list[float]] = defaultdict(lambda: [0.0, 0.0])
+    was_training = model.training
+    model.eval()
+    try:
+        for start in range(0, len(rows), size):
+            batch = trainer.data_collator([dataset[row] for row in rows[start : start + size]])
+            labels = batch.pop(DOMAIN)
+            batch = {name: value.to(accelerator.device) for name, value in batch.items() if isinstance(value, Tensor)}
+            outputs = trainer.model(**batch, use_cache=False, fused_lm_head=True)
+            for label, loss, count in zip(
+                labels, (-outputs.log_probs).sum(1).tolist(), outputs.label_mask.sum(1).tolist(), strict=True
+            ):
+                sums[str(label)][0] += loss
+                sums[str(label)][1] += count
+    finally:
+        model.train(was_training)
+    names = sorted({str(label) for label in dataset[column]})
+    totals = torch.tensor([sums[name] for name in names], dtype=torch.float64, device=accelerator.device)
+    totals = accelerator.reduce(totals, reduction="sum").cpu()
+    return (
+        {name: float(loss / max(count, 1.0)) for name, (loss, count) in zip(names, totals.tolist(), strict=True)},
+        {name: int(count) for name, (_, count) in zip(names, totals.tolist(), strict=True)},
+    )

@@ -1,0 +1,242 @@
+"""A mixture in the trainers: whole groups, the same rows after a resumed run, loss weights that are what they say."""
+
+import json
+
+import pytest
+import torch
+import torch.nn.functional as F
+from datasets import Dataset
+from trl import GRPOConfig, GRPOTrainer, SFTConfig, SFTTrainer
+
+from steelyard.errors import InputError
+from steelyard.mixture import AdaptiveCooldown, Cooldown, scalarization_weights
+from steelyard.training import Mixture, MixtureSFTTrainer, PolicyTrainer, use_mixture
+from steelyard.training.mixture import DomainOrder
+from steelyard.training.policy import load_policy
+
+ROWS = [{"prompt": f"{i}+{i}=", "text": f"{i}+{i}={2 * i}", "domain": "b" if i % 10 == 9 else "a"} for i in range(40)]
+
+
+def config(kind, tmp_path, **changes):
+    settings = dict(
+        output_dir=str(tmp_path / "out"), max_steps=4, per_device_train_batch_size=8, use_cpu=True, bf16=False, report_to="none",
+        disable_tqdm=True, save_strategy="no", logging_steps=1, learning_rate=1e-3, gradient_checkpointing=False,
+    )  # fmt: skip
+    return kind(**{**settings, **changes})
+
+
+def grpo(kind, tiny_policy_dir, tmp_path, seen=None, rows=ROWS, **keywords):
+    model, tokenizer = load_policy(str(tiny_policy_dir))
+
+    def length(prompts, completions, **columns):
+        if seen is not None:
+            seen.append(list(prompts))
+        return [float(len(text)) for text in completions]
+
+    return kind(
+        model=model,
+        reward_funcs=[length]
+        if kind is GRPOTrainer
+        else [length, lambda completions, **_: [float("1" in c) for c in completions]],
+        args=config(GRPOConfig, tmp_path, num_generations=4, max_completion_length=4, **keywords.pop("args", {})),
+        train_dataset=Dataset.from_list(rows),
+        processing_class=tokenizer,
+        **keywords,
+    )
+
+
+def sft(tiny_policy_dir, tmp_path, *, args=None, kind=MixtureSFTTrainer, **keywords):
+    model, tokenizer = load_policy(str(tiny_policy_dir))
+    rows = [{"text": row["text"], "domain": row["domain"]} for row in ROWS]
+    return kind(
+        model=model,
+        args=config(SFTConfig, tmp_path, **(args or {})),
+        train_dataset=Dataset.from_list(rows),
+        eval_dataset=Dataset.from_list(rows[5:15]),
+        processing_class=tokenizer,
+        **keywords,
+    )
+
+
+def test_an_unmodified_grpo_trainer_draws_whole_groups_by_the_mixture(tiny_policy_dir, tmp_path):
+    seen = []
+    trainer = grpo(GRPOTrainer, tiny_policy_dir, tmp_path, seen, args={"steps_per_generation": 2})
+    order = use_mixture(trainer, Mixture("constant:inf"))
+    trainer.train()
+    # Two generations of 16 answers, 4 prompts each, of which a half belongs to the small domain.
+    assert [len(batch) for batch in seen] == [16, 16]
+    expected = [ROWS[i]["prompt"] for i in order]
+    for number, batch in enumerate(seen):
+        assert batch == [prompt for prompt in expected[number * 4 : number * 4 + 4] for _ in range(4)]
+        assert order.drawn(number) == {"a": 2, "b": 2}
+
+
+def test_an_unmodified_sft_trainer_draws_by_the_mixture_and_its_epochs_become_steps(tiny_policy_dir, tmp_path):
+    trainer = sft(tiny_policy_dir, tmp_path, kind=SFTTrainer, args={"max_steps": -1, "num_train_epochs": 2.0})
+    order = use_mixture(trainer, "constant:1")
+    assert trainer.args.max_steps == 10
+    trainer.train()
+    assert trainer.state.global_step == 10
+    assert sorted(order) == sorted([*range(40), *range(40)])
+
+
+def test_the_policy_trainer_records_draws_and_counts_advantages_by_scalarization(tiny_policy_dir, tmp_path):
+    class Recorder:
+        answers, steps = [], []
+
+        def on_answers(self, step, columns):
+            self.answers.append(columns)
+
+        def on_step(self, record):
+            self.steps.append(record)
+
+    made = {}
+    for by in ("sampling", "scalarization"):
+        recorder = Recorder()
+        recorder.answers, recorder.steps = [], []
+        trainer = grpo(
+            PolicyTrainer, tiny_policy_dir, tmp_path, recorder=recorder, args={"max_steps": 1, "per_device_train_batch_size": 40},
+            mixture=Mixture("constant:1" if by == "sampling" else "constant:5", by=by),
+        )  # fmt: skip
+        trainer.train()
+        made[by] = recorder
+        assert sum(recorder.steps[0]["draws"].values()) == 10
+    plain, weighted = made["sampling"].answers[0], made["scalarization"].answers[0]
+    assert plain["prompt"] == weighted["prompt"]
+    assert plain["answer"] == weighted["answer"]
+    weights = dict(zip("ab", scalarization_weights([36, 4], 5.0), strict=True))
+    expected = [a * weights[d] for a, d in zip(plain["advantage"], plain["domain"], strict=True)]
+    assert any(abs(a) > 0.1 for a in expected)
+    assert list(weighted["advantage"]) == pytest.approx(expected, abs=1e-6)
+
+
+def test_scalarization_multiplies_every_tokens_loss_by_its_domains_weight(tiny_policy_dir, tmp_path):
+    trainer = sft(tiny_policy_dir, tmp_path, mixture=Mixture("constant:5", by="scalarization"))
+    rows = [trainer.train_dataset[i] for i in (0, 9, 3)]
+    batch = trainer.data_collator(rows)
+    labels = batch.pop("domain_label")
+    assert labels == ["a", "b", "a"]
+    weights = torch.tensor(scalarization_weights([36, 4], 5.0))[trainer.order.index_of(labels)].float()
+    trainer.model.train()
+    count = (batch["labels"][:, 1:] != -100).sum()
+    loss = trainer.compute_loss(trainer.model, {**batch, "loss_weight": weights}, num_items_in_batch=count)
+    found = torch.autograd.grad(loss, list(trainer.model.parameters()))
+    logits = trainer.model(input_ids=batch["input_ids"], attention_mask=batch["attention_mask"]).logits[:, :-1]
+    token_loss = F.cross_entropy(logits.transpose(1, 2), batch["labels"][:, 1:], reduction="none", ignore_index=-100)
+    expected = torch.autograd.grad((token_loss * weights[:, None]).sum() / count, list(trainer.model.parameters()))
+    for one, other in zip(found, expected, strict=True):
+        assert torch.allclose(one, other, atol=1e-6)
+
+
+def test_a_step_takes_those_weights_from_the_schedule(tiny_policy_dir, tmp_path):
+    ends = {}
+    for schedule in ("constant:1", "constant:5"):
+        trainer = sft(tiny_policy_dir, tmp_path, mixture=Mixture(schedule, by="scalarization"), args={"max_steps": 2})
+        trainer.train()
+        ends[schedule] = torch.cat([p.detach().flatten() for p in trainer.model.parameters()])
+    plain = sft(tiny_policy_dir, tmp_path, mixture="constant:1", args={"max_steps": 2})
+    plain.train()
+    same = torch.cat([p.detach().flatten() for p in plain.model.parameters()])
+    assert torch.equal(ends["constant:1"], same)
+    assert not torch.equal(ends["constant:5"], same)
+
+
+def test_held_out_losses_are_means_over_a_domains_tokens(tiny_policy_dir, tmp_path):
+    trainer = sft(tiny_policy_dir, tmp_path, mixture="constant:1", args={"per_device_eval_batch_size": 3})
+    metrics = trainer.evaluate()
+    sums, counts = {"a": 0.0, "b": 0.0}, {"a": 0, "b": 0}
+    for row in trainer.eval_dataset:
+        ids = torch.tensor([row["input_ids"]])
+        loss = F.cross_entropy(trainer.model(input_ids=ids).logits[0, :-1], ids[0, 1:], reduction="sum").item()
+        sums[row["domain"]] += loss
+        counts[row["domain"]] += ids.shape[1] - 1
+    for name in "ab":
+        assert metrics[f"eval_loss/{name}"] == pytest.approx(sums[name] / counts[name], rel=1e-5)
+    assert metrics["eval_loss"] == pytest.approx(sum(sums.values()) / sum(counts.values()), rel=1e-5)
+
+
+class TurnsAtTheThird(AdaptiveCooldown):
+    """Whatever the losses, so that the test does not hang on them."""
+
+    def turned(self, losses):
+        return len(losses) == 3
+
+
+@pytest.mark.parametrize("mixture", ["cooldown", Mixture("cooldown", by="scalarization"), TurnsAtTheThird()])
+def test_a_supervised_run_resumed_twice_ends_where_the_unbroken_one_does(tiny_policy_dir, tmp_path, mixture):
+    def trainer(steps_to_stop):
+        made = sft(
+            tiny_policy_dir, tmp_path, mixture=mixture,
+            args={
+                "max_steps": 12, "save_strategy": "steps", "save_steps": 4, "eval_strategy": "steps", "eval_steps": 2,
+                "gradient_accumulation_steps": 2, "per_device_train_batch_size": 4, "learning_rate": 3e-2,
+            },
+        )  # fmt: skip
+        if steps_to_stop:
+            from transformers import TrainerCallback
+
+            class Stop(TrainerCallback):
+                def on_step_end(self, args, state, control, **kwargs):
+                    control.should_training_stop = state.global_step >= steps_to_stop
+
+            made.add_callback(Stop())
+        return made
+
+    whole = trainer(None)
+    whole.train()
+    expected = [p.detach().clone() for p in whole.model.parameters()]
+    if isinstance(mixture, TurnsAtTheThird):
+        assert whole.order.cooled_at == 7
+    for stop, checkpoint in ((4, None), (8, "checkpoint-4"), (None, "checkpoint-8")):
+        part = trainer(stop)
+        part.train(resume_from_checkpoint=None if checkpoint is None else str(tmp_path / "out" / checkpoint))
+    assert all(torch.equal(a, b) for a, b in zip(expected, part.model.parameters(), strict=True))
+
+
+def test_an_adaptive_cooldown_changes_the_order_from_where_it_cools_and_not_before():
+    labels = ["a"] * 90 + ["b"] * 10
+
+    def order():
+        return DomainOrder(Mixture(AdaptiveCooldown(patience=1)), labels, num_samples=200, batch_size=10, seed=1)
+
+    untouched, cooled = list(order()), order()
+    drawn = []
+    for number, row in enumerate(cooled):
+        drawn.append(row)
+        if number == 59:
+            assert cooled.on_validation({"a": 1.0, "b": 2.0}) is None
+        if number == 79:
+            assert "cooled down at step 8" in cooled.on_validation({"a": 0.5, "b": 2.1})
+    assert drawn[:80] == untouched[:80]
+    assert drawn[80:] != untouched[80:]
+    assert [cooled.drawn(batch)["b"] for batch in range(8, 20)] == [1] * 12
+    # The latest moment holds where the loss never turns.
+    assert order().drawn(15)["b"] > 1
+    assert order().drawn(17)["b"] == 1
+
+
+@pytest.mark.parametrize(
+    ("make", "message"),
+    [
+        (lambda *a: sft(*a, mixture="constnt:1"), "did you mean 'constant'"),
+        (lambda *a: sft(*a, mixture=3), "must be a Schedule or its name, but is 3"),
+        (lambda *a: sft(*a, mixture=Mixture(column="lang")), r"needs the column 'lang' in the training set \(columns found:"),
+        (lambda *a: sft(*a, args={"packing": True, "max_length": 32}, mixture="cooldown"), "packing mixes domains"),
+        (lambda *a: sft(*a, mixture="late:c@0.5"), "late names 'c', which is no domain"),
+        (lambda *a: use_mixture(sft(*a, kind=SFTTrainer), Mixture(by="scalarization")), "needs steelyard.training.PolicyTrainer"),
+        (lambda *a: grpo(PolicyTrainer, *a, mixture="adaptive"), "follows held-out losses"),
+        (lambda *a: Mixture(AdaptiveCooldown(), draw="independent"), "works by sampling with stratified draws"),
+        (lambda *a: DomainOrder(Mixture(), ["a", None], num_samples=4, batch_size=2, seed=0), "row 2 has no domain"),
+    ],
+)
+def test_a_mixture_that_does_not_fit_is_refused(tiny_policy_dir, tmp_path, make, message):
+    with pytest.raises(InputError, match=message):
+        make(tiny_policy_dir, tmp_path)
+
+
+def test_another_mixture_cannot_take_over_a_state():
+    first = DomainOrder(Mixture(Cooldown()), ["a", "a", "b"], num_samples=8, batch_size=2, seed=0)
+    state = json.loads(json.dumps(first.state_dict()))
+    DomainOrder(Mixture(Cooldown()), ["a", "a", "b"], num_samples=8, batch_size=2, seed=0).load_state_dict(state)
+    with pytest.raises(InputError, match=r"sizes was \[2, 1\] when the run began and is \[1, 1\] now"):
+        DomainOrder(Mixture(Cooldown()), ["a", "b"], num_samples=8, batch_size=2, seed=0).load_state_dict(state)
