@@ -68,8 +68,9 @@ GRIDS = {
 DERIVED = {
     "normalized-every-4": ("normalized-influence", {"every": 4}),
     "normalized-optimizer-step": ("normalized-influence", {"influence": "optimizer-step"}),
+    "fixed-accuracy-at-2e-4": ("fixed-accuracy", {"learning_rate": 2e-4}),
 }
-"""The cheaper ways to influences, in the setting that was chosen for the dear one."""
+"""The cheaper ways to influences, in the setting that was chosen for the dear one; and the best fixed setting at the rate that most others chose."""
 ESTIMATORS = ("grpo", "rloo", "reinforce")
 
 
@@ -94,7 +95,7 @@ def best_setting(rows, estimator, method):
     if method in DERIVED:
         base, extra = DERIVED[method]
         rate, option = best_setting(rows, estimator, base)
-        return rate, {**option, **extra}
+        return extra.get("learning_rate", rate), {**option, **{k: v for k, v in extra.items() if k != "learning_rate"}}
     tuned = [r for r in rows if (r["phase"], r["estimator"], r["method"]) == ("tune", estimator, method)]
     if not tuned and estimator != "grpo":
         return best_setting(rows, "grpo", method)

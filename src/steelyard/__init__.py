@@ -24,6 +24,8 @@ if TYPE_CHECKING:
     from steelyard.mixture import PiecewiseTemperature as PiecewiseTemperature
     from steelyard.mixture import Shares as Shares
     from steelyard.mixture import UniMax as UniMax
+    from steelyard.mixture import estimate_gradient_variance as estimate_gradient_variance
+    from steelyard.mixture import gradient_variance as gradient_variance
     from steelyard.mixture import plan_mixture as plan_mixture
     from steelyard.mixture import scalarization_weights as scalarization_weights
     from steelyard.mixture import temperature_probabilities as temperature_probabilities
@@ -62,6 +64,8 @@ _HOMES = {
     "MixtureSampler": "steelyard.mixture",
     "MixtureStream": "steelyard.mixture",
     "plan_mixture": "steelyard.mixture",
+    "gradient_variance": "steelyard.mixture",
+    "estimate_gradient_variance": "steelyard.mixture",
     # objectives and advantages
     "Objective": "steelyard.objectives",
     "Gate": "steelyard.objectives",

@@ -20,6 +20,7 @@ from steelyard.mixture.schedules import (
 )
 from steelyard.mixture.stream import MixtureStream
 from steelyard.mixture.temperature import scalarization_weights, temperature_probabilities
+from steelyard.mixture.variance import VarianceEstimate, estimate_gradient_variance, gradient_variance
 
 __all__ = [
     "AdaptiveCooldown",
@@ -38,7 +39,10 @@ __all__ = [
     "Shares",
     "TemperatureSchedule",
     "UniMax",
+    "VarianceEstimate",
     "count_domains",
+    "estimate_gradient_variance",
+    "gradient_variance",
     "parse_schedule",
     "plan_mixture",
     "scalarization_weights",
