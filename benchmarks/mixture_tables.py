@@ -1,0 +1,139 @@
+"""Table and figures of the mixture study."""
+
+import platform
+import statistics
+from pathlib import Path
+
+import matplotlib
+import numpy as np
+from fronts_table import interval
+from matplotlib.figure import Figure
+
+from steelyard.report.domains import resource_groups
+from steelyard.report.figures import RUN_COLOURS, STYLE
+
+RESULTS = Path(__file__).parent / "results"
+GROUPS = ("high", "middle", "low")
+
+
+def groups_of(row):
+    """Held-out domains of each group, as in the report of a run."""
+    high, low = resource_groups(row["examples"])
+    measured = row["curve"][-1]["losses"]
+    return {
+        "high": [d for d in measured if d in high],
+        "middle": [d for d in measured if d not in high and d not in low],
+        "low": [d for d in measured if d in low],
+    }
+
+
+def group_means(row, point=-1):
+    """The mean held-out loss of each group's domains, each counting once, and of all."""
+    losses = row["curve"][point]["losses"]
+    means = {group: statistics.mean(losses[d] for d in domains) for group, domains in groups_of(row).items() if domains}
+    return means | {"all": statistics.mean(losses.values())}
+
+
+def overfitted(row):
+    """How many low-resource domains end more than half a percent above their lowest loss, and by how much on average."""
+    rises = []
+    for domain in groups_of(row)["low"]:
+        path = [point["losses"][domain] for point in row["curve"]]
+        rises.append(path[-1] / min(path) - 1)
+    return sum(rise > 0.005 for rise in rises), statistics.mean(rises)
+
+
+def write_tables(data):
+    for name, rows in data.items():
+        if rows:
+            write_table(name, rows)
+
+
+def write_table(name, rows):
+    arms = list(dict.fromkeys(row["arm"] for row in sorted(rows, key=lambda row: row["seed"])))
+    base = {row["seed"]: group_means(row) for row in rows if row["arm"] == "tau=1"}
+    groups = groups_of(rows[0])
+    named = {group: len(domains) for group, domains in groups.items()}
+    lines = [
+        f"# Mixtures on {name}", "",
+        f"`python benchmarks/mixture_study.py {name} FILE`, {min(r['date'] for r in rows)} to {max(r['date'] for r in rows)}; {platform.machine()}, one thread a run, "
+        f"steelyard {rows[-1]['steelyard']}, torch {rows[-1]['torch']}. {rows[0]['updates']} updates, learning rate {rows[0]['rate']:g}, nothing tuned by arm.", "",
+        f"Held-out loss in nats a byte, each language counting once: {named['high']} high-resource ({', '.join(groups['high'])}), {named['middle']} in the middle, "
+        f"{named['low']} low-resource. Means over seeds with 95% intervals; differences to tau=1 are paired by seed, bold where clear of zero.", "",
+        f"![Low- against high-resource loss](mixture_{name}.png)", "",
+        "| arm | seeds | high | minus tau=1 | low | minus tau=1 | all | low-resource languages that end above their lowest | seen most often |",
+        "|---|---|---|---|---|---|---|---|---|",
+    ]  # fmt: skip
+    for arm in sorted(arms, key=lambda arm: statistics.mean(group_means(r)["all"] for r in rows if r["arm"] == arm)):
+        mine = [row for row in rows if row["arm"] == arm]
+        cells = []
+        for group in ("high", "low"):
+            cells.append("{:.4f} ± {:.4f}".format(*interval([group_means(row)[group] for row in mine])))
+            paired = [group_means(row)[group] - base[row["seed"]][group] for row in mine if row["seed"] in base]
+            mean, half = interval(paired) if paired else (0.0, 0.0)
+            text = f"{mean:+.4f} ± {half:.4f}"
+            cells.append("" if arm == "tau=1" or not paired else f"**{text}**" if abs(mean) > half else text)
+        everything = interval([group_means(row)["all"] for row in mine])
+        risen = [overfitted(row) for row in mine]
+        epochs = {d: statistics.mean(row["drawn"].get(d, 0) for row in mine) / n for d, n in mine[0]["examples"].items()}
+        most = max(epochs, key=epochs.__getitem__)
+        lines.append(
+            f"| {arm} | {len(mine)} | {' | '.join(cells)} | {everything[0]:.4f} ± {everything[1]:.4f} "
+            f"| {statistics.mean(count for count, _ in risen):.1f} of {named['low']}, by {statistics.mean(rise for _, rise in risen):.1%} "
+            f"| {most}, {epochs[most]:.0f}× |"
+        )
+    said = sorted({(row["arm"], row["seed"], line) for row in rows for line in row["said"]})
+    if said:
+        lines += ["", "What runs said: " + "; ".join(f"{arm}, seed {seed}: {line}" for arm, seed, line in said) + "."]
+    lines += ["", f"![Loss of every language against its size](mixture_{name}_sizes.png)", ""]
+    (RESULTS / f"mixture_{name}.md").write_text("\n".join(lines))
+    print("\n".join(lines))
+    front_figure(rows, arms).savefig(RESULTS / f"mixture_{name}.png", dpi=140)
+    sizes_figure(rows).savefig(RESULTS / f"mixture_{name}_sizes.png", dpi=140)
+
+
+def front_figure(rows, arms):
+    """Low- against high-resource loss at the end, and low-resource loss over updates."""
+    with matplotlib.rc_context(STYLE):
+        figure = Figure(figsize=(11.4, 4.6), layout="constrained")
+        left, right = figure.subplots(1, 2)
+        for i, arm in enumerate(arms):
+            mine = [row for row in rows if row["arm"] == arm]
+            colour, marker = RUN_COLOURS[i % 8], "os^D"[i // 8 % 4]
+            xs, ys = ([group_means(row)[group] for row in mine] for group in ("high", "low"))
+            left.errorbar(
+                np.mean(xs), np.mean(ys), xerr=interval(xs)[1] if len(xs) > 1 else None, yerr=interval(ys)[1] if len(ys) > 1 else None,
+                fmt=marker, color=colour, markersize=5, elinewidth=0.7,
+            )  # fmt: skip
+            left.annotate(arm, (np.mean(xs), np.mean(ys)), xytext=(4, 3), textcoords="offset points", fontsize=8)
+            steps = [point["step"] for point in mine[0]["curve"]][2:]
+            curve = [np.mean([group_means(row, p)["low"] for row in mine]) for p in range(2, len(mine[0]["curve"]))]
+            right.plot(steps, curve, color=colour, linestyle="-" if i < 8 else "--", linewidth=1.3, label=arm)
+        left.set_xlabel("high-resource loss, nats a byte")
+        left.set_ylabel("low-resource loss, nats a byte")
+        left.set_title("at the end: left and down is better")
+        right.set_xlabel("update")
+        right.set_title("low-resource loss over the run")
+        right.legend(fontsize=7.5, ncols=2)
+    return figure
+
+
+def sizes_figure(rows, shown=("tau=1", "tau=5", "tau=100", "cooldown", "stratified cooldown")):
+    """Loss of every language relative to tau=1, against its size."""
+    with matplotlib.rc_context(STYLE):
+        figure = Figure(figsize=(8.6, 4.0), layout="constrained")
+        axis = figure.subplots()
+        base = {row["seed"]: row["curve"][-1]["losses"] for row in rows if row["arm"] == "tau=1"}
+        for i, arm in enumerate(arm for arm in shown if arm != "tau=1"):
+            mine = [row for row in rows if row["arm"] == arm and row["seed"] in base]
+            if not mine:
+                continue
+            domains = sorted(mine[0]["curve"][-1]["losses"], key=mine[0]["examples"].__getitem__)
+            means = [np.mean([row["curve"][-1]["losses"][d] - base[row["seed"]][d] for row in mine]) for d in domains]
+            axis.plot([mine[0]["examples"][d] for d in domains], means, "o", color=RUN_COLOURS[i % 8], markersize=4, label=arm)
+        axis.axhline(0, color="#8a929c", linewidth=0.9)
+        axis.set_xscale("log")
+        axis.set_xlabel("examples of the language")
+        axis.set_ylabel("loss minus that of tau=1, nats a byte")
+        axis.legend()
+    return figure
