@@ -42,9 +42,7 @@ def small_problems(data):
     """The file of the problems with small numbers, written beside the start policy."""
     rows = json.loads(Path(data).read_text())
     numbers = [[float(x) for x in re.findall(r"[0-9.]+", row["Equation"])] + [row["Answer"]] for row in rows]
-    kept = [
-        row for row, found in zip(rows, numbers, strict=True) if all(x == int(x) and 0 <= x <= LARGEST for x in found)
-    ]
+    kept = [row for row, found in zip(rows, numbers, strict=True) if all(x == int(x) and 0 <= x <= LARGEST for x in found)]
     START.parent.mkdir(exist_ok=True)
     place = START.parent / "svamp-small.json"
     place.write_text(json.dumps(kept))

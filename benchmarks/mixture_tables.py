@@ -43,6 +43,9 @@ def overfitted(row):
     return sum(rise > 0.005 for rise in rises), statistics.mean(rises)
 
 
+WHAT = {"tldr": "tldr pages, 39 languages, from nothing", "po": "English interface strings into many languages, from nothing"}
+
+
 def write_tables(data):
     for name, rows in data.items():
         if rows:
@@ -55,7 +58,7 @@ def write_table(name, rows):
     groups = groups_of(rows[0])
     named = {group: len(domains) for group, domains in groups.items()}
     lines = [
-        f"# Mixtures on {name}", "",
+        f"# Mixtures: {WHAT[name]}", "",
         f"`python benchmarks/mixture_study.py {name} FILE`, {min(r['date'] for r in rows)} to {max(r['date'] for r in rows)}; {platform.machine()}, one thread a run, "
         f"steelyard {rows[-1]['steelyard']}, torch {rows[-1]['torch']}. {rows[0]['updates']} updates, learning rate {rows[0]['rate']:g}, nothing tuned by arm.", "",
         f"Held-out loss in nats a byte, each language counting once: {named['high']} high-resource ({', '.join(groups['high'])}), {named['middle']} in the middle, "
@@ -80,7 +83,7 @@ def write_table(name, rows):
         lines.append(
             f"| {arm} | {len(mine)} | {' | '.join(cells)} | {everything[0]:.4f} ± {everything[1]:.4f} "
             f"| {statistics.mean(count for count, _ in risen):.1f} of {named['low']}, by {statistics.mean(rise for _, rise in risen):.1%} "
-            f"| {most}, {epochs[most]:.0f}× |"
+            f"| {most}, {epochs[most]:.0f} times |"
         )
     said = sorted({(row["arm"], row["seed"], line) for row in rows for line in row["said"]})
     if said:

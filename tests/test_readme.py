@@ -34,6 +34,18 @@ def test_its_recipe_checks(tmp_path):
     assert [objective.name for objective in recipe.build_objectives(base=tmp_path)] == ["accuracy", "conciseness", "polite"]
 
 
+def test_the_recipe_of_the_mixture_page_checks_and_its_words_parse():
+    from steelyard.mixture import parse_schedule
+
+    page = (ROOT / "docs" / "mixture.md").read_text(encoding="utf-8")
+    (block,) = re.findall(r"```yaml\n(.*?)```", page, re.S)
+    assert parse_recipe(yaml.safe_load(block)).kind == "supervised"
+    words = re.findall(r"^\| `([^|]*?)` \|", page, re.M)
+    assert len(words) == 9
+    for word in (word for cell in words for word in cell.split("`, `") if not word.startswith("shares")):
+        parse_schedule(word)
+
+
 def test_every_file_it_points_to_is_there():
     for place in re.findall(r"\]\(((?!http)[^)]+)\)", README):
         assert (ROOT / place).exists(), place

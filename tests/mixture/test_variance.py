@@ -39,7 +39,7 @@ def test_theorem_1_all_three_have_the_same_expectation(regression):
     gradients, _, _ = regression
     weights = torch.as_tensor(scalarization_weights(SIZES, 5.0))[DOMAINS]
     by_weights = (gradients * weights[:, None]).mean(0)
-    means = torch.stack([gradients[DOMAINS == d].mean(0) for d in range(3)])
+    means = torch.stack([gradients[d == DOMAINS].mean(0) for d in range(3)])
     by_sampling = torch.as_tensor(temperature_probabilities(SIZES, 5.0)) @ means
     assert torch.allclose(by_weights, by_sampling, rtol=1e-12)
     # Stratified batches: the mean over many of them.

@@ -44,3 +44,25 @@ def test_two_processes_agree_on_weights_that_predict_their_joint_gradient(tiny_p
     for a, b in zip(first["answers"], second["answers"], strict=True):
         assert len(a["answer"]) == len(b["answer"]) == 8
         assert sum(a["advantage"]) + sum(b["advantage"]) == pytest.approx(0, abs=1e-6)
+
+
+@pytest.mark.xdist_group("distributed")
+def test_a_supervised_run_on_two_processes_is_the_run_on_one(tiny_policy_dir, tmp_path):
+    script = str(Path(__file__).parent / "two_processes_supervised.py")
+    found = {}
+    for processes, rows_a_device in ((1, 4), (2, 2)):
+        out = tmp_path / str(processes)
+        out.mkdir()
+        launch = ["-m", "torch.distributed.run", "--standalone", "--nproc_per_node", "2"] if processes == 2 else []
+        command = [sys.executable, *launch, script, str(tiny_policy_dir), str(out), str(rows_a_device)]
+        done = subprocess.run(command, capture_output=True, text=True, timeout=300, env={**os.environ, "OMP_NUM_THREADS": "1"})
+        assert done.returncode == 0, done.stderr[-3000:]
+        found[processes] = [json.loads((out / f"rank{rank}.json").read_text()) for rank in range(processes)]
+    (alone,), (first, second) = found[1], found[2]
+    assert [text for batch in alone["seen"] for text in batch] == alone["expected"] == first["expected"]
+    # Every global batch of four rows is shared out, two to each process.
+    for whole, a, b in zip(alone["seen"], first["seen"], second["seen"], strict=True):
+        assert whole == a + b
+    assert first["metrics"] == second["metrics"]
+    for name, value in alone["metrics"].items():
+        assert first["metrics"][name] == pytest.approx(value, rel=1e-4)

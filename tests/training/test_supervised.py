@@ -1,6 +1,7 @@
 """Recipes of `kind: supervised`, from file to report; what is wrong with the data is said in one line, before anything is written."""
 
 import json
+import re
 
 import pytest
 
@@ -109,6 +110,9 @@ def test_prompts_of_reinforcement_learning_are_drawn_by_domain_and_checked_as_we
     draws = [step["draws"] for step in RunLog(tmp_path / "run").steps()]
     assert draws[:2] == [{"common": 2, "rare": 2}] * 2
     assert sum(d["rare"] for d in draws[2:]) <= 1
+    page = write_report([tmp_path / "run"]).read_text()
+    assert "How the mixture drew the prompts" in page
+    assert re.search(r"<td>rare</td><td>[45]</td><td>(25.0|31.2)%</td>", page)
     jsonl(rows[:-1])
     with pytest.raises(InputError, match=r"the run began on 48 rows .* now there are 47"):
         train(recipe, out=tmp_path / "run", resume=True)

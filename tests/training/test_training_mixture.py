@@ -1,6 +1,8 @@
 """A mixture in the trainers: whole groups, the same rows after a resumed run, loss weights that are what they say."""
 
 import json
+import re
+from pathlib import Path
 
 import pytest
 import torch
@@ -240,3 +242,23 @@ def test_another_mixture_cannot_take_over_a_state():
     DomainOrder(Mixture(Cooldown()), ["a", "a", "b"], num_samples=8, batch_size=2, seed=0).load_state_dict(state)
     with pytest.raises(InputError, match=r"sizes was \[2, 1\] when the run began and is \[1, 1\] now"):
         DomainOrder(Mixture(Cooldown()), ["a", "b"], num_samples=8, batch_size=2, seed=0).load_state_dict(state)
+
+
+def test_the_readmes_two_lines_work(tiny_policy_dir, tmp_path):
+    readme = (Path(__file__).parents[2] / "README.md").read_text(encoding="utf-8")
+    (diff,) = [block for block in re.findall(r"```diff\n(.*?)```", readme, re.S) if "use_mixture" in block]
+    lines = [line[1:].strip() for line in diff.splitlines()]
+    assert sum(line.startswith("+") for line in diff.splitlines()) == 2
+    model, tokenizer = load_policy(str(tiny_policy_dir))
+    names = {
+        "model": model,
+        "args": config(SFTConfig, tmp_path),
+        "train_dataset": Dataset.from_list(ROWS).remove_columns("prompt"),
+    }
+    exec(
+        "\n".join(line.replace("args, ", "args, processing_class=tokenizer, ") for line in lines),
+        {"tokenizer": tokenizer, **names},
+        names,
+    )
+    names["trainer"].train()
+    assert names["trainer"].state.global_step == 4

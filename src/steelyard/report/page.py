@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import base64
 import io
+from collections import Counter, defaultdict
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -109,6 +110,7 @@ def render(runs: Sequence[RunData], logs: Sequence[RunLog]) -> str:
             scales=logs[0].pareto()["scale"],
             summary=[summarise(run) for run in runs],
             samples=[sample_answers(run, log) for run, log in zip(runs, logs, strict=True)],
+            domains=[domain_table(run, log) for run, log in zip(runs, logs, strict=True)],
             phases=[figures.phase_seconds(run) for run in runs],
             figure={name: embed(figure) for name, figure in figures.all_figures(runs).items()},
             colours=figures.RUN_COLOURS,
@@ -187,6 +189,42 @@ def summarise(run: RunData) -> dict[str, Any]:
         "weights": run.steps[-1]["weights"] if run.steps else {},
         "seconds": sum(figures.phase_seconds(run).values()),
     }
+
+
+def domain_table(run: RunData, log: RunLog) -> list[dict[str, Any]]:
+    """By domain, where a mixture drew them: prompts drawn, and the mean raw rewards of the first and the last fifth of the updates."""
+    if not run.steps or "draws" not in run.steps[0]:
+        return []
+    drawn: Counter[str] = Counter()
+    for step in run.steps:
+        drawn.update(step["draws"])
+    steps = log.answer_steps()
+    fifth = max(1, len(steps) // 5)
+    ends = [mean_rewards(log, part, run.names) for part in (steps[:fifth], steps[-fifth:])]
+    return [
+        {
+            "name": name,
+            "drawn": count,
+            "share": count / drawn.total(),
+            "start": ends[0].get(name, {}),
+            "end": ends[1].get(name, {}),
+        }
+        for name, count in drawn.most_common()
+    ]
+
+
+def mean_rewards(log: RunLog, steps: Sequence[int], names: Sequence[str]) -> dict[str, dict[str, float]]:
+    """The mean raw reward by domain and objective over some updates, where an objective applied."""
+    sums: dict[tuple[str, str], list[float]] = defaultdict(list)
+    for step in steps:
+        for row in log.answers(step=step):
+            for name in names:
+                if row[f"reward/{name}"] is not None:
+                    sums[str(row["domain"]), name].append(row[f"reward/{name}"])
+    out: dict[str, dict[str, float]] = defaultdict(dict)
+    for (domain, name), values in sums.items():
+        out[domain][name] = sum(values) / len(values)
+    return out
 
 
 def sample_answers(run: RunData, log: RunLog, *, a_step: int = 2) -> list[dict[str, Any]]:
