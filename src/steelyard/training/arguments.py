@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from pathlib import Path
 from typing import Any
 
 from steelyard.errors import InputError
@@ -12,21 +13,47 @@ from steelyard.weighting import Weighting, weighting_by_name
 from steelyard.weighting.influence import chosen_parameters
 
 
+def common_arguments(folder: Path, seed: int) -> dict[str, Any]:
+    """What every run tells TRL: where it runs, and that nothing is shown or kept but what we write."""
+    import torch
+
+    cpu = not torch.cuda.is_available()
+    return {
+        "output_dir": str(folder),
+        "seed": seed,
+        "use_cpu": cpu,
+        "bf16": False,
+        "report_to": "none",
+        "disable_tqdm": True,
+        "gradient_checkpointing": False,
+        "dataloader_pin_memory": not cpu,
+    }
+
+
+def record_arguments(validate_every: int, keep_every: int) -> dict[str, Any]:
+    """How a run folder is written: every update, validations, and the last two checkpoints."""
+    return {
+        "logging_steps": 1,
+        "eval_strategy": "steps",
+        "eval_steps": validate_every,
+        "save_strategy": "steps",
+        "save_steps": keep_every,
+        "save_total_limit": 2,
+    }
+
+
 def training_arguments(recipe: Recipe, log: RunLog) -> Any:
     """TRL's arguments for a recipe."""
-    import torch
     from trl import GRPOConfig
 
-    algorithm, cpu = recipe.algorithm, not torch.cuda.is_available()
+    algorithm = recipe.algorithm
     answers = algorithm.prompts_per_step * algorithm.answers_per_prompt
     micro_batch = algorithm.micro_batch or answers
     # TRL asks for groups of two at least; where answers stand alone, its setting only has to divide the batch.
     group = algorithm.answers_per_prompt if algorithm.answers_per_prompt > 1 else answers
     return GRPOConfig(
-        output_dir=str(log.checkpoints),
-        seed=recipe.seed,
-        use_cpu=cpu,
-        bf16=False,
+        **common_arguments(log.checkpoints, recipe.seed),
+        **record_arguments(recipe.validation.every, recipe.checkpoint.every),
         per_device_train_batch_size=micro_batch,
         gradient_accumulation_steps=answers // micro_batch,
         num_generations=group,
@@ -40,16 +67,6 @@ def training_arguments(recipe: Recipe, log: RunLog) -> Any:
         max_steps=algorithm.steps,
         loss_type=algorithm.loss,
         beta=0.0,
-        logging_steps=1,
-        eval_strategy="steps",
-        eval_steps=recipe.validation.every,
-        save_strategy="steps",
-        save_steps=recipe.checkpoint.every,
-        save_total_limit=2,
-        report_to="none",
-        disable_tqdm=True,
-        gradient_checkpointing=False,
-        dataloader_pin_memory=not cpu,
         remove_unused_columns=False,
     )
 

@@ -23,7 +23,7 @@ from typing import Any
 from steelyard.errors import InputError, SteelyardError
 from steelyard.rows import Row
 from steelyard.runlog import RunLog, damage_is_clear, disk_full_is_clear
-from steelyard.training.arguments import lora_config
+from steelyard.training.arguments import common_arguments, lora_config, record_arguments
 from steelyard.training.domain_data import DomainData, check_unchanged, fingerprint, load_domains, pack_domains
 from steelyard.training.parts import build_mixture
 from steelyard.training.policy import load_policy
@@ -119,7 +119,6 @@ def _trainer(
     log: RunLog,
     recorder: _Recorder,
 ) -> Any:
-    import torch
     from datasets import Dataset
     from datasets.utils.logging import disable_progress_bar
     from transformers import PrinterCallback, ProgressCallback
@@ -128,15 +127,13 @@ def _trainer(
     from steelyard.training.sft import MixtureSFTTrainer
 
     disable_progress_bar()
-    settings, cpu = recipe.training, not torch.cuda.is_available()
+    settings = recipe.training
     micro_batch = settings.micro_batch or settings.batch_size
     trainer = MixtureSFTTrainer(
         model=model,
         args=SFTConfig(
-            output_dir=str(log.checkpoints),
-            seed=recipe.seed,
-            use_cpu=cpu,
-            bf16=False,
+            **common_arguments(log.checkpoints, recipe.seed),
+            **record_arguments(recipe.validation.every, recipe.checkpoint.every),
             max_steps=settings.steps,
             per_device_train_batch_size=micro_batch,
             gradient_accumulation_steps=settings.batch_size // micro_batch,
@@ -147,16 +144,6 @@ def _trainer(
             warmup_steps=round(settings.warmup * settings.steps),
             weight_decay=settings.weight_decay,
             max_grad_norm=settings.max_grad_norm,
-            logging_steps=1,
-            eval_strategy="steps",
-            eval_steps=recipe.validation.every,
-            save_strategy="steps",
-            save_steps=recipe.checkpoint.every,
-            save_total_limit=2,
-            report_to="none",
-            disable_tqdm=True,
-            gradient_checkpointing=False,
-            dataloader_pin_memory=not cpu,
         ),
         train_dataset=Dataset.from_list(train_rows),
         eval_dataset=Dataset.from_list(held_out_rows),

@@ -10,7 +10,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from steelyard.runlog import RunLog
-from steelyard.training.arguments import lora_config
+from steelyard.training.arguments import common_arguments, lora_config
 from steelyard.training.config import Recipe
 from steelyard.training.progress import Progress
 from steelyard.training.prompts import Template
@@ -39,26 +39,16 @@ def supervised_stage(
         progress.message(f"supervised stage is done already ({done})")
         return AutoModelForCausalLM.from_pretrained(done, dtype=model.dtype).eval()
     began = time.perf_counter()
-    import torch
-
-    cpu = not torch.cuda.is_available()
     trainer = SFTTrainer(
         model=model,
         args=SFTConfig(
-            output_dir=str(log.checkpoints / "supervised-work"),
-            seed=recipe.seed,
-            use_cpu=cpu,
-            bf16=False,
+            **common_arguments(log.checkpoints / "supervised-work", recipe.seed),
             max_steps=config.steps,
             per_device_train_batch_size=config.batch_size,
             learning_rate=config.learning_rate,
             lr_scheduler_type="linear",
             save_strategy="no",
             logging_steps=max(1, config.steps // 5),
-            report_to="none",
-            disable_tqdm=True,
-            gradient_checkpointing=False,
-            dataloader_pin_memory=not cpu,
         ),
         train_dataset=Dataset.from_list(completion_rows(recipe, raw_rows, rows)),
         processing_class=tokenizer,
