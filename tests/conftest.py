@@ -82,3 +82,19 @@ def shared_data():
     if not SHARED.is_dir():
         pytest.skip("the shared data folder is not on this machine")
     return SHARED
+
+
+@pytest.fixture
+def serve():
+    """Start servers that answer what the test tells them to."""
+    from misbehaving_server import Server
+
+    servers = []
+
+    def start(answer):
+        servers.append(Server(answer))
+        return servers[-1]
+
+    yield start
+    for server in servers:
+        server.stop()

@@ -59,6 +59,41 @@ class DiskFullError(InputError):
     """
 
 
+class LLMError(RunError):
+    """A language model was asked and gave no usable answer, after all retries. It is never a score.
+
+    Attributes:
+        calls: requests that were made in vain.
+        reply: the last raw reply, where there was one.
+
+    Example:
+        >>> LLMError("no answer", calls=3).calls
+        3
+    """
+
+    def __init__(self, message: str, *, calls: int = 0, reply: str | None = None) -> None:
+        super().__init__(message)
+        self.calls, self.reply = calls, reply
+
+
+class UnreachableError(LLMError):
+    """No server answered: none is there, or none lets us in.
+
+    Example:
+        >>> issubclass(UnreachableError, LLMError)
+        True
+    """
+
+
+class BudgetError(LLMError):
+    """The budget of calls or tokens is used up; no further request was made.
+
+    Example:
+        >>> issubclass(BudgetError, LLMError)
+        True
+    """
+
+
 def nearest(name: str, known: Iterable[str]) -> str:
     """Suggest the known name closest to a misspelt one, as the end of a message; empty where none is close.
 
