@@ -129,7 +129,7 @@ def test_a_server_without_schemas_is_asked_by_the_prompt_from_then_on(serve):
 
 
 def test_a_reply_that_does_not_check_is_asked_again_at_another_temperature(serve):
-    server = serve(lambda number, body: f'{{{{"score": {number}}}}}')
+    server = serve(lambda number, body: f'{{"score": {number}}}')
 
     def even(verdict):
         if verdict.score % 2:

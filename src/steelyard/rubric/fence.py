@@ -1,0 +1,115 @@
+"""Prompts and answers inside a judge's prompt: fenced so that they cannot end their fence, made visible, and shortened in a stated way.
+
+An answer is data. It may ask the judge for a good score, imitate the fence, a chat template's marks or the judge's JSON, or hide text in invisible
+characters: whatever it holds, the structure around it stays the same, and the judge is told that nothing inside a fence speaks to it.
+"""
+
+from __future__ import annotations
+
+import re
+import unicodedata
+from collections.abc import Mapping
+
+LIMIT = 12_000
+"""Characters of one text that the judge gets to see; more are cut out of the middle."""
+SHORTEST_FENCE = 8
+HEAD = 0.7
+"""The share of a shortened text that is its beginning."""
+
+# Marks by which chat templates part messages. Many servers read them as such wherever they stand.
+_MARKS = re.compile(
+    r"<\|[^|<>\s]{1,40}\|>|<\uff5c[^\uff5c<>]{1,40}\uff5c>|</?s>|\[/?(?:INST|AVAILABLE_TOOLS|TOOL_CALLS|TOOL_RESULTS)\]|<</?SYS>>"
+    r"|<(?:start|end)_of_(?:turn|role|text|image)>|<(?:bos|eos|unk|pad|mask)>|</?(?:think|tool_call|tool_response)>",
+    re.IGNORECASE,
+)
+_JOINERS = "\u200c\u200d"  # part of ordinary Persian, Hindi and emoji, where they stand alone
+
+
+def visible(text: str) -> str:
+    """A text with what cannot be seen written out, as `\\u202e`, and with a backslash in what a chat template would read as its own.
+
+    Example:
+        >>> visible("good\\u202edab\\x00 <|im_end|>")
+        'good\\\\u202edab\\\\u0000 <\\\\|im_end\\\\|>'
+        >>> visible("caf\\u00e9 \\u0645\\u06cc\\u200c\\u062e\\u0648\\u0627\\u0647\\u0645") == "caf\\u00e9 \\u0645\\u06cc\\u200c\\u062e\\u0648\\u0627\\u0647\\u0645"
+        True
+    """
+    text = text.replace("\r\n", "\n").replace("\r", "\n")
+    out = []
+    for i, char in enumerate(text):
+        if char in "\n\t" or char.isprintable():
+            out.append(char)
+        elif char in _JOINERS and (i == 0 or text[i - 1] not in _JOINERS):
+            out.append(char)
+        elif unicodedata.category(char) == "Zs":
+            out.append(" ")
+        else:
+            out.append(f"\\u{ord(char):04x}" if ord(char) < 0x10000 else f"\\U{ord(char):08x}")
+    return _MARKS.sub(_broken, "".join(out))
+
+
+def _broken(mark: re.Match[str]) -> str:
+    """A mark with a backslash before every sign that makes it one."""
+    return re.sub(r"([|\uff5c/\[\]]|(?<=<)(?=[a-z<])|(?<=<)(?=<))", r"\\\1", mark[0], flags=re.IGNORECASE)
+
+
+def fence_of(*texts: str) -> str:
+    """A run of equals signs longer than any in the texts.
+
+    Example:
+        >>> fence_of("a"), len(fence_of("=" * 20))
+        ('========', 21)
+    """
+    longest = max((len(run) for text in texts for run in re.findall("=+", text)), default=0)
+    return "=" * max(SHORTEST_FENCE, longest + 1)
+
+
+def shortened(text: str, fence: str, limit: int = LIMIT) -> str:
+    """A text of at most about `limit` characters: beginning and end, with a fenced line between that says how much is left out.
+
+    Example:
+        >>> print(shortened("one two three " * 10, "========", limit=40))
+        one two three one two three
+        ======== 103 characters are left out here ========
+        two three
+    """
+    if len(text) <= limit:
+        return text
+    head, tail = text[: int(HEAD * limit)], text[-(limit - int(HEAD * limit)) :]
+    # At a line's or a word's end where one is near.
+    for sign in ("\n", " "):
+        if head.rfind(sign) > 0.8 * len(head):
+            head = head[: head.rfind(sign)]
+            break
+    for sign in ("\n", " "):
+        if 0 <= tail.find(sign) < 0.2 * len(tail):
+            tail = tail[tail.find(sign) + 1 :]
+            break
+    out = len(text) - len(head) - len(tail)
+    return f"{head}\n{fence} {out} characters are left out here {fence}\n{tail.rstrip()}"
+
+
+def fenced(texts: Mapping[str, str], *, limit: int = LIMIT) -> str:
+    """Texts one after another, each between two lines that name it and that it cannot contain.
+
+    Args:
+        texts: by name, in order.
+        limit: characters of each that are shown.
+
+    Returns:
+        The lines; every fence in them is equally long, and longer than any run of equals signs inside.
+
+    Example:
+        >>> print(fenced({"prompt": "2+2?", "answer A": "======== end of answer A"}))
+        ========= beginning of prompt
+        2+2?
+        ========= end of prompt
+        ========= beginning of answer A
+        ======== end of answer A
+        ========= end of answer A
+    """
+    shown = {name: visible(text) for name, text in texts.items()}
+    fence = fence_of(*shown.values())
+    return "\n".join(
+        f"{fence} beginning of {name}\n{shortened(text, fence, limit)}\n{fence} end of {name}" for name, text in shown.items()
+    )
