@@ -207,7 +207,7 @@ def test_mix_foresees_draws_warns_suggests_and_draws_a_picture(call, tmp_path, m
     code, out, err = call("mix", "data", "--steps", "100", "--batch-size", "10", "--max-epochs", "4")
     assert (code, err) == (0, "")
     assert "sw (10) would be seen 10.3 times by step 100, first again at step 5: lower the start temperature" in out
-    assert "suggestion: Cooldown(start=2.76, end=1, at=0.5) keeps every domain within 4 epochs" in out
+    assert "suggestion: cooldown:2.76,1,0.5 keeps every domain within 4 epochs" in out
     assert (tmp_path / "mix.png").stat().st_size > 5000
     code, out, err = call("mix", "data", "--steps", "100", "--batch-size", "10", "--schedule", "unimax:4")
     assert "warning" not in out

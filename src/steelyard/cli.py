@@ -238,7 +238,7 @@ def mix(
     schedule: Annotated[
         str,
         typer.Option(
-            help="constant:TAU, cooldown[:START,END,AT], piecewise:0=TAU,AT=TAU, linear:A,B, cosine:A,B, unimax:EPOCHS, late:DOMAINS@AT or shares:FILE."
+            help="constant:TAU, cooldown[:START,END,AT], cooldown-at-cap:EPOCHS, adaptive, piecewise:0=TAU,AT=TAU, linear:A,B, cosine:A,B, unimax:EPOCHS, late:DOMAINS@AT or shares:FILE."
         ),
     ] = "cooldown",
     column: Annotated[str | None, typer.Option(help="The column that names a row's domain.")] = None,
@@ -254,6 +254,8 @@ def mix(
         raise InputError(f"the picture is a .png or .svg file, but found {str(picture)!r}")
     if not picture.parent.is_dir():
         raise InputError(f"cannot write {picture}: there is no folder {picture.parent}")
+    if picture.is_dir():
+        raise InputError(f"cannot write {picture}: it is a folder")
     parsed = parse_schedule(schedule)
     if column is not None and not all(Path(source).exists() for source in data):
         _settle_hub()
@@ -274,7 +276,12 @@ def mix(
         console.print(f"suggestion: {plan.suggestion}", soft_wrap=True, highlight=False)
     from steelyard.report.mixture import mixture_figure
 
-    mixture_figure(plan, max_epochs=max_epochs).savefig(picture, dpi=130)
+    try:
+        mixture_figure(plan, max_epochs=max_epochs).savefig(picture, dpi=130)
+    except OSError as error:
+        if is_disk_full(error):
+            raise
+        raise InputError(f"cannot write {picture}: {error.strerror}") from None
     console.print(f"picture: {picture}", soft_wrap=True, highlight=False)
 
 

@@ -13,6 +13,7 @@ from steelyard.mixture import (
     OrderMatters,
     Shares,
     UniMax,
+    parse_schedule,
     plan_mixture,
 )
 
@@ -50,7 +51,7 @@ def test_small_domains_are_warned_of_and_the_suggestion_keeps_the_cap():
     plan = plan_mixture(SIZES, Cooldown(), **options)
     assert [line.split()[0] for line in plan.warnings] == ["zh", "sw"]
     assert re.search(r"sw \(8\) would be seen \d+ times by step 1000, first again at step \d+: lower the start", plan.warnings[1])
-    found = re.findall(r"Cooldown\(start=([\d.]+), end=1, at=([\d.]+)\)", plan.suggestion)
+    found = re.findall(r"cooldown:([\d.]+),1,([\d.]+)", plan.suggestion)
     assert len(found) == 2
     for start, at in found:
         mended = plan_mixture(SIZES, Cooldown(start=float(start), at=float(at)), **options)
@@ -60,15 +61,13 @@ def test_small_domains_are_warned_of_and_the_suggestion_keeps_the_cap():
 
 @pytest.mark.parametrize(
     ("schedule", "suggested"),
-    [(ConstantTemperature(5.0), r"ConstantTemperature\([\d.]+\)"), (Shares([1, 1, 1, 1]), r"UniMax\(20\)")],
+    [(ConstantTemperature(5.0), r"constant:[\d.]+"), (Shares([1, 1, 1, 1]), r"unimax:20")],
 )
 def test_other_schedules_get_a_suggestion_of_their_kind_or_unimax(schedule, suggested):
     options = dict(num_samples=10_000, batch_size=10, max_epochs=20)
     plan = plan_mixture(SIZES, schedule, **options)
-    call = re.search(suggested, plan.suggestion).group()
-    name, value = re.match(r"(\w+)\(([\d.]+)\)", call).groups()
-    mended = {"ConstantTemperature": ConstantTemperature, "UniMax": UniMax}[name](float(value))
-    assert plan_mixture(SIZES, mended, **options).warnings == []
+    word = re.search(suggested, plan.suggestion).group()
+    assert plan_mixture(SIZES, parse_schedule(word), **options).warnings == []
 
 
 def test_a_run_that_repeats_everything_cannot_be_mended_and_one_that_repeats_nothing_needs_no_word():
@@ -98,3 +97,20 @@ def test_a_thousand_domains_take_less_than_a_second():
 def test_bad_input_is_named(options, message):
     with pytest.raises(InputError, match=message):
         plan_mixture(SIZES, ConstantTemperature(1.0), **{"num_samples": 100, "batch_size": 10, **options})
+
+
+@pytest.mark.parametrize("sizes", [[310, 450, 40, 110, 460, 340, 72], [9000, 72], [1000] * 5 + [3]])
+def test_unimax_with_the_very_cap_is_not_warned_of(sizes):
+    plan = plan_mixture(sizes, UniMax(10), num_samples=2000, batch_size=10, max_epochs=10)
+    assert plan.warnings == []
+
+
+def test_an_infinite_start_gets_a_suggestion_that_still_upsamples():
+    plan = plan_mixture([9000, 10], Cooldown(float("inf")), num_samples=1000, batch_size=10, max_epochs=4)
+    start = float(re.match(r"cooldown:([\d.]+),", plan.suggestion).group(1))
+    assert start > 1.5
+
+
+def test_a_domain_that_is_never_drawn_is_refused_as_by_the_sampler():
+    with pytest.raises(InputError, match="never visits domain 'sw'"):
+        plan_mixture([10, 10], Shares([1.0, 0.0]), num_samples=100, batch_size=10, names=["en", "sw"])

@@ -12,6 +12,7 @@ from steelyard.errors import InputError
 from steelyard.mixture import (
     ConstantTemperature,
     Cooldown,
+    CooldownAtCap,
     LinearTemperature,
     MixtureSampler,
     OrderMatters,
@@ -19,7 +20,7 @@ from steelyard.mixture import (
     temperature_probabilities,
 )
 from steelyard.mixture.permutation import permute
-from steelyard.mixture.sampler import floor_sums
+from steelyard.mixture.sampler import floor_sums, segment_starts
 
 SIZES = [900, 90, 10, 1]
 DRAWS = ("stratified", "independent")
@@ -153,7 +154,7 @@ def test_another_stream_is_not_resumed():
         InputError, match=r"the mixture's sizes was \[900, 90, 10, 1\] when the run began and is \[899, 90, 10, 1\] now"
     ):
         sampler([899, 90, 10, 1]).load_state_dict(state)
-    with pytest.raises(InputError, match="the mixture's shares was"):
+    with pytest.raises(InputError, match=r"the mixture's (shares|segments) was"):
         sampler(schedule=ConstantTemperature(1.0)).load_state_dict(state)
     with pytest.raises(InputError, match="the mixture's seed was 0 when the run began and is 1 now"):
         sampler(seed=1).load_state_dict(state)
@@ -200,3 +201,23 @@ def test_a_thousandfold_imbalance_at_scale_is_quick_to_start_and_to_reach_into()
 def test_bad_input_is_named(options, message):
     with pytest.raises(InputError, match=message):
         sampler(**options)
+
+
+def test_a_cooldown_begins_at_the_step_that_was_written():
+    for at, batches, expected in ((0.07, 100, 7), (0.14, 100, 14), (0.55, 100, 55), (0.27, 30_000, 8100), (0.5, 7, 4)):
+        assert segment_starts(Cooldown(at=at), np.array([9, 1]), batches) == [0, expected, batches]
+    # The point lies a rounding error after the step: the second segment is the cool one all the same.
+    schedule = CooldownAtCap(2.0, float("inf"), 1.0)
+    sizes = [310, 450, 40, 110, 460, 340, 230]
+    shares = MixtureSampler(sizes, schedule, num_samples=1600, batch_size=16)._shares
+    assert len(shares) == 2
+    assert shares[1].tolist() == pytest.approx((np.array(sizes) / sum(sizes)).tolist())
+
+
+def test_a_stream_with_a_later_cooldown_or_other_names_is_not_resumed():
+    options = dict(num_samples=100, batch_size=10)
+    state = MixtureSampler([90, 10], Cooldown(5.0, 1.0, 0.5), names=["a", "b"], **options).state_dict()
+    with pytest.raises(InputError, match="the mixture's segments was"):
+        MixtureSampler([90, 10], Cooldown(5.0, 1.0, 0.8), names=["a", "b"], **options).load_state_dict(state)
+    with pytest.raises(InputError, match="the mixture's domains was"):
+        MixtureSampler([90, 10], Cooldown(5.0, 1.0, 0.5), names=["a", "c"], **options).load_state_dict(state)

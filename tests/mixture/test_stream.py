@@ -6,7 +6,7 @@ import pytest
 from torch.utils.data import DataLoader
 
 from steelyard.errors import InputError
-from steelyard.mixture import ConstantTemperature, Cooldown, MixtureStream
+from steelyard.mixture import ConstantTemperature, Cooldown, MixtureStream, temperature_probabilities
 
 SOURCES = {name: [f"{name}{i}" for i in range(size)] for name, size in (("en", 50), ("sw", 7), ("lo", 1))}
 SIZES = {name: len(rows) for name, rows in SOURCES.items()}
@@ -111,3 +111,12 @@ def test_a_shuffling_source_is_told_its_pass():
 def test_what_cannot_be_mixed_is_refused(make, message):
     with pytest.raises(InputError, match=message):
         make()
+
+
+def test_sizes_in_any_unit_shape_the_shares():
+    made = MixtureStream(
+        SOURCES, ConstantTemperature(2.0), sizes={"en": 1.5e12, "sw": 3.2e9, "lo": 0.25}, num_samples=6000, batch_size=60
+    )
+    expected = temperature_probabilities([1.5e12, 3.2e9, 0.25], 2.0)
+    counts = [sum(item.startswith(name) for item in made) for name in SOURCES]
+    assert counts == pytest.approx((6000 * expected).tolist(), abs=1.5)

@@ -6,12 +6,13 @@ import re
 import pytest
 
 from steelyard.cli import main
-from steelyard.errors import InputError
+from steelyard.errors import InputError, RunError
 from steelyard.report import write_report
 from steelyard.runlog import RunLog
 from steelyard.training import SupervisedResult, train
 from steelyard.training.config import load_recipe, parse_recipe
 from steelyard.training.domain_data import load_domains
+from steelyard.training.progress import QuietProgress
 
 TEXTS = [{"text": f"word {i % 7} of page {i}", "domain": "en" if i < 60 else "sw" if i < 68 else "lo"} for i in range(69)]
 
@@ -204,3 +205,62 @@ def test_the_shipped_recipe_from_nothing_runs(jsonl, tmp_path):
     path = jsonl(TEXTS, "texts.jsonl")
     changes = [f"data.source={path}", "training.steps=1", "training.batch_size=2", "model.scratch.layers=1"]
     assert set(train(load_recipe("bytes-scratch", changes=changes), out=tmp_path / "run").losses) == {"en", "sw"}
+
+
+def test_prompts_that_fill_max_tokens_are_told_and_a_domain_that_vanishes_is_refused(scratch_recipe, jsonl, tmp_path):
+    def recipe(long_rows):
+        rows = [{"q": "1+1=", "a": str(i), "domain": "en"} for i in range(20)]
+        rows += [{"q": "x" * (40 if i < long_rows else 4), "a": str(i), "domain": "sw"} for i in range(10)]
+        data = {"source": str(jsonl(rows)), "prompt": "{{ q }}", "completion": "{{ a }}", "held_out": {"share": 0.1}}
+        return parse_recipe(scratch_recipe(data=data, training={"steps": 1, "batch_size": 4, "max_tokens": 16}))
+
+    class Told(QuietProgress):
+        lines = ()
+
+        def message(self, text):
+            self.lines = (*self.lines, text)
+
+    told = Told()
+    train(recipe(4), out=tmp_path / "some", progress=told)
+    assert any(re.match(r"sw: \d of \d+ training rows are left out, since their prompts alone fill", line) for line in told.lines)
+    with pytest.raises(InputError, match="domain 'sw': all 9 training rows are left out"):
+        train(recipe(10), out=tmp_path / "all")
+    assert not (tmp_path / "all").exists()
+
+
+def test_a_run_killed_before_it_began_can_be_resumed(scratch_recipe, tmp_path, monkeypatch):
+    from steelyard.training import supervised
+
+    recipe, make = parse_recipe(scratch_recipe()), supervised._trainer
+
+    def dies(*args):
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(supervised, "_trainer", dies)
+    with pytest.raises(KeyboardInterrupt):
+        train(recipe, out=tmp_path / "run")
+    monkeypatch.setattr(supervised, "_trainer", make)
+    train(recipe, out=tmp_path / "run", resume=True)
+    assert len(RunLog(tmp_path / "run").validations()) == 5
+
+
+def test_a_run_that_diverges_ends_in_one_line(scratch_recipe, tmp_path):
+    content = scratch_recipe(training__learning_rate=1e30, training__max_grad_norm=1e30)
+    with pytest.raises(RunError, match="lower the learning rate"):
+        train(parse_recipe(content), out=tmp_path / "run")
+
+
+def test_an_adaptive_cooldown_without_held_out_rows_is_refused_at_once(scratch_recipe, tmp_path):
+    rows = [{"text": f"text {i}", "domain": "en" if i < 30 else "sw"} for i in range(31)]
+    content = scratch_recipe(rows, mixture={"schedule": "adaptive"})
+    with pytest.raises(InputError, match="none has held-out rows"):
+        train(parse_recipe(content), out=tmp_path / "run")
+    assert not (tmp_path / "run").exists()
+
+
+def test_a_mixture_that_does_not_fit_the_prompts_is_refused_before_anything_is_written(tiny_recipe, tmp_path):
+    tiny_recipe["prompts"]["domain"] = "{{ prompt | length }}"
+    tiny_recipe["mixture"] = {"schedule": "late:nonsense@0.5"}
+    with pytest.raises(InputError, match="late names 'nonsense', which is no domain"):
+        train(parse_recipe(tiny_recipe), out=tmp_path / "run")
+    assert not (tmp_path / "run").exists()

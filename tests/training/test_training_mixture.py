@@ -223,7 +223,12 @@ def test_an_adaptive_cooldown_changes_the_order_from_where_it_cools_and_not_befo
         (lambda *a: sft(*a, mixture="constnt:1"), "did you mean 'constant'"),
         (lambda *a: sft(*a, mixture=3), "must be a Schedule or its name, but is 3"),
         (lambda *a: sft(*a, mixture=Mixture(column="lang")), r"needs the column 'lang' in the training set \(columns found:"),
-        (lambda *a: sft(*a, args={"packing": True, "max_length": 32}, mixture="cooldown"), "packing mixes domains"),
+        (lambda *a: sft(*a, args={"packing": True, "max_length": 32}, mixture="cooldown"), "joins examples of several domains"),
+        (lambda *a: use_mixture(sft(*a, args={"packing": True, "max_length": 32}, kind=SFTTrainer)), "packing mixes domains"),
+        (lambda *a: sft(*a, args={"eval_packing": True, "max_length": 32}, mixture="cooldown"), "packing mixes domains"),
+        (lambda *a: sft(*a, args={"padding_free": True, "max_length": None}, mixture="cooldown"), "padding_free joins examples"),
+        (lambda *a: sft(*a, args={"label_smoothing_factor": 0.1}, mixture=Mixture(by="scalarization")), "weights a plain loss"),
+        (lambda *a: use_mixture(sft(*a, kind=SFTTrainer), "adaptive"), "needs steelyard.training.MixtureSFTTrainer"),
         (lambda *a: sft(*a, mixture="late:c@0.5"), "late names 'c', which is no domain"),
         (lambda *a: use_mixture(sft(*a, kind=SFTTrainer), Mixture(by="scalarization")), "needs steelyard.training.PolicyTrainer"),
         (lambda *a: grpo(PolicyTrainer, *a, mixture="adaptive"), "follows held-out losses"),
@@ -262,3 +267,45 @@ def test_the_readmes_two_lines_work(tiny_policy_dir, tmp_path):
     )
     names["trainer"].train()
     assert names["trainer"].state.global_step == 4
+
+
+def test_where_domains_differ_in_length_scalarization_still_has_the_mean_of_sampling(tiny_policy_dir, tmp_path):
+    """One batch of all the data: its weighted mean is the mixture's own, as sampling would have it on average."""
+    rows = [{"text": "1+1=2" * 8, "domain": "long"}] * 12 + [{"text": "9-2", "domain": "short"}] * 4
+    model, tokenizer = load_policy(str(tiny_policy_dir))
+    trainer = MixtureSFTTrainer(
+        model=model, args=config(SFTConfig, tmp_path, max_steps=1, per_device_train_batch_size=8, gradient_accumulation_steps=2),
+        train_dataset=Dataset.from_list(rows), processing_class=tokenizer, mixture=Mixture("constant:inf", by="scalarization"),
+    )  # fmt: skip
+    losses = []
+    for text in ("1+1=2" * 8, "9-2"):
+        ids = torch.tensor([[*tokenizer.encode(text), tokenizer.eos_token_id]])
+        losses.append(
+            (F.cross_entropy(model(input_ids=ids).logits[0, :-1], ids[0, 1:], reduction="sum").item(), ids.shape[1] - 1)
+        )
+    trainer.train()
+    # Half of the examples are short ones.
+    expected = sum(loss for loss, _ in losses) / sum(tokens for _, tokens in losses)
+    assert trainer.state.log_history[0]["loss"] == pytest.approx(expected, rel=0.03)
+
+
+def test_an_adaptive_cooldown_says_so_once_and_not_after_its_latest_moment():
+    order = DomainOrder(
+        Mixture(AdaptiveCooldown(at=0.5, patience=1)), ["a"] * 90 + ["b"] * 10, num_samples=100, batch_size=10, seed=1
+    )
+    said = []
+    for number, _ in enumerate(order):
+        if number % 10 == 9:
+            said.append(order.on_validation({"a": 1.0, "b": 1.0 if number < 60 else 2.0}))
+    assert said == [None] * 10
+    assert order.cooled_at is None
+
+
+def test_another_way_or_schedule_of_scalarization_cannot_take_over_a_state():
+    def order(schedule, by):
+        return DomainOrder(Mixture(schedule, by=by), ["a", "a", "b"], num_samples=8, batch_size=2, seed=0)
+
+    state = order("constant:5", "scalarization").state_dict()
+    for other, message in ((("constant:50", "scalarization"), "shares was"), (("constant:1", "sampling"), "by was")):
+        with pytest.raises(InputError, match=message):
+            order(*other).load_state_dict(state)

@@ -38,7 +38,7 @@ class AdaptiveCooldown(Cooldown):
 
     def __post_init__(self) -> None:
         super().__post_init__()
-        if not isinstance(self.patience, (int, float)) or self.patience < 1 or self.patience != int(self.patience):
+        if not isinstance(self.patience, (int, float)) or not 1 <= self.patience < 1e6 or self.patience != int(self.patience):
             raise InputError(f"patience must be a number of validations, at least 1, but is {self.patience!r}")
 
     @property

@@ -73,7 +73,12 @@ def _by_column(sources: Sequence[str], column: str) -> dict[str, int]:
             if row.get(column) in (None, ""):
                 found = ", ".join(map(str, row))
                 raise InputError(f"{source}, row {number}: no value in column {column!r} (columns found: {found})")
-            counted[str(row[column])] += 1
+            name = str(row[column])
+            if any(0xD800 <= ord(char) < 0xE000 for char in name):
+                raise InputError(
+                    f"{source}, row {number}: column {column!r} holds half a character (a lone surrogate): mend the text"
+                )
+            counted[name] += 1
     return dict(counted)
 
 

@@ -9,8 +9,8 @@ import numpy as np
 from numpy.typing import ArrayLike
 
 from steelyard.errors import InputError
-from steelyard.mixture.sampler import segment_shares, segment_starts
-from steelyard.mixture.schedules import ConstantTemperature, Cooldown, Schedule
+from steelyard.mixture.sampler import check_visits, segment_shares, segment_starts
+from steelyard.mixture.schedules import ConstantTemperature, Cooldown, Schedule, UniMax
 from steelyard.mixture.temperature import Floats, check_sizes
 
 
@@ -84,7 +84,7 @@ def plan_mixture(
         >>> plan.warnings
         ['sw (10) would be seen 10.3 times by step 100, first again at step 5: lower the start temperature or cool down earlier']
         >>> plan.suggestion
-        'Cooldown(start=2.76, end=1, at=0.5) keeps every domain within 4 epochs, and so does Cooldown(start=5, end=1, at=0.18)'
+        'cooldown:2.76,1,0.5 keeps every domain within 4 epochs, and so does cooldown:5,1,0.19'
     """
     values = check_sizes(sizes, names)
     for label, value in (("num_samples", num_samples), ("batch_size", batch_size)):
@@ -99,6 +99,7 @@ def plan_mixture(
     steps = -(-num_samples // batch_size)
     starts = segment_starts(schedule, values, steps)
     shares = segment_shares(schedule, values, starts)
+    check_visits(shares, names)
     draws = expected_draws(shares, starts, num_samples, batch_size)
     cumulative = np.cumsum(draws, axis=0)
     phases = sorted({0.0, *schedule.changes()})
@@ -109,8 +110,9 @@ def plan_mixture(
         repeats = _first_repeat(cumulative[:, d], shares[:, d], starts, float(values[d]), batch_size)
         of_phases = [float(share[d]) for share in shown]
         domains.append(DomainPlan(label, float(values[d]), of_phases, total, total / float(values[d]), repeats))
-    over = [domain for domain in domains if domain.epochs > max_epochs]
-    remedy = "lower the start temperature or cool down earlier" if isinstance(schedule, Cooldown) else "lower the temperature"
+    over = [domain for domain in domains if domain.epochs > max_epochs * (1 + 1e-9)]
+    remedies = {Cooldown: "lower the start temperature or cool down earlier", UniMax: f"lower its cap to {max_epochs:g}"}
+    remedy = next((words for kind, words in remedies.items() if isinstance(schedule, kind)), "lower the temperature")
     warnings = [
         f"{d.name} ({d.size:g}) would be seen {d.epochs:.3g} times by step {steps}, first again at step {d.repeats_at}: {remedy}"
         for d in over
@@ -152,15 +154,15 @@ def suggest(sizes: Floats, schedule: Schedule, num_samples: int, batch_size: int
         return f"no mixture keeps every domain within {max_epochs:g} epochs: the run draws {num_samples / sizes.sum():.3g} times all there is"
     kept = f"keeps every domain within {max_epochs:g} epochs"
     if isinstance(schedule, Cooldown) and schedule.end <= 1 < schedule.start:
-        cooler = nearest_that_fits(lambda start: replace(schedule, start=start), 1.0, schedule.start)
-        text = f"Cooldown(start={_down(cooler)}, end={schedule.end:g}, at={schedule.at:g}) {kept}"
+        cooler = nearest_that_fits(lambda start: replace(schedule, start=start), 1.0, min(schedule.start, 1e6))
+        text = f"cooldown:{_down(cooler)},{schedule.end:g},{schedule.at:g} {kept}"
         earlier = nearest_that_fits(lambda at: replace(schedule, at=at), 1e-9, schedule.at)
         if earlier > 0.01:
-            text += f", and so does Cooldown(start={schedule.start:g}, end={schedule.end:g}, at={_down(earlier)})"
+            text += f", and so does cooldown:{schedule.start:g},{schedule.end:g},{_down(earlier)}"
         return text
     if isinstance(schedule, ConstantTemperature) and schedule.tau > 1:
-        return f"ConstantTemperature({_down(nearest_that_fits(ConstantTemperature, 1.0, min(schedule.tau, 1e6)))}) {kept}"
-    return f"UniMax({max_epochs:g}) {kept}"
+        return f"constant:{_down(nearest_that_fits(ConstantTemperature, 1.0, min(schedule.tau, 1e6)))} {kept}"
+    return f"unimax:{max_epochs:g} {kept}"
 
 
 def _down(value: float) -> str:

@@ -97,6 +97,7 @@ class MixtureSampler(torch.utils.data.Sampler[int]):
         self.schedule = schedule.for_run(num_samples, names, checked)
         self.num_samples, self.batch_size, self.seed, self.draw = int(num_samples), int(batch_size), int(seed), draw
         self.rank, self.world_size, self.position = rank, world_size, 0
+        self.names = None if names is None else list(names)
         self._offsets = np.concatenate([[0], np.cumsum(self.sizes)[:-1]])
         self._key = int.from_bytes(hashlib.blake2b(f"steelyard mixture {seed}".encode(), digest_size=8).digest(), "big")
         if self.num_samples / self.batch_size >= 2**31:
@@ -107,10 +108,7 @@ class MixtureSampler(torch.utils.data.Sampler[int]):
         self._shares = segment_shares(self.schedule, self.sizes, self._starts)
         if names is not None and len(names) != len(self.sizes):
             raise InputError(f"there are {len(self.sizes)} domains, but {len(names)} names")
-        never = np.flatnonzero(np.max(self._shares, axis=0) <= 0)
-        if never.size:
-            first = repr(names[never[0]]) if names is not None else str(never[0])
-            raise InputError(f"the schedule never visits domain {first}: give it a share, or leave the domain out")
+        check_visits(self._shares, names)
         before = [np.zeros(len(self.sizes), dtype=np.int64)]
         for segment in range(len(self._starts) - 2):
             batches = self._starts[segment + 1] - self._starts[segment]
@@ -187,7 +185,14 @@ class MixtureSampler(torch.utils.data.Sampler[int]):
     def _identity(self) -> dict[str, Any]:
         shares = hashlib.blake2b(np.concatenate(self._shares).round(12).tobytes(), digest_size=8).hexdigest()
         settings = {"num_samples": self.num_samples, "batch_size": self.batch_size, "seed": self.seed, "draw": self.draw}
-        return {**settings, "sizes": self.sizes.tolist(), "shares": shares, "world_size": self.world_size}
+        return {
+            **settings,
+            "domains": self.names,
+            "sizes": self.sizes.tolist(),
+            "segments": self._starts,
+            "shares": shares,
+            "world_size": self.world_size,
+        }
 
     def _examples(self, domains: Counts, numbers: Counts) -> Counts:
         """The global index of the `numbers`-th draw from each of `domains`."""
@@ -304,14 +309,29 @@ def segment_starts(schedule: Schedule, sizes: ArrayLike, batches: int) -> list[i
     """
     if is_dense(schedule, sizes):
         return sorted({round(i * batches / DENSE_SEGMENTS) for i in range(DENSE_SEGMENTS + 1)})
-    return sorted({0, batches, *(math.ceil(at * batches) for at in schedule.changes())})
+    return sorted({0, batches, *(math.ceil(at * batches - 1e-9) for at in schedule.changes())})
 
 
 def segment_shares(schedule: Schedule, sizes: ArrayLike, starts: Sequence[int]) -> Floats:
     """The probabilities of every segment, float64 `[S,D]`: a dense schedule's are those of the segment's middle."""
     dense, batches = is_dense(schedule, sizes), starts[-1]
-    middles = [(begin + (end - 1)) / 2 if dense else begin for begin, end in itertools.pairwise(starts)]
+    # A constant segment is asked at its middle as well: at its very start rounding could give the one before.
+    middles = [(begin + (end - 1)) / 2 if dense else (begin + end) / 2 for begin, end in itertools.pairwise(starts)]
     return np.stack([schedule.probabilities(sizes, middle / batches) for middle in middles])
+
+
+def check_visits(shares: Floats, names: Sequence[str] | None) -> None:
+    """Refuse a schedule that never visits a domain.
+
+    Example:
+        >>> check_visits(np.array([[1.0, 0.0]]), ["en", "sw"])
+        Traceback (most recent call last):
+        steelyard.errors.InputError: the schedule never visits domain 'sw': give it a share, or leave the domain out
+    """
+    never = np.flatnonzero(np.max(shares, axis=0) <= 0)
+    if never.size:
+        first = repr(names[never[0]]) if names is not None else str(never[0])
+        raise InputError(f"the schedule never visits domain {first}: give it a share, or leave the domain out")
 
 
 def floor_sums(count: int, modulus: int, slope: int, starts: Counts) -> Counts:

@@ -95,7 +95,7 @@ class PiecewiseTemperature(TemperatureSchedule):
 
     def __post_init__(self) -> None:
         at = [progress for progress, _ in self.points]
-        if not at or at[0] != 0 or any(a >= b for a, b in itertools.pairwise(at)) or at[-1] > 1:
+        if not at or at[0] != 0 or not all(a < b for a, b in itertools.pairwise(at)) or at[-1] > 1:
             raise InputError(f"points must lie at ascending shares of the run, the first at 0, but lie at {at}")
         for _, tau in self.points:
             check_temperature(tau)
@@ -262,7 +262,7 @@ class Shares(Schedule):
                 raise InputError(f"a share is given for {name!r}, which is no domain{nearest(name, names)}")
         missing = [name for name in names if name not in self.shares]
         if missing:
-            raise InputError(f"no share is given for {', '.join(missing)}: every domain needs one (0 leaves it out)")
+            raise InputError(f"no share is given for {', '.join(missing)}: every domain needs one")
         return replace(self, shares=[self.shares[name] for name in names])
 
     def probabilities(self, sizes: ArrayLike, progress: float) -> Floats:

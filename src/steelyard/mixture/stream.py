@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
 from typing import Any
 
+import numpy as np
 import torch.utils.data
 from numpy.typing import ArrayLike
 
 from steelyard.errors import InputError
 from steelyard.mixture.sampler import MixtureSampler
 from steelyard.mixture.schedules import Schedule
+from steelyard.mixture.temperature import Floats, check_sizes
 
 Source = Iterable[Any] | Callable[[], Iterable[Any]]
 
@@ -62,12 +65,13 @@ class MixtureStream(torch.utils.data.IterableDataset[Any]):
                 raise InputError(f"no size is given for {', '.join(missing)}: the schedule needs every domain's")
             sizes = [sizes[name] for name in self.names]
         self.sources = dict(sources)
+        given = check_sizes(sizes, self.names)
+        if len(given) != len(self.names):
+            raise InputError(f"there are {len(self.names)} sources, but {len(given)} sizes")
         self.sampler = MixtureSampler(
-            sizes, schedule, num_samples=num_samples, batch_size=batch_size, seed=seed, draw=draw,
+            np.ones(len(given)), _OfSizes(schedule, tuple(given.tolist())), num_samples=num_samples, batch_size=batch_size, seed=seed, draw=draw,
             rank=rank, world_size=world_size, names=self.names,
         )  # fmt: skip
-        if len(self.names) != len(self.sampler.sizes):
-            raise InputError(f"there are {len(self.names)} sources, but {len(self.sampler.sizes)} sizes")
         self.position = 0
 
     def __len__(self) -> int:
@@ -106,6 +110,23 @@ class MixtureStream(torch.utils.data.IterableDataset[Any]):
         """
         self.sampler.load_state_dict(state)
         self.position, self.sampler.position = self.sampler.position, 0
+
+
+@dataclass(frozen=True)
+class _OfSizes(Schedule):
+    """A schedule on sizes of its own, in whatever unit; those of the sampler, which counts examples, are not asked."""
+
+    schedule: Schedule
+    sizes: tuple[float, ...]
+
+    def probabilities(self, sizes: ArrayLike, progress: float) -> Floats:
+        return self.schedule.probabilities(self.sizes, progress)
+
+    def changes(self) -> list[float]:
+        return self.schedule.changes()
+
+    def for_run(self, num_samples: int, names: Sequence[str] | None = None, sizes: ArrayLike | None = None) -> _OfSizes:
+        return _OfSizes(self.schedule.for_run(num_samples, names, self.sizes), self.sizes)
 
 
 class _Reader:

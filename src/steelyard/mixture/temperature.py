@@ -69,8 +69,9 @@ def temperature_probabilities(sizes: ArrayLike, tau: float) -> Floats:
     Reference:
         Li et al., Upsample or Upweight?, arXiv 2410.04579, equation 1.
     """
-    logs = np.log(check_sizes(sizes)) / check_temperature(tau)
-    shares = np.exp(logs - logs.max())
+    logs = np.log(check_sizes(sizes))
+    with np.errstate(over="ignore"):
+        shares = np.exp((logs - logs.max()) / check_temperature(tau))
     return shares / shares.sum()
 
 

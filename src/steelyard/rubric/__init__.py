@@ -1,0 +1,1 @@
+"""A judge that shows its reasons: principles, criteria for a pair, scores, and what decided."""

@@ -37,9 +37,7 @@ def visible(text: str) -> str:
     text = text.replace("\r\n", "\n").replace("\r", "\n")
     out = []
     for i, char in enumerate(text):
-        if char in "\n\t" or char.isprintable():
-            out.append(char)
-        elif char in _JOINERS and (i == 0 or text[i - 1] not in _JOINERS):
+        if char in "\n\t" or char.isprintable() or (char in _JOINERS and (i == 0 or text[i - 1] not in _JOINERS)):
             out.append(char)
         elif unicodedata.category(char) == "Zs":
             out.append(" ")

@@ -195,7 +195,9 @@ def find_rubric(name_or_path: str | Path) -> Path:
     if shipped.is_file():
         return shipped
     names = rubric_names()
-    raise InputError(f"no meta-rubric {str(name_or_path)!r}{nearest(str(name_or_path), names)}: give a file, or one of {', '.join(names)}")
+    raise InputError(
+        f"no meta-rubric {str(name_or_path)!r}{nearest(str(name_or_path), names)}: give a file, or one of {', '.join(names)}"
+    )
 
 
 def rubric_names() -> list[str]:

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -98,8 +98,8 @@ class DomainOrder(Sampler[int]):
         self.history: list[float] = []
         self.sampler = self._sampler(self.schedule)
 
-    def _sampler(self, schedule: Schedule) -> MixtureSampler:
-        drawn_by = schedule if self.mixture.by == "sampling" else ConstantTemperature(1.0)
+    def _sampler(self, schedule: Schedule, mixture: Mixture | None = None) -> MixtureSampler:
+        drawn_by = schedule if (mixture or self.mixture).by == "sampling" else ConstantTemperature(1.0)
         return MixtureSampler(
             self.sizes,
             drawn_by,
@@ -151,19 +151,33 @@ class DomainOrder(Sampler[int]):
     def on_validation(self, losses: dict[str, float]) -> str | None:
         """Let an adaptive cooldown see the domains' held-out losses; returns what it decided, in words, or None."""
         adaptive = self._adaptive()
-        if adaptive is None or self.cooled_at is not None or not self.begun:
+        if adaptive is None or self.cooled_at is not None or not self.begun or self.begun / self.batches >= adaptive.latest:
             return None
-        upsampled = adaptive.upsampled(self.sizes)
-        watched = [losses[name] for name, up in zip(self.names, upsampled, strict=True) if up and name in losses]
-        if not watched:
-            raise InputError(
-                "an adaptive cooldown follows the held-out losses of the upsampled domains, but none has held-out rows"
-            )
+        watched = [losses[name] for name in self.watched(losses)]
         self.history.append(sum(watched) / len(watched))
         if not adaptive.turned(self.history):
             return None
         self._cool(self.begun)
+        if self.cooled_at is None:
+            return None
         return f"the mean held-out loss of {len(watched)} upsampled domains turned: cooled down at step {self.begun}"
+
+    def watched(self, held_out: Iterable[str]) -> list[str]:
+        """The upsampled domains that have held-out rows, which an adaptive cooldown follows; empty without one.
+
+        Raises:
+            InputError: where there are none.
+        """
+        adaptive, known = self._adaptive(), set(held_out)
+        if adaptive is None:
+            return []
+        upsampled = adaptive.upsampled(self.sizes)
+        found = [name for name, up in zip(self.names, upsampled, strict=True) if up and name in known]
+        if not found:
+            raise InputError(
+                "an adaptive cooldown follows the held-out losses of the upsampled domains, but none has held-out rows"
+            )
+        return found
 
     def _cool(self, batch: int) -> None:
         adaptive = self._adaptive()
@@ -175,8 +189,9 @@ class DomainOrder(Sampler[int]):
 
     def state_dict(self) -> dict[str, Any]:
         """What the order depends on, and what an adaptive cooldown has seen."""
-        identity = self._sampler(self.schedule)._identity()
-        return {"domains": self.names, "cooled_at": self.cooled_at, "history": self.history, **identity}
+        sampled = replace(self.mixture, by="sampling")
+        identity = self._sampler(self.schedule, sampled)._identity()
+        return {"by": self.mixture.by, "cooled_at": self.cooled_at, "history": self.history, **identity}
 
     def load_state_dict(self, state: dict[str, Any]) -> None:
         """Go on with the order of an earlier run.
@@ -197,7 +212,7 @@ class DomainOrder(Sampler[int]):
 def domain_order(trainer: Any, mixture: Mixture) -> DomainOrder:
     """A mixture's order for one of TRL's trainers: global batches of rows, or of prompts where answers are generated."""
     dataset, args = trainer.train_dataset, trainer.args
-    if getattr(args, "packing", False):
+    if getattr(args, "packing", False) or getattr(args, "eval_packing", False):
         raise InputError(
             "packing mixes domains within an example: turn it off with a mixture, or pack each domain's rows on their own"
         )
@@ -239,6 +254,8 @@ def use_mixture(trainer: Any, mixture: Mixture | Schedule | str = "cooldown") ->
     A run that is resumed draws on where it stopped, since the order follows from the seed alone. Groups stay whole.
     """
     chosen = as_mixture(mixture)
+    if isinstance(chosen.schedule, AdaptiveCooldown):
+        raise InputError("an adaptive cooldown follows the losses of domains, which needs steelyard.training.MixtureSFTTrainer")
     if chosen.by != "sampling":
         raise InputError("scalarization weights the loss, which needs steelyard.training.PolicyTrainer or MixtureSFTTrainer")
     order = domain_order(trainer, chosen)

@@ -42,6 +42,10 @@ def load_prompts(config: PromptsConfig, *, base: Path = Path("."), seed: int = 0
                 f"prompts.validation.source: generated sums are validated on generated sums, but found {held_out.source!r}"
             )
         train, validation = sums_rows(config.size or 4096, held_out.size, seed=seed)
+        if config.domain is not None:
+            domain = Template(config.domain, "prompts.domain")
+            for row in (*train, *validation):
+                row["domain"] = domain.render(row, "sums")
         return train, validation, train
     raw = read_rows(config.source, split=config.split, subset=config.subset, base=base)
     if held_out.source is None:

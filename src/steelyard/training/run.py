@@ -20,7 +20,7 @@ from steelyard.runlog import RunLog, damage_is_clear, disk_full_is_clear
 from steelyard.training.arguments import check_influence_layers, lora_config, training_arguments
 from steelyard.training.config import Recipe, find_recipe, load_recipe, parse_recipe
 from steelyard.training.domain_data import check_unchanged, fingerprint
-from steelyard.training.mixture import Mixture
+from steelyard.training.mixture import DomainOrder, Mixture
 from steelyard.training.parts import build_mixture
 from steelyard.training.policy import load_policy
 from steelyard.training.progress import Progress, QuietProgress
@@ -95,6 +95,10 @@ def _train_policy(recipe: Recipe, log: RunLog, resume: bool, progress: Progress,
     check_enough(recipe, train_rows)
     if mixture is not None and any(row.get("domain") is None for row in train_rows):
         raise InputError("a mixture needs every prompt's domain: name it in prompts.domain, as in '{{ subject }}'")
+    if mixture is not None:
+        # What does not fit is found before anything is written.
+        labels, a_batch = [row["domain"] for row in train_rows], recipe.algorithm.prompts_per_step
+        DomainOrder(mixture, labels, num_samples=recipe.algorithm.steps * a_batch, batch_size=a_batch, seed=recipe.seed)
     if resume:
         with damage_is_clear(log.path):
             check_same(log, recipe)

@@ -7,6 +7,7 @@ scalarization), `evaluate` (the held-out loss of every domain) and `_save_checkp
 from __future__ import annotations
 
 import json
+import math
 import time
 from collections import defaultdict
 from pathlib import Path
@@ -17,7 +18,7 @@ from torch import Tensor
 from torch.utils.data import Sampler
 from trl import SFTTrainer
 
-from steelyard.errors import InputError
+from steelyard.errors import InputError, RunError
 from steelyard.mixture import Schedule
 from steelyard.runlog import write_atomically
 from steelyard.training.mixture import Mixture, as_mixture, domain_order
@@ -60,13 +61,23 @@ class MixtureSFTTrainer(SFTTrainer):
     ) -> None:
         chosen = as_mixture(mixture)
         super().__init__(*positional, **keywords)
-        if chosen.by == "scalarization" and self.args.loss_type != "nll":
-            raise InputError(f"scalarization weights a plain loss, but args.loss_type is {self.args.loss_type!r}: take 'nll'")
+        if self.padding_free:
+            raise InputError(
+                "padding_free joins examples of several domains in a row: turn it off, so that each domain has its loss"
+            )
+        if chosen.by == "scalarization" and (
+            self.args.loss_type != "nll" or self.label_smoother is not None or self.compute_loss_func is not None
+        ):
+            raise InputError(
+                "scalarization weights a plain loss: leave out label_smoothing_factor, compute_loss_func and any loss_type but 'nll'"
+            )
         if isinstance(self.eval_dataset, dict):
             raise InputError(
                 "give one eval_dataset with a column of domains, and not a dictionary: every domain has its own loss"
             )
         self.order = domain_order(self, chosen)
+        if self.eval_dataset is not None:
+            self.order.watched(map(str, self.eval_dataset[chosen.column]))
         self.recorder = recorder
         self.data_collator: Any = _WithDomain(self.data_collator, chosen.column)
         self._began: float | None = None
@@ -89,10 +100,17 @@ class MixtureSFTTrainer(SFTTrainer):
             self._began = time.perf_counter()
         samples, count = super().get_batch_samples(*args, **kwargs)
         weights_D = torch.tensor(self.order.loss_weights(self.state.global_step / max(1, self.state.max_steps)))
+        tokens = torch.zeros(2, dtype=torch.float64)
         for batch in samples:
-            labels = batch.pop(DOMAIN)
+            numbers = self.order.index_of(batch.pop(DOMAIN))
             if self.order.mixture.by == "scalarization":
-                batch["loss_weight"] = weights_D[self.order.index_of(labels)].float()
+                batch["loss_weight"] = weights_D[numbers].float()
+                of_examples = (batch["labels"] != -100).sum(1).cpu()
+                tokens += torch.stack([(of_examples * weights_D[numbers]).sum(), of_examples.sum()])
+        if self.order.mixture.by == "scalarization" and count is not None:
+            # The mean is over weighted tokens: where domains differ in length, only that is sampling's mean in expectation.
+            weighted, plain = self.accelerator.reduce(tokens.to(self.accelerator.device), reduction="sum").tolist()
+            count = count * (weighted / max(plain, 1.0))
         return samples, count
 
     def compute_loss(self, model: Any, inputs: Any, *args: Any, **kwargs: Any) -> Any:
@@ -112,6 +130,14 @@ class MixtureSFTTrainer(SFTTrainer):
 
     def log(self, logs: dict[str, float], start_time: float | None = None) -> None:
         """As TRL; an update's log is its record."""
+        if (
+            self.model.training
+            and "grad_norm" in logs
+            and not all(math.isfinite(float(logs[name])) for name in ("loss", "grad_norm"))
+        ):
+            raise RunError(
+                f"step {self.state.global_step}: the loss is {logs['loss']}, its gradient's norm {logs['grad_norm']}: lower the learning rate"
+            )
         if self.model.training and "grad_norm" in logs and self.recorder is not None:
             step = self.state.global_step
             record = {"step": step, **{name: float(logs[name]) for name in ("loss", "grad_norm", "learning_rate")}}
@@ -137,6 +163,9 @@ class MixtureSFTTrainer(SFTTrainer):
         began = time.perf_counter()
         losses, tokens = domain_losses(self, dataset)
         total = sum(tokens.values())
+        if not all(map(math.isfinite, losses.values())):
+            worst = next(name for name, loss in losses.items() if not math.isfinite(loss))
+            raise RunError(f"step {step}: the held-out loss of {worst!r} is {losses[worst]}: lower the learning rate")
         mean = sum(loss * tokens[name] for name, loss in losses.items()) / total
         metrics = {f"{metric_key_prefix}_loss": mean}
         metrics |= {f"{metric_key_prefix}_loss/{name}": loss for name, loss in losses.items()}

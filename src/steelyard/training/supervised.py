@@ -16,6 +16,7 @@ import os
 import shutil
 import time
 from collections import Counter
+from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -64,8 +65,10 @@ def train_supervised(
     if resume:
         with damage_is_clear(log.path):
             check_same(log, recipe)
-            kept = json.loads((log.path / "data.json").read_text(encoding="utf-8"))
-            check_unchanged({key: kept[key] for key in ("rows", "checksum")}, print_of_data, source)
+            # A run that was killed before anything else was written has no data.json, and nothing to be resumed differently.
+            if (log.path / "data.json").is_file():
+                kept = json.loads((log.path / "data.json").read_text(encoding="utf-8"))
+                check_unchanged({key: kept[key] for key in ("rows", "checksum")}, print_of_data, source)
     else:
         log.check_new()
     model, tokenizer = _model(recipe, base)
@@ -79,16 +82,20 @@ def train_supervised(
     recorder = _Recorder(log, progress)
     if not resume:
         log.create(resolved(recipe))
+        log.write_json("data.json", print_of_data)
     try:
         trainer = _trainer(recipe, model, tokenizer, mixture, train_rows, held_out_rows, log, recorder)
+        for line in left_out(train_rows, held_out_rows, trainer, recipe.training.max_tokens):
+            progress.message(line)
     except (SteelyardError, ValueError, TypeError) as error:
         if not resume:
             shutil.rmtree(log.path)
         if isinstance(error, SteelyardError):
             raise
         raise InputError(f"the recipe's settings do not fit together for TRL: {error}") from error
-    if not resume:
-        log.write_json("data.json", {**print_of_data, "domains": _domains(data, trainer)})
+    # Pieces of joined texts are no rows; where nothing is joined, those that TRL left out are not held out.
+    held_out_domains = [row["domain"] for row in data.held_out] if recipe.training.pack else trainer.eval_dataset["domain"]
+    log.write_json("data.json", {**print_of_data, "domains": _domains(data, trainer, held_out_domains)})
     with disk_full_is_clear(log.path), log.lock():
         _run(recipe, trainer, tokenizer, log, progress, resume)
     last = log.validations()[-1]
@@ -157,9 +164,29 @@ def _trainer(
     return trainer
 
 
-def _domains(data: DomainData, trainer: Any) -> dict[str, dict[str, int]]:
+def left_out(train_rows: list[Row], held_out_rows: list[Row], trainer: Any, max_tokens: int) -> list[str]:
+    """A line for every domain of which TRL left rows out, since their prompts alone fill `max_tokens`.
+
+    Raises:
+        InputError: where nothing of a domain is left to train on.
+    """
+    lines = []
+    for what, given, kept in (("training", train_rows, trainer.train_dataset), ("held-out", held_out_rows, trainer.eval_dataset)):
+        before, after = Counter(row["domain"] for row in given), Counter(kept["domain"])
+        for name, count in before.items():
+            why = f"their prompts alone fill training.max_tokens = {max_tokens}"
+            if what == "training" and not after[name]:
+                raise InputError(
+                    f"domain {name!r}: all {count} training rows are left out, since {why}: raise it, or leave the domain out"
+                )
+            if after[name] < count:
+                lines.append(f"{name}: {count - after[name]} of {count} {what} rows are left out, since {why}")
+    return lines
+
+
+def _domains(data: DomainData, trainer: Any, held_out_domains: Iterable[str]) -> dict[str, dict[str, int]]:
     """What there is of every domain: rows read, examples and tokens that can be drawn, rows held out, repeats left out."""
-    rows, held_out = Counter(row["domain"] for row in data.train), Counter(row["domain"] for row in data.held_out)
+    rows, held_out = Counter(row["domain"] for row in data.train), Counter(held_out_domains)
     examples: Counter[str] = Counter()
     tokens: Counter[str] = Counter()
     for name, ids in zip(trainer.train_dataset["domain"], trainer.train_dataset["input_ids"], strict=True):
