@@ -19,6 +19,7 @@ import os
 import shutil
 import tempfile
 import time
+from concurrent.futures import ProcessPoolExecutor, as_completed
 from datetime import date
 from pathlib import Path
 
@@ -168,12 +169,14 @@ def measured_run(content, *, every, longest, base=Path(".")):
 
 
 def run_all(jobs, workers):
-    done = {key_of(*(r[k] for k in ("phase", "estimator", "method", "learning_rate", "weighting", "seed"))) for r in read_rows()}
-    todo = [job for job in jobs if key_of(*json.loads(json.dumps(job))) not in done]
+    made = {key_of(*(r[k] for k in ("phase", "estimator", "method", "learning_rate", "weighting", "seed"))) for r in read_rows()}
+    todo = [job for job in jobs if key_of(*json.loads(json.dumps(job))) not in made]
     print(f"{len(todo)} of {len(jobs)} runs to go", flush=True)
     RUNS.parent.mkdir(parents=True, exist_ok=True)
-    with multiprocessing.get_context("spawn").Pool(workers) as pool:
-        for row in pool.imap_unordered(run, todo):
+    # An executor, since a pool waits for ever for what a killed worker was doing.
+    with ProcessPoolExecutor(workers, mp_context=multiprocessing.get_context("spawn")) as pool:
+        for future in as_completed([pool.submit(run, job) for job in todo]):
+            row = future.result()
             with RUNS.open("a") as lines:
                 lines.write(json.dumps(row) + "\n")
             print(f"{row['phase']:5} {row['estimator']:9} {row['method']:24} {row['learning_rate']:g} seed {row['seed']:4} "

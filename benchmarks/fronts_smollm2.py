@@ -18,6 +18,7 @@ import platform
 import re
 import shutil
 import statistics
+from concurrent.futures import ProcessPoolExecutor, as_completed
 from pathlib import Path
 
 import numpy as np
@@ -98,8 +99,10 @@ def run_all(data, seeds, workers, methods):
     done = {(row["method"], row["seed"]) for row in read_rows()}
     todo = [(data, method, seed) for seed in range(1, seeds + 1) for method in methods if (method, seed) not in done]
     print(f"{len(todo)} runs to go", flush=True)
-    with multiprocessing.get_context("spawn").Pool(workers) as pool:
-        for row in pool.imap_unordered(run, todo):
+    # An executor, since a pool waits for ever for what a killed worker was doing.
+    with ProcessPoolExecutor(workers, mp_context=multiprocessing.get_context("spawn")) as pool:
+        for future in as_completed([pool.submit(run, job) for job in todo]):
+            row = future.result()
             with RUNS.open("a") as lines:
                 lines.write(json.dumps(row) + "\n")
             print(row["method"], row["seed"], row["hypervolume"], row["points"][-1], row["weights"][-1], row["wall"], flush=True)

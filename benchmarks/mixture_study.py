@@ -16,6 +16,7 @@ import os
 import shutil
 import tempfile
 import time
+from concurrent.futures import ProcessPoolExecutor, as_completed
 from datetime import date
 from pathlib import Path
 
@@ -153,8 +154,10 @@ def run_all(name, source, arms, seeds, workers):
     todo = [(name, source, arm, seed) for seed in range(1, seeds + 1) for arm in arms if (arm, seed) not in done]
     print(f"{len(todo)} runs to go", flush=True)
     (RESULTS / "mixture").mkdir(parents=True, exist_ok=True)
-    with multiprocessing.get_context("spawn").Pool(workers, maxtasksperchild=4) as pool:
-        for row in pool.imap_unordered(run, todo):
+    # An executor, since a pool waits for ever for what a killed worker was doing.
+    with ProcessPoolExecutor(workers, mp_context=multiprocessing.get_context("spawn")) as pool:
+        for future in as_completed([pool.submit(run, job) for job in todo]):
+            row = future.result()
             with (RESULTS / "mixture" / f"{name}.jsonl").open("a") as lines:
                 lines.write(json.dumps(row) + "\n")
             from mixture_tables import group_means

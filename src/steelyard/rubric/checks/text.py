@@ -1,0 +1,80 @@
+"""Words, sentences, paragraphs and other parts of a text, as the checks count them."""
+
+from __future__ import annotations
+
+import re
+
+_ABBREVIATIONS = r"(?:\b(?:Mr|Mrs|Ms|Dr|Prof|Sr|Jr|St|vs|etc|e\.g|i\.e|cf|approx|No|Inc|Ltd|Co|Fig|U\.S|a\.m|p\.m)\.$|\b[A-Z]\.$)"
+
+
+def words(text: str) -> list[str]:
+    """Runs of letters, digits and underscores; an apostrophe or a hyphen inside parts none.
+
+    Example:
+        >>> words("It's a well-known fact (2nd ed.).")
+        ["It's", 'a', 'well-known', 'fact', '2nd', 'ed']
+    """
+    return re.findall(r"\w+(?:['\u2019-]\w+)*", text)
+
+
+def sentences(text: str) -> list[str]:
+    """Sentences by their end marks and by empty lines; abbreviations, initials and decimal points end none.
+
+    Example:
+        >>> sentences("Dr. Smith paid 3.50. Why? He had to!")
+        ['Dr. Smith paid 3.50.', 'Why?', 'He had to!']
+    """
+    out: list[str] = []
+    for block in re.split(r"\n\s*\n", text):
+        begun = ""
+        for piece in re.split(
+            r"(?<=[.!?\u3002\uff01\uff1f\u0964])(?=[\s\"'\u201d\u2019)\]]|[\u3002\uff01\uff1f])|(?<=[\u3002\uff01\uff1f])", block
+        ):
+            begun += piece
+            if re.search(_ABBREVIATIONS, begun.strip()) is None:
+                out.append(begun)
+                begun = ""
+        out.append(begun)
+    # Closing marks belong to the sentence before them.
+    joined: list[str] = []
+    for sentence in (sentence.strip() for sentence in out):
+        if joined and re.fullmatch(r"[\"'\u201d\u2019)\].!?]+", sentence):
+            joined[-1] += sentence
+        elif sentence:
+            lead = re.match(r"[\"'\u201d\u2019)\]]+(?=\s)", sentence)
+            if lead and joined:
+                joined[-1] += lead[0]
+                sentence = sentence[lead.end() :].strip()
+            joined.append(sentence)
+    return [sentence for sentence in joined if re.search(r"\w", sentence)]
+
+
+def paragraphs(text: str) -> list[str]:
+    """Blocks between empty lines.
+
+    Example:
+        >>> paragraphs("one\\ntwo\\n\\n\\nthree")
+        ['one\\ntwo', 'three']
+    """
+    return [block.strip() for block in re.split(r"\n\s*\n", text) if block.strip()]
+
+
+def occurrences(phrase: str, text: str) -> int:
+    """How often a word or phrase stands in a text as a whole, whatever its case.
+
+    Example:
+        >>> occurrences("rock", "Rock music rocks; rock on."), occurrences("c++", "I like C++.")
+        (2, 1)
+    """
+    return len(re.findall(rf"(?<!\w){re.escape(phrase.strip())}(?!\w)", text, re.IGNORECASE))
+
+
+def without_fence(text: str) -> str:
+    """A text without the code fence around all of it.
+
+    Example:
+        >>> without_fence('```json\\n{"a": 1}\\n```')
+        '{"a": 1}'
+    """
+    match = re.fullmatch(r"\s*```[\w+-]*\s*\n?(.*?)\n?\s*```\s*", text, re.DOTALL)
+    return match[1] if match else text.strip()

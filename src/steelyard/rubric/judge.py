@@ -1,0 +1,383 @@
+"""`PairwiseJudge`: two answers to one prompt, compared criterion by criterion, in both orders where it takes both."""
+
+from __future__ import annotations
+
+import asyncio
+import hashlib
+import re
+import unicodedata
+from collections.abc import Awaitable, Callable, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Literal, TypeVar
+
+from pydantic import BaseModel, Field
+
+from steelyard.errors import InputError, LLMError, nearest
+from steelyard.llm import Client, Reply, run_sync
+from steelyard.rubric.checks import Check, compare_checks
+from steelyard.rubric.fence import LIMIT, fenced
+from steelyard.rubric.meta_rubric import TIERS, MetaRubric, Tier
+from steelyard.rubric.verdict import Judgement, Scored, Verdict, aggregate, joined
+
+PROMPTS_DIR = Path(__file__).parent / "prompts"
+ORDERS = ("both", "adaptive", "one", "sum")
+DECISIVE = 1.0
+"""With `orders="adaptive"`, the size of a first score that needs no second order; see `steelyard.rubric.orders.calibrate`."""
+MOST_CRITERIA = 15
+
+
+class _Differences(BaseModel):
+    differences: list[str] = Field(max_length=12)
+
+
+class _Criterion(BaseModel):
+    name: str
+    tier: Tier
+    description: str
+
+
+class _Criteria(BaseModel):
+    criteria: list[_Criterion] = Field(min_length=1, max_length=MOST_CRITERIA)
+
+
+class _Compared(BaseModel):
+    name: str
+    tier: Tier
+    reason: str
+    quote_1: str
+    quote_2: str
+    score: Literal[-2, -1, 0, 1, 2]
+
+
+class _Comparison(BaseModel):
+    differences: list[str] = Field(max_length=12)
+    criteria: list[_Compared] = Field(min_length=1, max_length=MOST_CRITERIA)
+
+
+class _GivenScore(BaseModel):
+    name: str
+    reason: str
+    quote_1: str
+    quote_2: str
+    score: Literal[-2, -1, 0, 1, 2]
+
+
+class _GivenScores(BaseModel):
+    criteria: list[_GivenScore] = Field(min_length=1, max_length=4 * MOST_CRITERIA)
+
+
+@dataclass(frozen=True)
+class Criterion:
+    """A criterion that is given with a prompt, and not made for the pair.
+
+    Attributes:
+        name: unique among those of the prompt.
+        description: what a good answer does and what counts as a failure.
+        tier: "hard", "core", "important" or "highlight".
+    """
+
+    name: str
+    description: str
+    tier: str = "core"
+
+
+class PairwiseJudge:
+    """Judges which of two answers to a prompt is better.
+
+    Args:
+        client: asks the model; its cache, budget and limits hold here as well.
+        meta_rubric: one for all prompts, or one by domain's name ("general" for the others).
+        checks: programmatic checks; see `steelyard.rubric.checks`. They decide before the model is asked, where they can.
+        orders: "both" (the orders must agree, else it is a tie), "adaptive" (the second only where the first score is smaller than `decisive`),
+            "one", or "sum" (both, and the sign of their sum: more pairs are decided, a little less surely). Which answer comes first is drawn from the texts, so that over many pairs no side gains from a judge that favours a place.
+        decisive: for "adaptive", 0 to 2.
+        stages: calls an order: 1 (all at once), 2 (differences and criteria, then scores) or 3 (each on its own).
+        per_prompt: make the criteria from the prompt alone, once, and use them for all pairs of answers to it.
+        criteria: how many to ask for, at most.
+        limit: characters of a prompt or an answer that the model is shown.
+
+    Raises:
+        InputError: where an argument is out of range.
+
+    Reference:
+        Jia et al., Open Rubric System, arXiv 2602.14069: pairwise adaptive meta-rubrics, veto, both orders. One structured call an order in place of
+        two long free ones, "adaptive" and checks before the call are ours.
+    """
+
+    def __init__(
+        self,
+        client: Client,
+        meta_rubric: MetaRubric | Mapping[str, MetaRubric],
+        *,
+        checks: Sequence[Check] = (),
+        orders: str = "both",
+        decisive: float = DECISIVE,
+        stages: int = 1,
+        per_prompt: bool = False,
+        criteria: int = 6,
+        limit: int = LIMIT,
+    ) -> None:
+        if orders not in ORDERS:
+            raise InputError(f"orders must be one of {', '.join(ORDERS)}, but is {orders!r}{nearest(str(orders), ORDERS)}")
+        if stages not in (1, 2, 3):
+            raise InputError(f"stages must be 1, 2 or 3, but is {stages!r}")
+        if not 0 <= decisive <= 2:
+            raise InputError(f"decisive lies between 0 and 2, but is {decisive!r}")
+        if not isinstance(criteria, int) or not 1 <= criteria <= MOST_CRITERIA:
+            raise InputError(f"criteria must be a number from 1 to {MOST_CRITERIA}, but is {criteria!r}")
+        if not isinstance(limit, int) or limit < 200:
+            raise InputError(f"limit must be a number of characters, at least 200, but is {limit!r}")
+        self.rubrics = {"general": meta_rubric} if isinstance(meta_rubric, MetaRubric) else dict(meta_rubric)
+        if "general" not in self.rubrics:
+            raise InputError("a judge of several domains needs a rubric named 'general' for the prompts of none")
+        self.client, self.checks, self.orders, self.decisive = client, list(checks), orders, decisive
+        self.stages, self.per_prompt, self.number, self.limit = stages, per_prompt, criteria, limit
+
+    async def compare(
+        self,
+        prompt: str,
+        a: str,
+        b: str,
+        *,
+        domain: str | None = None,
+        criteria: Sequence[Criterion] | None = None,
+        columns: Mapping[str, Any] | None = None,
+    ) -> Verdict:
+        """Compare two answers.
+
+        Args:
+            prompt, a, b: texts.
+            domain: which of the judge's rubrics; absent or unknown: "general".
+            criteria: given with the prompt, in place of ones made for the pair.
+            columns: of the prompt's row, for the checks (a ground truth, instructions).
+
+        Returns:
+            The verdict. A judge that fails is told in it (`winner` None and `error`), never as a score; the budget's end is raised.
+
+        Raises:
+            InputError: where given criteria are none, or a check lacks its column.
+            BudgetError: where the client's budget is used up.
+        """
+        rubric = self.rubrics.get(domain or "general", self.rubrics["general"])
+        if criteria is not None:
+            check_given(criteria)
+        results, decided = compare_checks(self.checks, prompt, a, b, columns or {})
+        if decided is not None:
+            winner, score = decided
+            return Verdict(winner, score, "checks", checks=results, rubric=rubric.id)
+        if unicodedata.normalize("NFC", a).strip() == unicodedata.normalize("NFC", b).strip():
+            return Verdict("tie", 0.0, "no difference", checks=results, rubric=rubric.id)
+        spent = _Spent()
+        try:
+            judgements = await self._orders(rubric, prompt, a, b, criteria, spent)
+        except LLMError as error:
+            from steelyard.errors import BudgetError
+
+            if isinstance(error, BudgetError):
+                raise
+            return Verdict(
+                None, None, "failure", checks=results, rubric=rubric.id, calls=spent.calls + error.calls,
+                tokens_in=spent.tokens_in, tokens_out=spent.tokens_out, error=str(error),
+            )  # fmt: skip
+        winner, score, decided_by = joined(judgements, summed=self.orders == "sum")
+        return Verdict(
+            winner, score, decided_by, judgements, results, rubric.id, spent.calls, spent.tokens_in, spent.tokens_out
+        )  # fmt: skip
+
+    def compare_sync(self, prompt: str, a: str, b: str, **keywords: Any) -> Verdict:
+        """As `compare`, from code without an event loop."""
+        return run_sync(self.compare(prompt, a, b, **keywords))
+
+    async def _orders(
+        self, rubric: MetaRubric, prompt: str, a: str, b: str, criteria: Sequence[Criterion] | None, spent: _Spent
+    ) -> list[Judgement]:
+        if criteria is None and self.per_prompt:
+            criteria = await self._prompt_criteria(rubric, prompt, spent)
+
+        def ask(swapped: bool) -> Awaitable[Judgement]:
+            return self._one_order(rubric, prompt, a, b, criteria, swapped, spent)
+
+        if self.orders in ("both", "sum"):
+            return list(await gather_or_fail(ask(False), ask(True)))
+        first = await ask(first_swapped(prompt, a, b))
+        if self.orders == "one" or abs(first.score) >= max(self.decisive, 1e-9):
+            return [first]
+        return [first, await ask(not first.swapped)]
+
+    async def _one_order(
+        self, rubric: MetaRubric, prompt: str, a: str, b: str, criteria: Sequence[Criterion] | None, swapped: bool, spent: _Spent
+    ) -> Judgement:
+        first, second = (b, a) if swapped else (a, b)
+        shown = {"prompt": prompt, "answer 1": first, "answer 2": second}
+        differences: list[str] = []
+        if criteria is None and self.stages == 1:
+            reply = await self._ask("compare", rubric, shown, _Comparison, spent)
+            return self._judgement(rubric, reply.data.differences, reply.data.criteria, first, second, swapped)
+        if criteria is None:
+            if self.stages == 3:
+                found = await self._ask("differences", rubric, shown, _Differences, spent)
+                differences = found.data.differences
+                noted = {"prompt": prompt, "differences": "\n".join(f"- {text}" for text in differences)}
+                made = await self._ask("criteria", rubric, noted, _Criteria, spent)
+            else:
+                made = await self._ask("criteria", rubric, shown, _Criteria, spent)
+            criteria = [Criterion(*item) for item in _unique(made.data)]
+        listed = "\n".join(f"- {one.name} [{one.tier}]: {one.description}" for one in criteria)
+        wanted = [one.name for one in criteria]
+
+        def complete(found: _GivenScores) -> None:
+            names = [item.name for item in found.criteria]
+            if sorted(names) != sorted(wanted):
+                raise ValueError(f"scored {names}, but the criteria are {wanted}")
+
+        # The criteria are ours or the user's; they stand before the texts, where a server's prefix cache keeps them.
+        reply = await self._ask("given", rubric, {"criteria": listed, **shown}, _GivenScores, spent, check=complete)
+        tiers = {one.name: one.tier for one in criteria}
+        scored = [_Compared(tier=tiers[item.name], **item.model_dump()) for item in reply.data.criteria]
+        return self._judgement(rubric, differences, scored, first, second, swapped)
+
+    async def _prompt_criteria(self, rubric: MetaRubric, prompt: str, spent: _Spent) -> list[Criterion]:
+        # Equal questions under way are asked once, and a client with a cache never asks again.
+        reply = await self._ask("criteria", rubric, {"prompt": prompt}, _Criteria, spent)
+        return [Criterion(*item) for item in _unique(reply.data)]
+
+    async def _ask(
+        self,
+        name: str,
+        rubric: MetaRubric,
+        texts: Mapping[str, str],
+        schema: Any,
+        spent: _Spent,
+        check: Callable[[Any], None] | None = None,
+    ) -> Reply:
+        number = f"at most {self.number}" if self.number > 1 else "one"
+        system = filled(name, principles=rubric.text(), number=number)
+        messages = [{"role": "system", "content": system}, {"role": "user", "content": fenced(texts, limit=self.limit)}]
+        reply = await self.client.ask(messages, schema=schema, check=check)
+        spent.add(reply)
+        return reply
+
+    def _judgement(
+        self,
+        rubric: MetaRubric,
+        differences: Sequence[str],
+        criteria: Sequence[_Compared],
+        first: str,
+        second: str,
+        swapped: bool,
+    ) -> Judgement:
+        scored = []
+        for one in criteria:
+            quotes = (one.quote_1, one.quote_2)
+            found = [quote_found(quote, answer) for quote, answer in zip(quotes, (first, second), strict=True)]
+            # Told in terms of A and B as they were given.
+            order = (1, 0) if swapped else (0, 1)
+            scored.append(
+                Scored(
+                    one.name, one.tier, _renamed(one.reason, swapped), -one.score if swapped else one.score,
+                    quotes[order[0]], quotes[order[1]], found[order[0]], found[order[1]],
+                )
+            )  # fmt: skip
+        assert rubric.weights is not None
+        score = aggregate([one.score for one in scored], [one.tier for one in scored], rubric.weights.model_dump())
+        told = [_renamed(text, swapped) for text in differences]
+        return Judgement(swapped, told, scored, score)
+
+
+class _Spent:
+    def __init__(self) -> None:
+        self.calls = self.tokens_in = self.tokens_out = 0
+
+    def add(self, reply: Reply) -> None:
+        self.calls += reply.calls
+        if reply.calls:
+            self.tokens_in += reply.tokens_in
+            self.tokens_out += reply.tokens_out
+
+
+T = TypeVar("T")
+
+
+async def gather_or_fail(*work: Awaitable[T]) -> tuple[T, ...]:
+    """The results of all, or the first error once all have ended: what was under way is not thrown away, since it is paid for and cached."""
+    results = await asyncio.gather(*work, return_exceptions=True)
+    for result in results:
+        if isinstance(result, BaseException):
+            raise result
+    return tuple(results)  # type: ignore[arg-type]
+
+
+def filled(name: str, **values: str) -> str:
+    """A prompt's text with its placeholders filled in, in one pass: what is put in is not looked at again.
+
+    Example:
+        >>> filled("route", domains="- {{number}}").splitlines()[3]
+        '- {{number}}'
+    """
+    text = (PROMPTS_DIR / f"{name}.txt").read_text(encoding="utf-8")
+    return re.sub(r"\{\{(\w+)\}\}", lambda match: values[match[1]], text).strip()
+
+
+def first_swapped(prompt: str, a: str, b: str) -> bool:
+    """Whether B is shown first where one order is asked: drawn from the texts, alike for either naming of the answers.
+
+    Example:
+        >>> first_swapped("p", "x", "y") != first_swapped("p", "y", "x")
+        True
+    """
+    low, high = sorted((a, b))
+    digest = hashlib.sha256("\0".join((prompt, low, high)).encode("utf-8", "surrogatepass")).digest()
+    return bool(digest[0] % 2) != (a == low)
+
+
+def quote_found(quote: str, answer: str) -> bool | None:
+    """Whether a quote stands in an answer, white space, case and the quotation marks around it aside; None for no quote.
+
+    Example:
+        >>> quote_found("Two  plus two", "So two plus two is 4."), quote_found("five", "4"), quote_found("", "4")
+        (True, False, None)
+    """
+    parts = [
+        " ".join(part.split()).casefold()
+        for part in re.split(r"\.{3}|\u2026", quote.strip().strip("\"'\u201c\u201d\u2018\u2019"))
+    ]
+    parts = [part for part in parts if part]
+    if not parts:
+        return None
+    text = " ".join(answer.split()).casefold()
+    return all(part in text for part in parts)
+
+
+def check_given(criteria: Sequence[Criterion]) -> None:
+    """Refuse criteria that cannot be scored."""
+    names = [criterion.name for criterion in criteria]
+    if not criteria or not all(
+        name.strip() and criterion.description.strip() for name, criterion in zip(names, criteria, strict=True)
+    ):
+        raise InputError("given criteria need a name and a description each, and there must be one at least")
+    twice = sorted({name for name in names if names.count(name) > 1})
+    if twice:
+        raise InputError(f"two given criteria are named {twice[0]!r}")
+    for criterion in criteria:
+        if criterion.tier not in TIERS:
+            raise InputError(
+                f"criterion {criterion.name!r}: unknown tier {criterion.tier!r}{nearest(criterion.tier, TIERS)}: use one of {', '.join(TIERS)}"
+            )
+
+
+def _unique(found: _Criteria) -> list[tuple[str, str, str]]:
+    """Criteria with names that differ."""
+    out: dict[str, tuple[str, str, str]] = {}
+    for one in found.criteria:
+        name = " ".join(one.name.split()) or "criterion"
+        while name in out:
+            name += " (again)"
+        out[name] = (name, " ".join(one.description.split()), one.tier)
+    return list(out.values())
+
+
+def _renamed(text: str, swapped: bool) -> str:
+    """What the judge wrote of answers 1 and 2, told of A and B."""
+    names = {"1": "B", "2": "A"} if swapped else {"1": "A", "2": "B"}
+    return re.sub(r"\b([Aa])nswer ([12])\b", lambda match: f"{match[1]}nswer {names[match[2]]}", text)
