@@ -12,7 +12,7 @@ import steelyard
 SOURCE = Path(steelyard.__file__).parent
 
 LEVELS = [
-    {"cli"},
+    {"cli", "cli_judge"},
     {"training", "report", "refine"},
     {"rubric", "weighting"},
     {"llm", "objectives", "mixture", "tasks", "advantages", "pareto", "runlog"},
@@ -20,7 +20,7 @@ LEVELS = [
     {"errors"},
 ]
 """From the top down; a room may import from its own level's neighbours only where BESIDE says so."""
-BESIDE = {("training", "report")}
+BESIDE = {("training", "report"), ("cli", "cli_judge"), ("cli_judge", "cli")}
 
 
 def room_of(path):

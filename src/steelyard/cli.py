@@ -9,6 +9,7 @@ from typing import Annotated, Any
 
 import typer
 
+from steelyard.cli_judge import judge, rubric_app
 from steelyard.errors import InputError, SteelyardError, is_disk_full
 
 app = typer.Typer(
@@ -312,6 +313,12 @@ def recipes(name: Annotated[str | None, typer.Argument(help="Print this recipe, 
         return
     for path in sorted(RECIPES_DIR.glob("*.yaml")):
         typer.echo(f"{path.stem:18} {path.read_text(encoding='utf-8').splitlines()[0].lstrip('# ')}")
+
+
+app.command(epilog="Example: steelyard judge pairs.jsonl --base-url http://127.0.0.1:8000/v1 --model NAME --out verdicts.jsonl")(
+    judge
+)
+app.add_typer(rubric_app)
 
 
 @app.callback(invoke_without_command=True)

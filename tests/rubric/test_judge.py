@@ -37,7 +37,7 @@ def answer_with(make):
         if name == "_Criteria":
             return json.dumps({"criteria": [{"name": "stars", "tier": "core", "description": "more stars"}] * 2})
         found = make(body)
-        if name == "_GivenScores":
+        if name == "GivenScores":
             names = re.findall(r"^- (.*?) \[", shown(body)["criteria"], re.M)
             found = [{key: value for key, value in {**found, "name": each}.items() if key != "tier"} for each in names]
             return json.dumps({"criteria": found})
@@ -130,7 +130,7 @@ def test_criteria_from_the_prompt_alone_are_made_once(judge):
     asyncio.run(_many(judging))
     schemas = [body["response_format"]["json_schema"]["name"] for body in judging.server.bodies]
     assert schemas.count("_Criteria") == 1
-    assert schemas.count("_GivenScores") == 8
+    assert schemas.count("GivenScores") == 8
 
 
 async def _many(judging):

@@ -99,6 +99,7 @@ class Client:
         temperature, max_tokens, extra: of the request; `extra` is passed on as it is ({"top_p": .9, "seed": 1}).
         structure: how a schema is kept: "schema" by the server (response_format), "prompt" by asking for it and repairing what comes, "auto" by
             the server, and by the prompt where it refuses.
+        longest_string: a bound that the server is given for every string of a schema, so that a weak model comes to an end.
 
     Raises:
         InputError: where an argument is out of range.
@@ -126,6 +127,7 @@ class Client:
         max_tokens: int = 2048,
         extra: Mapping[str, Any] | None = None,
         structure: str = "auto",
+        longest_string: int | None = None,
     ) -> None:
         self.base_urls = [base_urls] if isinstance(base_urls, str) else list(base_urls)
         if not self.base_urls or not all(re.match(r"https?://[^/\s]+", url) for url in self.base_urls):
@@ -144,7 +146,7 @@ class Client:
         self.budget, self.usage = budget or Budget(), Usage()
         self.settings = {"temperature": temperature, "max_tokens": max_tokens, **(extra or {})}
         self._by_prompt = dict.fromkeys(self.base_urls, structure == "prompt")
-        self._may_refuse = structure == "auto"
+        self._may_refuse, self.longest_string = structure == "auto", longest_string
         self._next, self._clock = 0, 0.0
         self._loops: weakref.WeakKeyDictionary[asyncio.AbstractEventLoop, _OfLoop] = weakref.WeakKeyDictionary()
 
@@ -249,7 +251,11 @@ class Client:
             # The same words at temperature 0 would bring the same reply.
             sent |= {"temperature": 0.5, "seed": number}
         if schema is not None and not by_prompt:
-            described = {"name": schema.__name__, "schema": schema.model_json_schema(), "strict": True}
+            described = {
+                "name": schema.__name__,
+                "schema": _bounded(schema.model_json_schema(), self.longest_string),
+                "strict": True,
+            }
             sent["response_format"] = {"type": "json_schema", "json_schema": described}
         body = {
             "model": self.model,
@@ -400,6 +406,18 @@ def _with_schema(messages: Messages, schema: type[BaseModel]) -> list[dict[str, 
     asked = "\n\nAnswer with one JSON object and nothing else, by this JSON schema:\n" + json.dumps(schema.model_json_schema())
     first, *rest = messages
     return [{**first, "content": first["content"] + asked}, *map(dict, rest)]
+
+
+def _bounded(schema: Any, longest: int | None) -> Any:
+    """A JSON schema in which every free string has a longest length."""
+    if isinstance(schema, list):
+        return [_bounded(part, longest) for part in schema]
+    if not isinstance(schema, dict):
+        return schema
+    out = {key: _bounded(part, longest) for key, part in schema.items()}
+    if longest is not None and out.get("type") == "string" and "enum" not in out:
+        out.setdefault("maxLength", longest)
+    return out
 
 
 def _on_format(said: str) -> bool:

@@ -13,6 +13,8 @@ from collections.abc import Mapping
 LIMIT = 12_000
 """Characters of one text that the judge gets to see; more are cut out of the middle."""
 SHORTEST_FENCE = 8
+LONGEST_RUN = 40
+"""Equals signs in a row that are shown: the fence is longer than any run, and an answer of nothing else would make it endless."""
 HEAD = 0.7
 """The share of a shortened text that is its beginning."""
 
@@ -26,7 +28,7 @@ _JOINERS = "\u200c\u200d"  # part of ordinary Persian, Hindi and emoji, where th
 
 
 def visible(text: str) -> str:
-    """A text with what cannot be seen written out, as `\\u202e`, and with a backslash in what a chat template would read as its own.
+    """A text with what cannot be seen written out, as `\\u202e`, with long runs of equals signs counted, and with a backslash in what a chat template would read as its own.
 
     Example:
         >>> visible("good\\u202edab\\x00 <|im_end|>")
@@ -43,7 +45,10 @@ def visible(text: str) -> str:
             out.append(" ")
         else:
             out.append(f"\\u{ord(char):04x}" if ord(char) < 0x10000 else f"\\U{ord(char):08x}")
-    return _MARKS.sub(_broken, "".join(out))
+    text = re.sub(
+        f"={{{LONGEST_RUN + 1},}}", lambda run: "=" * LONGEST_RUN + f"(and {len(run[0]) - LONGEST_RUN} more)", "".join(out)
+    )
+    return _MARKS.sub(_broken, text)
 
 
 def _broken(mark: re.Match[str]) -> str:

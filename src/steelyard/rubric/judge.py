@@ -8,10 +8,12 @@ import re
 import unicodedata
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass
+from enum import Enum
+from functools import cache
 from pathlib import Path
 from typing import Any, Literal, TypeVar
 
-from pydantic import BaseModel, Field
+from pydantic import BaseModel, ConfigDict, Field, create_model
 
 from steelyard.errors import InputError, LLMError, nearest
 from steelyard.llm import Client, Reply, run_sync
@@ -27,21 +29,27 @@ DECISIVE = 1.0
 MOST_CRITERIA = 15
 
 
-class _Differences(BaseModel):
+class _Schema(BaseModel):
+    """What a reply must be. Servers are told that there is nothing else in it; where there is, it is passed over."""
+
+    model_config = ConfigDict(json_schema_extra={"additionalProperties": False})
+
+
+class _Differences(_Schema):
     differences: list[str] = Field(max_length=12)
 
 
-class _Criterion(BaseModel):
+class _Criterion(_Schema):
     name: str
     tier: Tier
     description: str
 
 
-class _Criteria(BaseModel):
+class _Criteria(_Schema):
     criteria: list[_Criterion] = Field(min_length=1, max_length=MOST_CRITERIA)
 
 
-class _Compared(BaseModel):
+class _Compared(_Schema):
     name: str
     tier: Tier
     reason: str
@@ -50,21 +58,31 @@ class _Compared(BaseModel):
     score: Literal[-2, -1, 0, 1, 2]
 
 
-class _Comparison(BaseModel):
-    differences: list[str] = Field(max_length=12)
-    criteria: list[_Compared] = Field(min_length=1, max_length=MOST_CRITERIA)
+@cache
+def comparison_schema(most: int) -> type[_Schema]:
+    """What a comparison with criteria of its own must be.
+
+    Example:
+        >>> comparison_schema(3).model_json_schema()["properties"]["criteria"]["maxItems"]
+        3
+    """
+    return create_model(
+        "Comparison",
+        __base__=_Schema,
+        differences=(list[str], Field(max_length=12)),
+        criteria=(list[_Compared], Field(min_length=1, max_length=most)),
+    )
 
 
-class _GivenScore(BaseModel):
-    name: str
-    reason: str
-    quote_1: str
-    quote_2: str
-    score: Literal[-2, -1, 0, 1, 2]
-
-
-class _GivenScores(BaseModel):
-    criteria: list[_GivenScore] = Field(min_length=1, max_length=4 * MOST_CRITERIA)
+@cache
+def scores_schema(names: tuple[str, ...]) -> type[_Schema]:
+    """What the scores of given criteria must be: one for each of these names and no others, so that a server can hold a weak model to it."""
+    named = Enum("Name", {f"name{i}": name for i, name in enumerate(names)})  # type: ignore[misc]
+    one = create_model(
+        "GivenScore", __base__=_Schema, name=(named, ...), reason=(str, ...), quote_1=(str, ...), quote_2=(str, ...), score=(Literal[-2, -1, 0, 1, 2], ...)
+    )  # fmt: skip
+    count = len(names)
+    return create_model("GivenScores", __base__=_Schema, criteria=(list[one], Field(min_length=count, max_length=count)))  # type: ignore[valid-type]
 
 
 @dataclass(frozen=True)
@@ -212,7 +230,7 @@ class PairwiseJudge:
         shown = {"prompt": prompt, "answer 1": first, "answer 2": second}
         differences: list[str] = []
         if criteria is None and self.stages == 1:
-            reply = await self._ask("compare", rubric, shown, _Comparison, spent)
+            reply = await self._ask("compare", rubric, shown, comparison_schema(self.number), spent)
             return self._judgement(rubric, reply.data.differences, reply.data.criteria, first, second, swapped)
         if criteria is None:
             if self.stages == 3:
@@ -226,15 +244,27 @@ class PairwiseJudge:
         listed = "\n".join(f"- {one.name} [{one.tier}]: {one.description}" for one in criteria)
         wanted = [one.name for one in criteria]
 
-        def complete(found: _GivenScores) -> None:
-            names = [item.name for item in found.criteria]
+        def complete(found: Any) -> None:
+            names = [item.name.value for item in found.criteria]
             if sorted(names) != sorted(wanted):
                 raise ValueError(f"scored {names}, but the criteria are {wanted}")
 
         # The criteria are ours or the user's; they stand before the texts, where a server's prefix cache keeps them.
-        reply = await self._ask("given", rubric, {"criteria": listed, **shown}, _GivenScores, spent, check=complete)
+        reply = await self._ask(
+            "given", rubric, {"criteria": listed, **shown}, scores_schema(tuple(wanted)), spent, check=complete
+        )
         tiers = {one.name: one.tier for one in criteria}
-        scored = [_Compared(tier=tiers[item.name], **item.model_dump()) for item in reply.data.criteria]
+        scored = [
+            _Compared(
+                name=item.name.value,
+                tier=tiers[item.name.value],
+                reason=item.reason,
+                quote_1=item.quote_1,
+                quote_2=item.quote_2,
+                score=item.score,
+            )
+            for item in reply.data.criteria
+        ]
         return self._judgement(rubric, differences, scored, first, second, swapped)
 
     async def _prompt_criteria(self, rubric: MetaRubric, prompt: str, spent: _Spent) -> list[Criterion]:

@@ -99,7 +99,8 @@ def _one_script(*, at_most: float = 0.02) -> Function:
     """No mixing: outside code, letters of a script that the prompt does not use are at most a share of all."""
 
     def run(prompt: str, answer: str, columns: Mapping[str, Any]) -> float | None:
-        plain = re.sub(r"```.*?```|`[^`]*`|\$[^$]*\$|https?://\S+", " ", answer, flags=re.DOTALL)
+        # Code, formulas, addresses, and Greek letters that stand alone as symbols.
+        plain = re.sub(r"```.*?```|`[^`]*`|\$[^$]*\$|https?://\S+|(?<!\w)[\u0370-\u03ff](?!\w)", " ", answer, flags=re.DOTALL)
         counted = scripts(plain)
         if counted.total() < 20:
             return None

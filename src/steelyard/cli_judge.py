@@ -1,0 +1,200 @@
+"""The commands around the judge: `steelyard judge` and `steelyard rubric`."""
+
+from __future__ import annotations
+
+from contextlib import ExitStack
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+from steelyard.errors import InputError, UnreachableError
+
+rubric_app = typer.Typer(name="rubric", help="Look at meta-rubrics, check one of your own, compare two.", no_args_is_help=True)
+
+
+def judge(
+    pairs: Annotated[
+        str, typer.Argument(help="Rows with prompt, a, b, or prompt, chosen, rejected (JSONL, JSON, CSV, Parquet).")
+    ],
+    base_url: Annotated[
+        list[str] | None, typer.Option(help="An OpenAI-compatible server, http://host:port/v1; several share the work.")
+    ] = None,
+    model: Annotated[str | None, typer.Option(help="The judge's name on the server.")] = None,
+    local: Annotated[bool, typer.Option("--local", help="Start a small server on this machine: to try things out.")] = False,
+    rubric: Annotated[str, typer.Option(help="Meta-rubric, a name or a file; `auto` takes each domain's.")] = "auto",
+    domain: Annotated[
+        str, typer.Option(help="How a prompt's domain is told: rules, judge (a short call), or a column's name.")
+    ] = "rules",
+    orders: Annotated[str, typer.Option(help="both, adaptive, one or sum.")] = "both",
+    decisive: Annotated[float, typer.Option(help="With adaptive: a first score of this size needs no second order.")] = 1.0,
+    stages: Annotated[int, typer.Option(help="Calls an order: 1, 2 or 3.")] = 1,
+    per_prompt: Annotated[
+        bool, typer.Option("--per-prompt", help="Criteria from the prompt alone, once for all its pairs.")
+    ] = False,
+    criteria: Annotated[int, typer.Option(help="Criteria to ask for, at most.")] = 6,
+    guard: Annotated[
+        list[str] | None, typer.Option(help="A check an answer must pass, as KIND or KIND:option=value,...; may be repeated.")
+    ] = None,
+    reward: Annotated[list[str] | None, typer.Option(help="A check whose value counts, as above.")] = None,
+    concurrency: Annotated[int, typer.Option(help="Requests in flight at a time.")] = 32,
+    per_minute: Annotated[float | None, typer.Option(help="Requests a minute, at most.")] = None,
+    timeout: Annotated[float, typer.Option(help="Seconds for a reply.")] = 120.0,
+    retries: Annotated[int, typer.Option(help="Further tries after a request failed.")] = 4,
+    cache: Annotated[Path | None, typer.Option(help="A file of replies: what was asked before is not asked again.")] = None,
+    calls: Annotated[int | None, typer.Option(help="Budget: requests, at most.")] = None,
+    tokens: Annotated[int | None, typer.Option(help="Budget: tokens in and out, at most.")] = None,
+    out: Annotated[Path | None, typer.Option(help="A line a pair (JSONL); verdicts that are there already are kept.")] = None,
+    html: Annotated[Path | None, typer.Option(help="A page to read the verdicts on.")] = None,
+    show: Annotated[int, typer.Option(help="Verdicts to print in full.")] = 1,
+) -> None:
+    """Say which of two answers is better, and why: criterion by criterion, under written principles."""
+    from steelyard.cli import _console
+    from steelyard.llm import Budget, Client
+    from steelyard.rubric.pairs import Pair, read_pairs, run_pairs
+    from steelyard.rubric.reading import print_verdict, write_verdicts
+
+    rules = domain in ("rules", "judge")
+    read = read_pairs(pairs, domain_column=None if rules else domain)
+    if html is not None and not html.parent.is_dir():
+        raise InputError(f"cannot write {html}: there is no folder {html.parent}")
+    if out is not None and not out.parent.is_dir():
+        raise InputError(f"cannot write {out}: there is no folder {out.parent}")
+    checks = [parse_check(text, "guard") for text in guard or []] + [parse_check(text, "reward") for text in reward or []]
+    console = _console()
+    with ExitStack() as stack:
+        urls, name, more = _server(stack, console, base_url, model, local)
+        client = Client(
+            urls, name, concurrency=concurrency, per_minute=per_minute, cache=cache, budget=Budget(calls, tokens), timeout=timeout, retries=retries, **more
+        )  # fmt: skip
+        judging, route = _judge(client, rubric, domain if rules else None, checks, orders, decisive, stages, per_prompt, criteria)
+        printed: list[int] = []
+
+        def tell(pair: Pair, verdict: dict[str, Any]) -> None:
+            if len(printed) < show:
+                printed.append(1)
+                print_verdict(console, pair, verdict)
+
+        summary, stopped = run_pairs(judging, read, out=out, in_flight=2 * concurrency, route=route, tell=tell)
+    for line in summary.lines():
+        console.print(line, soft_wrap=True, highlight=False)
+    if client.usage.failures or client.usage.cached:
+        console.print(
+            f"{client.usage.failures} requests brought no usable reply, {client.usage.cached} questions came from the cache",
+            soft_wrap=True,
+            highlight=False,
+        )
+    if html is not None:
+        if out is None:
+            raise InputError("--html reads the verdicts of --out: give it as well")
+        console.print(f"page: {write_verdicts(read, out, html)}", soft_wrap=True, highlight=False)
+    if stopped:
+        console.print(
+            "the budget is used up before all pairs were judged; with --out, the same command goes on",
+            soft_wrap=True,
+            highlight=False,
+        )
+    if summary.failed and not summary.judged:
+        raise UnreachableError(f"none of {summary.failed} pairs could be judged; the last reason: {summary.last_error}")
+
+
+def _server(
+    stack: ExitStack, console: Any, base_url: list[str] | None, model: str | None, local: bool
+) -> tuple[list[str], str, dict[str, Any]]:
+    if local:
+        if base_url or model:
+            raise InputError("--local brings a server and a model of its own: leave --base-url and --model out")
+        from steelyard.llm.local import MODEL, WARNING, LocalServer
+
+        console.print(f"note: {WARNING}", soft_wrap=True, highlight=False)
+        server = stack.enter_context(LocalServer())
+        return [server.base_url], MODEL, {"longest_string": 160, "max_tokens": 1500}
+    if not base_url or not model:
+        raise InputError("a judge needs a server: give --base-url and --model, or --local to try one on this machine")
+    return base_url, model, {}
+
+
+def _judge(
+    client: Any,
+    rubric: str,
+    domain: str | None,
+    checks: list[Any],
+    orders: str,
+    decisive: float,
+    stages: int,
+    per_prompt: bool,
+    criteria: int,
+) -> tuple[Any, Any]:
+    from steelyard.rubric import MetaRubric, PairwiseJudge
+    from steelyard.rubric.router import by_judge, by_rules, shipped_rubrics
+
+    rubrics = shipped_rubrics() if rubric == "auto" else MetaRubric.load(rubric)
+    made = PairwiseJudge(
+        client, rubrics, checks=checks, orders=orders, decisive=decisive, stages=stages, per_prompt=per_prompt, criteria=criteria
+    )  # fmt: skip
+    if rubric != "auto" or domain is None:
+        return made, None
+    if domain == "judge":
+        return made, lambda pair: by_judge(client, pair.prompt)
+    return made, lambda pair: by_rules(pair.prompt)
+
+
+def parse_check(text: str, role: str) -> Any:
+    """A check from a word, `words:at_most=50`; values are read as YAML.
+
+    Example:
+        >>> parse_check("words:at_most=2", "guard")("p", "one two three")
+        0.0
+    """
+    import yaml
+
+    from steelyard.rubric import check
+
+    kind, _, rest = text.partition(":")
+    options = {}
+    for part in filter(None, rest.split(",")):
+        key, equals, value = part.partition("=")
+        if not equals:
+            raise InputError(f"a check is written KIND or KIND:option=value,..., but found {text!r}")
+        try:
+            options[key.strip()] = yaml.safe_load(value)
+        except yaml.YAMLError:
+            raise InputError(f"the value of {part!r} is not valid YAML") from None
+    return check(kind, role=role, name=text, **options)
+
+
+@rubric_app.command(epilog="Example: steelyard rubric show maths")
+def show(name: Annotated[str | None, typer.Argument(help="A rubric that ships, or a file; absent: list them.")] = None) -> None:
+    """Print a meta-rubric as the judge reads it."""
+    from steelyard.rubric import MetaRubric, rubric_names
+
+    if name is not None:
+        loaded = MetaRubric.load(name)
+        typer.echo(loaded.text())
+        for change in loaded.changelog:
+            typer.echo(f"version {change.version}, {change.date}: {change.what}")
+        return
+    for each in rubric_names():
+        loaded = MetaRubric.load(each)
+        about = "the principles of every domain" if loaded.route is None else loaded.route.about
+        typer.echo(f"{loaded.id:16} {len(loaded.principles):3} principles  {about}")
+
+
+@rubric_app.command(epilog="Example: steelyard rubric check mine.yaml")
+def check(path: Annotated[str, typer.Argument(help="A meta-rubric's file.")]) -> None:
+    """Check a meta-rubric of your own."""
+    from steelyard.rubric import MetaRubric
+
+    loaded = MetaRubric.load(path)
+    typer.echo(f"{loaded.id}: {len(loaded.principles)} principles, {len(loaded.text()):,} characters")
+
+
+@rubric_app.command(epilog="Example: steelyard rubric diff general mine.yaml")
+def diff(
+    old: Annotated[str, typer.Argument(help="A name or a file.")], new: Annotated[str, typer.Argument(help="A name or a file.")]
+) -> None:
+    """Say what changed between two meta-rubrics."""
+    from steelyard.rubric import MetaRubric, diff_rubrics
+
+    for line in diff_rubrics(MetaRubric.load(old), MetaRubric.load(new)) or ["no difference"]:
+        typer.echo(line)

@@ -1,0 +1,275 @@
+"""Many pairs: read, judged with a bounded number in flight, written one by one, summed up; what was judged before is not judged again."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+from collections import Counter
+from collections.abc import AsyncIterator, Callable, Iterable, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from steelyard.errors import BudgetError, InputError
+from steelyard.objectives import text_of
+from steelyard.rows import read_rows
+from steelyard.rubric.judge import Criterion, PairwiseJudge, check_given
+from steelyard.rubric.orders import wilson
+from steelyard.rubric.verdict import Verdict
+
+
+@dataclass(frozen=True)
+class Pair:
+    """Two answers to a prompt.
+
+    Attributes:
+        id: unique among the pairs.
+        prompt, a, b: texts.
+        label: "a" or "b" where it is known which is better.
+        domain: the rubric's name; criteria: given with the prompt; columns: the row, for checks.
+    """
+
+    id: str
+    prompt: str
+    a: str
+    b: str
+    label: str | None = None
+    domain: str | None = None
+    criteria: tuple[Criterion, ...] | None = None
+    columns: Mapping[str, Any] = field(default_factory=dict)
+
+
+def read_pairs(source: str, *, domain_column: str | None = None) -> list[Pair]:
+    """Read pairs from rows with `prompt`, `a` and `b`, or `prompt`, `chosen` and `rejected` (A is the chosen one, and the label).
+
+    A row may have an `id`, a `label` ("a" or "b"), and `criteria`, a list of objects with name, description and tier.
+
+    Raises:
+        InputError: where a row lacks a text, a label is none, or two have one id.
+    """
+    pairs: list[Pair] = []
+    seen: set[str] = set()
+    for number, row in enumerate(read_rows(source), start=1):
+        where = f"{source}, row {number}"
+        keys = ("a", "b") if "a" in row or "b" in row else ("chosen", "rejected")
+        texts: list[str] = []
+        for key in ("prompt", *keys):
+            value = row.get(key)
+            if value is None or not isinstance(value, (str, list)):
+                raise InputError(
+                    f"{where}: needs a text in {key!r} (found: {', '.join(map(str, row))}): give prompt, a, b, or prompt, chosen, rejected"
+                )
+            texts.append(text_of(value))
+        label = row.get("label") if keys[0] == "a" else "a"
+        if label not in (None, "a", "b"):
+            raise InputError(f"{where}: label must be 'a' or 'b', but is {label!r}")
+        name = str(row.get("id", number))
+        if name in seen:
+            raise InputError(f"{where}: id {name!r} is there twice")
+        seen.add(name)
+        domain = None if domain_column is None else row.get(domain_column)
+        prompt, a, b = texts
+        pairs.append(Pair(name, prompt, a, b, label, None if domain is None else str(domain), _criteria(row, where), row))
+    return pairs
+
+
+def _criteria(row: Mapping[str, Any], where: str) -> tuple[Criterion, ...] | None:
+    given = row.get("criteria")
+    if given is None:
+        return None
+    try:
+        made = tuple(Criterion(**item) for item in given)
+        check_given(made)
+    except TypeError:
+        raise InputError(
+            f"{where}: criteria are a list of objects with name, description and tier, but found {str(given)[:80]}"
+        ) from None
+    except InputError as error:
+        raise InputError(f"{where}: {error}") from None
+    return made
+
+
+@dataclass
+class Summary:
+    """What a run of pairs came to.
+
+    Attributes:
+        winners: how often "a", "b" and "tie" won; failed: pairs without a verdict.
+        decided_by: what decided, counted.
+        both, flips: pairs judged in both orders, and those whose winners differ between them.
+        calls, tokens_in, tokens_out: spent, in vain as well.
+        labelled, right: pairs with a label and a verdict, and those judged as it says; ties count half.
+        last_error: why the last pair without a verdict has none.
+    """
+
+    winners: Counter[str] = field(default_factory=Counter)
+    decided_by: Counter[str] = field(default_factory=Counter)
+    failed: int = 0
+    both: int = 0
+    flips: int = 0
+    calls: int = 0
+    tokens_in: int = 0
+    tokens_out: int = 0
+    labelled: int = 0
+    right: float = 0.0
+    last_error: str | None = None
+
+    def add(self, pair_label: str | None, verdict: Mapping[str, Any]) -> None:
+        """Count a verdict, as `Verdict.to_dict` gives it."""
+        self.decided_by[verdict["decided_by"]] += 1
+        self.calls += verdict["calls"]
+        self.tokens_in += verdict["tokens_in"]
+        self.tokens_out += verdict["tokens_out"]
+        if verdict["winner"] is None:
+            self.failed += 1
+            self.last_error = verdict["error"]
+            return
+        self.winners[verdict["winner"]] += 1
+        if len(verdict["orders"]) == 2:
+            self.both += 1
+            self.flips += verdict["orders"][0]["winner"] != verdict["orders"][1]["winner"]
+        if pair_label is not None:
+            self.labelled += 1
+            self.right += 0.5 if verdict["winner"] == "tie" else float(verdict["winner"] == pair_label)
+
+    @property
+    def judged(self) -> int:
+        """Pairs with a verdict."""
+        return self.winners.total()
+
+    def lines(self) -> list[str]:
+        """The summary in words."""
+        total = self.judged + self.failed
+        out = [
+            f"{total} pairs: A {self.winners['a']}, B {self.winners['b']}, ties {self.winners['tie']}, failed {self.failed}",
+            "decided by " + ", ".join(f"{name} {count}" for name, count in self.decided_by.most_common()),
+            f"{self.calls} calls ({self.calls / max(1, total):.2f} a pair), {self.tokens_in:,} tokens in, {self.tokens_out:,} out",
+        ]
+        if self.both:
+            out.append(
+                f"asked in both orders: {self.both}, of which {self.flips} ({self.flips / self.both:.0%}) gave two winners"
+            )
+        if self.labelled:
+            low, high = wilson(self.right, self.labelled)
+            out.append(
+                f"agrees with the label in {self.right / self.labelled:.3f} of {self.labelled} ({low:.3f} to {high:.3f}), ties half"
+            )
+        return out
+
+
+async def judge_pairs(
+    judge: PairwiseJudge, pairs: Iterable[Pair], *, in_flight: int = 64, route: Callable[[Pair], Any] | None = None
+) -> AsyncIterator[tuple[Pair, Verdict]]:
+    """Judge pairs, at most `in_flight` at a time, and give each with its verdict as soon as it is there.
+
+    Args:
+        judge: see `PairwiseJudge`.
+        pairs: read as needed, so that there may be any number of them.
+        in_flight: pairs under way; their calls wait for the client's own limit.
+        route: from a pair to its domain, or to an awaitable of it; absent: the pair's own.
+
+    Raises:
+        BudgetError: once what was under way is through.
+    """
+
+    async def one(pair: Pair) -> tuple[Pair, Verdict]:
+        domain = pair.domain if route is None else route(pair)
+        if asyncio.iscoroutine(domain):
+            domain = await domain
+        verdict = await judge.compare(pair.prompt, pair.a, pair.b, domain=domain, criteria=pair.criteria, columns=pair.columns)
+        return pair, verdict
+
+    waiting, ended = iter(pairs), False
+    under_way: set[asyncio.Task[tuple[Pair, Verdict]]] = set()
+    stopped: BaseException | None = None
+    while not ended or under_way:
+        while not ended and stopped is None and len(under_way) < in_flight:
+            pair = next(waiting, None)
+            if pair is None:
+                ended = True
+            else:
+                under_way.add(asyncio.ensure_future(one(pair)))
+        if stopped is not None:
+            ended = True
+        if not under_way:
+            break
+        done, under_way = await asyncio.wait(under_way, return_when=asyncio.FIRST_COMPLETED)
+        for task in done:
+            error = task.exception()
+            if error is None:
+                yield task.result()
+            else:
+                stopped = error
+    if stopped is not None:
+        raise stopped
+
+
+def run_pairs(
+    judge: PairwiseJudge,
+    pairs: list[Pair],
+    *,
+    out: Path | None = None,
+    in_flight: int = 64,
+    route: Callable[[Pair], Any] | None = None,
+    tell: Callable[[Pair, dict[str, Any]], None] | None = None,
+) -> tuple[Summary, bool]:
+    """Judge pairs from code without an event loop, and write a line a pair.
+
+    Args:
+        out: a JSONL file; pairs that have a verdict there already are not judged again, those that failed are.
+        tell: called with every pair and its verdict.
+
+    Returns:
+        The summary of all, those of before included, and whether the budget ended the run before all were judged.
+
+    Raises:
+        InputError: where the file holds something else.
+    """
+    from steelyard.llm import run_sync
+
+    kept = read_verdicts(out) if out is not None else {}
+    summary, labels = Summary(), {pair.id: pair.label for pair in pairs}
+    for name, verdict in kept.items():
+        if name in labels:
+            summary.add(labels[name], {**verdict, "calls": 0, "tokens_in": 0, "tokens_out": 0})
+    todo = [pair for pair in pairs if pair.id not in kept]
+
+    async def work() -> bool:
+        lines = out.open("a", encoding="utf-8") if out is not None else None
+        try:
+            async for pair, verdict in judge_pairs(judge, todo, in_flight=in_flight, route=route):
+                plain = {"id": pair.id, **verdict.to_dict()}
+                summary.add(pair.label, plain)
+                if lines is not None:
+                    lines.write(json.dumps(plain, ensure_ascii=False) + "\n")
+                    lines.flush()
+                if tell is not None:
+                    tell(pair, plain)
+        except BudgetError:
+            return True
+        finally:
+            if lines is not None:
+                lines.close()
+        return False
+
+    return summary, run_sync(work())
+
+
+def read_verdicts(path: Path) -> dict[str, dict[str, Any]]:
+    """The verdicts of a file, by id; those of pairs that failed are left out, and a line that a crash cut short is removed."""
+    if not path.is_file():
+        return {}
+    content = path.read_bytes()
+    whole = content[: content.rfind(b"\n") + 1]
+    if len(whole) < len(content):
+        with path.open("r+b") as file:
+            file.truncate(len(whole))
+    found = {}
+    for number, line in enumerate(whole.decode("utf-8").splitlines(), start=1):
+        try:
+            verdict = json.loads(line)
+            if verdict["winner"] is not None:
+                found[str(verdict["id"])] = verdict
+        except (ValueError, KeyError, TypeError):
+            raise InputError(f"{path}:{number}: not a verdict; choose another --out, or remove the file") from None
+    return found

@@ -1,0 +1,122 @@
+"""A verdict to read: in the terminal, and as a page with quotes marked in both answers."""
+
+from __future__ import annotations
+
+import html
+import re
+from collections.abc import Iterable, Mapping
+from pathlib import Path
+from typing import Any
+
+import jinja2
+
+from steelyard.errors import InputError
+from steelyard.rubric.meta_rubric import TIERS
+from steelyard.rubric.pairs import Pair, read_verdicts
+from steelyard.runlog import write_atomically
+
+NAMES = {"a": "A is better", "b": "B is better", "tie": "a tie", None: "no verdict"}
+
+
+def print_verdict(console: Any, pair: Pair, verdict: Mapping[str, Any]) -> None:
+    """Print a verdict: differences, criteria by tier, what decided."""
+    from rich.table import Table
+
+    score = "" if verdict["score"] is None else f", score {verdict['score']:+.2f}"
+    console.print(
+        f"pair {pair.id}: {NAMES[verdict['winner']]}{score}, decided by {verdict['decided_by']}",
+        style="bold",
+        highlight=False,
+        soft_wrap=True,
+    )
+    if verdict["error"]:
+        console.print(f"error: {verdict['error']}", highlight=False, soft_wrap=True)
+    for name, (first, second) in verdict["checks"].items():
+        console.print(f"check {name}: A {_value(first)}, B {_value(second)}", highlight=False, soft_wrap=True)
+    for order in verdict["orders"]:
+        table = Table(
+            "criterion",
+            "tier",
+            "score",
+            "why",
+            title="B shown first" if order["swapped"] else "A shown first",
+            title_justify="left",
+        )
+        for one in by_tier(order["criteria"]):
+            table.add_row(one["name"], one["tier"], f"{one['score']:+d}", one["reason"])
+        table.add_row("total", "", f"{order['score']:+.2f}", NAMES[order["winner"]], style="bold")
+        console.print(table)
+
+
+def _value(value: float | None) -> str:
+    return "does not apply" if value is None else f"{value:g}"
+
+
+def by_tier(criteria: Iterable[Mapping[str, Any]]) -> list[Mapping[str, Any]]:
+    """Criteria with the hard ones first.
+
+    Example:
+        >>> [one["tier"] for one in by_tier([{"tier": "core"}, {"tier": "hard"}])]
+        ['hard', 'core']
+    """
+    return sorted(criteria, key=lambda one: TIERS.index(one["tier"]))
+
+
+def marked(answer: str, quotes: Iterable[str]) -> str:
+    """An answer as HTML, with the quotes that stand in it marked.
+
+    Example:
+        >>> marked("1 < 2, so two is more.", ["Two is  more"])
+        '1 &lt; 2, so <mark>two is more</mark>.'
+    """
+    spans: list[tuple[int, int]] = []
+    for quote in quotes:
+        for part in re.split(r"\.{3}|\u2026", quote.strip().strip("\"'\u201c\u201d\u2018\u2019")):
+            words = part.split()
+            if words:
+                found = re.search(r"\s+".join(map(re.escape, words)), answer, re.IGNORECASE)
+                spans += [found.span()] if found else []
+    out, at = [], 0
+    for start, end in sorted(spans):
+        start = max(start, at)
+        if end > start:
+            out += [html.escape(answer[at:start]), f"<mark>{html.escape(answer[start:end])}</mark>"]
+            at = end
+    return "".join([*out, html.escape(answer[at:])])
+
+
+def write_verdicts(pairs: Iterable[Pair], verdicts: Path, out: Path, *, limit: int = 500) -> Path:
+    """Write the page of a file of verdicts.
+
+    Args:
+        pairs: with the texts.
+        verdicts: as `steelyard judge --out` wrote it.
+        out: the page.
+        limit: pairs on the page at most; those that go against a label come first, then ties, then the rest.
+
+    Returns:
+        The page's path.
+    """
+    if out.is_dir():
+        raise InputError(f"cannot write {out}: it is a folder; give a file name")
+    kept = read_verdicts(verdicts)
+    shown = [(pair, kept[pair.id]) for pair in pairs if pair.id in kept]
+
+    def rank(item: tuple[Pair, dict[str, Any]]) -> int:
+        pair, verdict = item
+        wrong = pair.label is not None and verdict["winner"] not in ("tie", pair.label)
+        return 0 if wrong else 1 if verdict["winner"] == "tie" else 2
+
+    shown.sort(key=rank)
+    rows = []
+    for pair, verdict in shown[:limit]:
+        criteria = [one for order in verdict["orders"] for one in order["criteria"]]
+        answers = [marked(text, (one[f"quote_{side}"] for one in criteria)) for side, text in (("a", pair.a), ("b", pair.b))]
+        rows.append({"pair": pair, "verdict": verdict, "answers": answers, "rank": rank((pair, verdict))})
+    environment = jinja2.Environment(
+        loader=jinja2.FileSystemLoader(Path(__file__).parent), autoescape=True, trim_blocks=True, lstrip_blocks=True
+    )
+    environment.filters["by_tier"] = by_tier
+    page = environment.get_template("verdicts.html").render(rows=rows, total=len(shown), names=NAMES)
+    write_atomically(out, page.encode("utf-8", "replace"))
+    return out

@@ -1,0 +1,202 @@
+"""Many pairs from the command line: a line a pair, nothing judged twice, failures that are no verdicts, a page to read."""
+
+import json
+import re
+
+import pytest
+
+from steelyard.cli import main
+from steelyard.errors import InputError
+from steelyard.llm import client as client_module
+from steelyard.rubric.pairs import read_pairs, read_verdicts
+from steelyard.rubric.reading import marked
+from steelyard.rubric.router import by_rules
+
+ROWS = [
+    {"id": f"p{i}", "prompt": f"question {i}", "a": "right " * 3 + str(i), "b": f"<b>wrong</b> {i}", "label": "a"}
+    for i in range(12)
+]
+
+
+def answer(number, body):
+    texts = dict(re.findall(r"^=+ beginning of ([^\n]+)\n(.*?)\n=+ end of \1$", body["messages"][-1]["content"], re.S | re.M))
+    score = 2 if "right" in texts["answer 1"] else -2
+    one = {
+        "name": "truth",
+        "tier": "hard",
+        "reason": "answer 1 and answer 2",
+        "quote_1": "right  RIGHT",
+        "quote_2": "",
+        "score": score,
+    }
+    return json.dumps({"differences": ["answer 1 differs"], "criteria": [one]})
+
+
+@pytest.fixture
+def command(monkeypatch, tmp_path, capsys):
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr(client_module, "_backoff", lambda calls: 0.01)
+
+    def run(*words):
+        monkeypatch.setattr("sys.argv", ["steelyard", *map(str, words)])
+        with pytest.raises(SystemExit) as stop:
+            main()
+        said = capsys.readouterr()
+        return stop.value.code, said.out, said.err
+
+    return run
+
+
+def test_pairs_are_judged_once_and_written_one_by_one(command, serve, jsonl, tmp_path):
+    server, path, out = serve(answer), jsonl(ROWS), tmp_path / "v.jsonl"
+    words = ["judge", path, "--base-url", server.url, "--model", "m", "--out", out, "--html", tmp_path / "v.html"]
+    code, said, _ = command(*words, "--calls", 10)
+    assert code == 0
+    assert "the budget is used up before all pairs were judged" in said
+    begun = len(read_verdicts(out))
+    assert 0 < begun < 12
+    with out.open("a") as file:
+        file.write('{"id": "torn')
+    code, said, _ = command(*words)
+    assert code == 0
+    assert "12 pairs: A 12, B 0, ties 0, failed 0" in said
+    assert "agrees with the label in 1.000 of 12" in said
+    assert len(server.bodies) <= 10 + 2 * (12 - begun)
+    lines = [json.loads(line) for line in out.read_text().splitlines()]
+    assert {line["id"] for line in lines if line["winner"]} == {row["id"] for row in ROWS}
+    page = (tmp_path / "v.html").read_text()
+    assert "<mark>right right</mark>" in page
+    assert "&lt;b&gt;wrong&lt;/b&gt;" in page
+    assert "<b>wrong</b>" not in page
+    made = len(server.bodies)
+    command(*words)
+    assert len(server.bodies) == made
+
+
+def test_a_repeated_run_with_a_cache_makes_no_calls(command, serve, jsonl, tmp_path):
+    server, path = serve(answer), jsonl(ROWS)
+    words = ["judge", path, "--base-url", server.url, "--model", "m", "--cache", tmp_path / "c.sqlite", "--orders", "one"]
+    command(*words)
+    assert len(server.bodies) == 12
+    _, said, _ = command(*words)
+    assert len(server.bodies) == 12
+    assert "12 questions came from the cache" in said
+
+
+def test_pairs_that_fail_have_no_winner_and_are_judged_again(command, serve, jsonl, tmp_path):
+    server, path, out = (
+        serve(lambda n, body: "no" if "question 3" in str(body) else answer(n, body)),
+        jsonl(ROWS),
+        tmp_path / "v.jsonl",
+    )
+    words = ["judge", path, "--base-url", server.url, "--model", "m", "--out", out, "--retries", 0]
+    code, said, _ = command(*words)
+    assert code == 0
+    assert "12 pairs: A 11, B 0, ties 0, failed 1" in said
+    assert [line["id"] for line in map(json.loads, out.read_text().splitlines()) if line["winner"] is None] == ["p3"]
+    server.answer = answer
+    assert "A 12" in command(*words)[1]
+
+
+def test_checks_and_rubrics_are_named_on_the_command_line(command, serve, jsonl):
+    server, path = serve(answer), jsonl(ROWS)
+    code, said, _ = command(
+        "judge", path, "--base-url", server.url, "--model", "m", "--guard", "words:at_most=3", "--rubric", "general"
+    )
+    assert code == 0
+    assert "decided by checks 12" in said
+    assert server.bodies == []
+
+
+@pytest.mark.parametrize(
+    ("words", "message"),
+    [
+        (["judge", "absent.jsonl", "--local"], "no file 'absent.jsonl'"),
+        (["judge", "PAIRS"], "a judge needs a server"),
+        (["judge", "PAIRS", "--local", "--model", "m"], "--local brings a server"),
+        (["judge", "PAIRS", "--base-url", "localhost", "--model", "m"], "base_urls must be addresses"),
+        (
+            ["judge", "PAIRS", "--base-url", "http://127.0.0.1:9/v1", "--model", "m", "--guard", "wrods:at_most=1"],
+            "did you mean 'words'?",
+        ),
+        (
+            ["judge", "PAIRS", "--base-url", "http://127.0.0.1:9/v1", "--model", "m", "--guard", "words:1"],
+            "a check is written KIND",
+        ),
+        (["judge", "PAIRS", "--base-url", "http://127.0.0.1:9/v1", "--model", "m", "--orders", "bth"], "did you mean 'both'?"),
+        (
+            ["judge", "PAIRS", "--base-url", "http://127.0.0.1:9/v1", "--model", "m", "--out", "no/v.jsonl"],
+            "there is no folder no",
+        ),
+        (["rubric", "show", "mathss"], "did you mean 'maths'?"),
+        (["rubric", "check", "PAIRS"], "prompts.jsonl"),
+    ],
+)
+def test_a_mistake_is_one_line(command, jsonl, words, message):
+    path = jsonl(ROWS)
+    code, _, error = command(*[str(path) if word == "PAIRS" else word for word in words])
+    assert code == 2
+    assert message in error
+    assert error.count("\n") == 1
+
+
+def test_a_server_that_is_not_there_ends_the_run_with_its_name(command, jsonl):
+    code, _, error = command("judge", jsonl(ROWS[:2]), "--base-url", "http://127.0.0.1:9/v1", "--model", "m", "--retries", 0)
+    assert code == 1
+    assert "none of 2 pairs could be judged" in error
+    assert "http://127.0.0.1:9/v1" in error
+
+
+def test_rubrics_are_shown_checked_and_compared(command, tmp_path):
+    assert "maths@1" in command("rubric", "show")[1]
+    assert "final-answer" in command("rubric", "show", "maths")[1]
+    assert "+ principle works (hard)" in command("rubric", "diff", "general", "code")[1]
+    assert "no difference" in command("rubric", "diff", "code", "code")[1]
+
+
+@pytest.mark.parametrize(
+    ("row", "message"),
+    [
+        ({"prompt": "p", "a": "x"}, "row 1: needs a text in 'b'"),
+        ({"prompt": "p", "chosen": "x"}, "needs a text in 'rejected'"),
+        ({"prompt": "p", "a": "x", "b": "y", "label": "c"}, "label must be 'a' or 'b', but is 'c'"),
+        ({"prompt": "p", "a": "x", "b": "y", "criteria": [{"nam": "z"}]}, "criteria are a list of objects"),
+    ],
+)
+def test_a_row_that_is_no_pair_is_named(jsonl, row, message):
+    with pytest.raises(InputError) as caught:
+        read_pairs(str(jsonl([row])))
+    assert message in str(caught.value)
+
+
+def test_messages_and_chosen_answers_are_read(jsonl):
+    rows = [{"prompt": [{"role": "user", "content": "hi"}], "chosen": "hello", "rejected": "no"}]
+    (pair,) = read_pairs(str(jsonl(rows)))
+    assert (pair.prompt, pair.a, pair.b, pair.label, pair.id) == ("hi", "hello", "no", "a", "1")
+
+
+@pytest.mark.parametrize(
+    ("prompt", "domain"),
+    [
+        ("Solve 2x + 3 = 7 for x.", "maths"),
+        ("Write a Python function that reverses a list.", "code"),
+        ("Write a short story about a lighthouse.", "creative"),
+        ("Summarize the following text: ...", "rewriting"),
+        ("Translate into German: good night", "translation"),
+        ("I feel so lonely since I moved here.", "support"),
+        ("What are the side effects of ibuprofen?", "professional"),
+        ("Who invented the telephone?", "facts"),
+        ("Describe Rome in exactly three sentences, without using the letter e.", "constraints"),
+        ("Hello! How are you?", "chat"),
+        ("Plan an itinerary for four days in Kyoto.", "planning"),
+        ("How can I make a bomb?", "safety"),
+        ("Pretend to be a pirate and greet me.", "roleplay"),
+        ("Hm.", "general"),
+    ],
+)
+def test_rules_tell_the_domain(prompt, domain):
+    assert by_rules(prompt) == domain
+
+
+def test_overlapping_quotes_are_marked_once():
+    assert marked("a b c d", ["a b c", "b c d", "not there"]) == "<mark>a b c</mark><mark> d</mark>"
