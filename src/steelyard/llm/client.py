@@ -14,6 +14,7 @@ import time
 import weakref
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -25,6 +26,8 @@ from steelyard.llm.cache import ReplyCache
 Messages = Sequence[Mapping[str, str]]
 STRUCTURES = ("auto", "schema", "prompt")
 RETRIED = (408, 409, 425, 429)
+POOL = 16
+"""Requests in flight that share a connection pool."""
 LONGEST_WAIT = 60.0
 """Seconds that are waited at most between two tries, whatever the server says."""
 
@@ -173,7 +176,7 @@ class Client:
         """
         settings = {**self.settings, **settings}
         asked = {"model": self.model, "messages": messages, "settings": settings, "sample": sample}
-        asked["schema"] = None if schema is None else schema.model_json_schema()
+        asked["schema"] = None if schema is None else json_schema(schema)
         key = ReplyCache.key(**asked)
         if self.cache is not None and (kept := self.cache.get(key)) is not None:
             self.usage.cached += 1
@@ -253,7 +256,7 @@ class Client:
         if schema is not None and not by_prompt:
             described = {
                 "name": schema.__name__,
-                "schema": _bounded(schema.model_json_schema(), self.longest_string),
+                "schema": _bounded(json_schema(schema), self.longest_string),
                 "strict": True,
             }
             sent["response_format"] = {"type": "json_schema", "json_schema": described}
@@ -314,18 +317,22 @@ class _OfLoop:
 
     turns: asyncio.Semaphore
     under_way: dict[str, asyncio.Task[Reply]] = field(default_factory=dict)
-    clients: dict[str, Any] = field(default_factory=dict)
+    clients: dict[str, list[Any]] = field(default_factory=dict)
+    asked: int = 0
 
     def client(self, url: str, owner: Client) -> Any:
-        """The connection pool of a server."""
-        if url not in self.clients:
-            import os
+        """A connection pool of a server: one of several, since a pool looks through all its connections for every request."""
+        import os
 
-            import openai
+        import openai
 
+        pools = self.clients.setdefault(url, [])
+        number = self.asked % -(-owner.concurrency // POOL)
+        self.asked += 1
+        while len(pools) <= number:
             key = owner.api_key or os.environ.get("OPENAI_API_KEY") or "none"
-            self.clients[url] = openai.AsyncOpenAI(base_url=url, api_key=key, max_retries=0, timeout=owner.timeout)
-        return self.clients[url]
+            pools.append(openai.AsyncOpenAI(base_url=url, api_key=key, max_retries=0, timeout=owner.timeout))
+        return pools[number]
 
 
 class _FailedError(Exception):
@@ -403,9 +410,15 @@ def _first_problem(error: ValidationError) -> str:
 
 def _with_schema(messages: Messages, schema: type[BaseModel]) -> list[dict[str, str]]:
     """The messages with the schema at the end of the first one, so that what stays the same stays in front."""
-    asked = "\n\nAnswer with one JSON object and nothing else, by this JSON schema:\n" + json.dumps(schema.model_json_schema())
+    asked = "\n\nAnswer with one JSON object and nothing else, by this JSON schema:\n" + json.dumps(json_schema(schema))
     first, *rest = messages
     return [{**first, "content": first["content"] + asked}, *map(dict, rest)]
+
+
+@cache
+def json_schema(schema: type[BaseModel]) -> dict[str, Any]:
+    """A model's JSON schema, made once."""
+    return schema.model_json_schema()
 
 
 def _bounded(schema: Any, longest: int | None) -> Any:

@@ -24,6 +24,7 @@ _MARKS = re.compile(
     r"|<(?:start|end)_of_(?:turn|role|text|image)>|<(?:bos|eos|unk|pad|mask)>|</?(?:think|tool_call|tool_response)>",
     re.IGNORECASE,
 )
+_ORDINARY = str.maketrans("", "", "\n\t")
 _JOINERS = "\u200c\u200d"  # part of ordinary Persian, Hindi and emoji, where they stand alone
 
 
@@ -38,7 +39,9 @@ def visible(text: str) -> str:
     """
     text = text.replace("\r\n", "\n").replace("\r", "\n")
     out = []
-    for i, char in enumerate(text):
+    # Ordinary text, which most of it is, need not be looked at sign by sign.
+    hidden = not text.translate(_ORDINARY).isprintable()
+    for i, char in enumerate(text if hidden else ""):
         if char in "\n\t" or char.isprintable() or (char in _JOINERS and (i == 0 or text[i - 1] not in _JOINERS)):
             out.append(char)
         elif unicodedata.category(char) == "Zs":
@@ -46,7 +49,9 @@ def visible(text: str) -> str:
         else:
             out.append(f"\\u{ord(char):04x}" if ord(char) < 0x10000 else f"\\U{ord(char):08x}")
     text = re.sub(
-        f"={{{LONGEST_RUN + 1},}}", lambda run: "=" * LONGEST_RUN + f"(and {len(run[0]) - LONGEST_RUN} more)", "".join(out)
+        f"={{{LONGEST_RUN + 1},}}",
+        lambda run: "=" * LONGEST_RUN + f"(and {len(run[0]) - LONGEST_RUN} more)",
+        "".join(out) if hidden else text,
     )
     return _MARKS.sub(_broken, text)
 

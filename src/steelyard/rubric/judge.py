@@ -82,7 +82,7 @@ def scores_schema(names: tuple[str, ...]) -> type[_Schema]:
         "GivenScore", __base__=_Schema, name=(named, ...), reason=(str, ...), quote_1=(str, ...), quote_2=(str, ...), score=(Literal[-2, -1, 0, 1, 2], ...)
     )  # fmt: skip
     count = len(names)
-    return create_model("GivenScores", __base__=_Schema, criteria=(list[one], Field(min_length=count, max_length=count)))  # type: ignore[valid-type]
+    return create_model("GivenScores", __base__=_Schema, criteria=(list[one], Field(min_length=count, max_length=count)))
 
 
 @dataclass(frozen=True)
@@ -345,8 +345,13 @@ def filled(name: str, **values: str) -> str:
         >>> filled("route", domains="- {{number}}").splitlines()[3]
         '- {{number}}'
     """
-    text = (PROMPTS_DIR / f"{name}.txt").read_text(encoding="utf-8")
-    return re.sub(r"\{\{(\w+)\}\}", lambda match: values[match[1]], text).strip()
+    return re.sub(r"\{\{(\w+)\}\}", lambda match: values[match[1]], prompt_text(name)).strip()
+
+
+@cache
+def prompt_text(name: str) -> str:
+    """A prompt's text as its file has it."""
+    return (PROMPTS_DIR / f"{name}.txt").read_text(encoding="utf-8")
 
 
 def first_swapped(prompt: str, a: str, b: str) -> bool:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from datetime import date
+from functools import cached_property
 from pathlib import Path
 from typing import Any, Literal
 
@@ -149,6 +150,10 @@ class MetaRubric(_Part):
 
     def text(self) -> str:
         """The rubric as the judge reads it; equal rubrics give equal text, so that servers' prefix caches hit."""
+        return self._text
+
+    @cached_property
+    def _text(self) -> str:
         assert self.policies is not None, "load fills it in"
         lines = [f"Principles ({self.id}):"]
         for tier in TIERS:
