@@ -122,12 +122,13 @@ def write_table():
         if not runs:
             continue
         mean, half = interval([row["hypervolume"] for row in runs]) if len(runs) > 1 else (runs[0]["hypervolume"], None)
+        spread = f"{mean:.4f}" + ("" if half is None else f" ± {half:.4f}")
         ends = np.mean([row["points"][-1][1] for row in runs], axis=0)
         weights = np.mean([row["weights"][-1] for row in runs], axis=0)
         weighing = statistics.mean(row["seconds"]["weighting"] for row in runs)
         seconds = statistics.mean(sum(row["seconds"].values()) for row in runs)
         lines.append(
-            f"| {method} | {describe(METHODS[method])} | {len(runs)} | {mean:.4f}{'' if half is None else f' ± {half:.4f}'} | {ends[0]:.3f} | {ends[1]:.1f} | {ends[2]:.3f} "
+            f"| {method} | {describe(METHODS[method])} | {len(runs)} | {spread} | {ends[0]:.3f} | {ends[1]:.1f} | {ends[2]:.3f} "
             f"| {'/'.join(f'{w:.2f}' for w in weights)} | {weighing:.1f} | {seconds:.1f} |"
         )
     starts = np.mean([row["points"][0][1] for row in rows], axis=0)
