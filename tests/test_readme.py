@@ -46,6 +46,18 @@ def test_the_recipe_of_the_mixture_page_checks_and_its_words_parse():
         parse_schedule(word)
 
 
+def test_the_page_of_the_judge_names_every_kind_of_check_and_its_python_runs():
+    from steelyard.rubric import check_kinds
+
+    page = (ROOT / "docs" / "judge.md").read_text(encoding="utf-8")
+    for kind in check_kinds():
+        assert f"`{kind}`" in page, kind
+    (block,) = re.findall(r"```python\n(.*?)```", page, re.S)
+    names = {}
+    exec(block, names)
+    assert (names["verdict"].winner, names["verdict"].decided_by, names["verdict"].calls) == ("a", "checks", 0)
+
+
 def test_every_file_it_points_to_is_there():
     for place in re.findall(r"\]\(((?!http)[^)]+)\)", README):
         assert (ROOT / place).exists(), place
