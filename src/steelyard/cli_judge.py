@@ -53,6 +53,7 @@ def judge(
     from steelyard.llm import Budget, Client
     from steelyard.rubric.pairs import Pair, read_pairs, run_pairs
     from steelyard.rubric.reading import print_verdict, write_verdicts
+    from steelyard.rubric.router import by_name
 
     rules = domain in ("rules", "judge")
     read = read_pairs(pairs, domain_column=None if rules else domain)
@@ -60,6 +61,11 @@ def judge(
         raise InputError(f"cannot write {html}: there is no folder {html.parent}")
     if out is not None and not out.parent.is_dir():
         raise InputError(f"cannot write {out}: there is no folder {out.parent}")
+    if html is not None and out is None:
+        raise InputError("--html reads the verdicts of --out: give it as well")
+    if not rules and rubric == "auto":
+        for pair in read:
+            by_name(pair.domain or "general")
     checks = [parse_check(text, "guard") for text in guard or []] + [parse_check(text, "reward") for text in reward or []]
     console = _console()
     with ExitStack() as stack:
@@ -84,9 +90,7 @@ def judge(
             soft_wrap=True,
             highlight=False,
         )
-    if html is not None:
-        if out is None:
-            raise InputError("--html reads the verdicts of --out: give it as well")
+    if html is not None and out is not None:
         console.print(f"page: {write_verdicts(read, out, html)}", soft_wrap=True, highlight=False)
     if stopped:
         console.print(

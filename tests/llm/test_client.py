@@ -258,3 +258,24 @@ def test_a_file_that_is_no_cache_is_refused(tmp_path):
     (tmp_path / "c.sqlite").write_text("not a database, but long enough to be taken for one" * 40)
     with pytest.raises(InputError, match="give another file, or remove it"):
         ReplyCache(tmp_path / "c.sqlite")
+
+
+def test_a_kept_reply_that_a_new_check_refuses_is_asked_anew(serve):
+    server = serve(lambda number, body: f'{{"score": {number}}}')
+    asking = client(server, cache=":memory:")
+    assert asking.ask_sync(ASKED, schema=Verdict).data.score == 1
+
+    def even(verdict):
+        if verdict.score % 2:
+            raise ValueError("odd")
+
+    assert asking.ask_sync(ASKED, schema=Verdict, check=even).data.score == 2
+    assert asking.usage.cached == 0
+
+
+def test_tokens_of_replies_of_no_use_are_spent_all_the_same(serve):
+    cut = (200, {}, completion('{"score": 1', finish="length", tokens=(10, 90)))
+    asking = client(serve(lambda number, body: cut), budget=Budget(tokens=150), retries=4)
+    with pytest.raises(BudgetError, match="budget of 150 tokens is used up"):
+        asking.ask_sync(ASKED, schema=Verdict)
+    assert asking.usage.tokens == 200

@@ -128,6 +128,15 @@ def test_checks_and_rubrics_are_named_on_the_command_line(command, serve, jsonl)
             ["judge", "PAIRS", "--base-url", "http://127.0.0.1:9/v1", "--model", "m", "--out", "no/v.jsonl"],
             "there is no folder no",
         ),
+        (
+            ["judge", "PAIRS", "--base-url", "http://127.0.0.1:9/v1", "--model", "m", "--html", "v.html"],
+            "--html reads the verdicts of --out",
+        ),
+        (["judge", "PAIRS", "--base-url", "http://127.0.0.1:9/v1", "--model", "m", "--domain", "subject"], "no column 'subject'"),
+        (
+            ["judge", "PAIRS", "--base-url", "http://127.0.0.1:9/v1", "--model", "m", "--domain", "prompt"],
+            "unknown domain 'question 0'",
+        ),
         (["rubric", "show", "mathss"], "did you mean 'maths'?"),
         (["rubric", "check", "PAIRS"], "prompts.jsonl"),
     ],
@@ -200,3 +209,20 @@ def test_rules_tell_the_domain(prompt, domain):
 
 def test_overlapping_quotes_are_marked_once():
     assert marked("a b c d", ["a b c", "b c d", "not there"]) == "<mark>a b c</mark><mark> d</mark>"
+
+
+def test_verdicts_that_quote_odd_signs_are_read_again(command, serve, jsonl, tmp_path):
+    odd = "right\u2028\x85\u2029 \ud800 end"
+
+    def quoting(number, body):
+        reply = json.loads(answer(number, body))
+        reply["criteria"][0]["reason"] = odd
+        return json.dumps(reply)
+
+    server, path, out = serve(quoting), jsonl(ROWS[:2]), tmp_path / "v.jsonl"
+    words = ["judge", path, "--base-url", server.url, "--model", "m", "--out", out, "--show", 0]
+    assert command(*words)[0] == 0
+    assert len(read_verdicts(out)) == 2
+    made = len(server.bodies)
+    assert "2 pairs: A 2" in command(*words)[1]
+    assert len(server.bodies) == made

@@ -7,6 +7,7 @@ an equal one that is under way, and is tried again, on the next server where the
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import json
 import random
 import re
@@ -179,8 +180,11 @@ class Client:
         asked["schema"] = None if schema is None else json_schema(schema)
         key = ReplyCache.key(**asked)
         if self.cache is not None and (kept := self.cache.get(key)) is not None:
-            self.usage.cached += 1
-            return Reply(kept[0], _parsed(kept[0], schema, check), 0, kept[1], kept[2])
+            # What does not check, by a check that the reply was not kept under, is asked anew.
+            with contextlib.suppress(_BadReplyError):
+                reply = Reply(kept[0], _parsed(kept[0], schema, check), 0, kept[1], kept[2])
+                self.usage.cached += 1
+                return reply
         state = self._of_loop()
         if key in state.under_way:
             self.usage.cached += 1
@@ -215,9 +219,12 @@ class Client:
                 calls += 1
                 self.usage.calls += 1
                 try:
-                    text, tokens_in, tokens_out = await self._request(state, url, messages, schema, settings, calls)
+                    text, tokens_in, tokens_out, problem = await self._request(state, url, messages, schema, settings, calls)
+                    # Paid for, whether it is of use or not.
                     self.usage.tokens_in += tokens_in
                     self.usage.tokens_out += tokens_out
+                    if problem is not None:
+                        raise _BadReplyError(problem, text)
                     return Reply(text, _parsed(text, schema, check), calls, tokens_in, tokens_out)
                 except _BadReplyError as bad:
                     self.usage.failures += 1
@@ -246,7 +253,7 @@ class Client:
 
     async def _request(
         self, state: _OfLoop, url: str, messages: Messages, schema: Any, settings: dict[str, Any], number: int
-    ) -> tuple[str, int, int]:
+    ) -> tuple[str, int, int, str | None]:
         import openai
 
         sent, by_prompt = dict(settings), self._by_prompt[url]
@@ -351,17 +358,19 @@ class _BadReplyError(Exception):
         self.text = text
 
 
-def _read(answer: Any) -> tuple[str, int, int]:
+def _read(answer: Any) -> tuple[str, int, int, str | None]:
+    """Text, tokens in and out, and what is wrong with the text, if anything."""
     try:
         choice = answer["choices"][0]
         text, usage = choice["message"]["content"], answer.get("usage") or {}
     except (TypeError, KeyError, IndexError):
         raise _FailedError(f"not a reply of an OpenAI-compatible server: {str(answer)[:200]!r}") from None
+    problem = None
     if not isinstance(text, str) or not text.strip():
-        raise _BadReplyError(f"an empty reply (finish_reason {choice.get('finish_reason')!r})", str(text))
-    if choice.get("finish_reason") == "length":
-        raise _BadReplyError("the reply was cut off: raise max_tokens", text)
-    return text, int(usage.get("prompt_tokens") or 0), int(usage.get("completion_tokens") or 0)
+        problem = f"an empty reply (finish_reason {choice.get('finish_reason')!r})"
+    elif choice.get("finish_reason") == "length":
+        problem = "the reply was cut off: raise max_tokens"
+    return str(text), int(usage.get("prompt_tokens") or 0), int(usage.get("completion_tokens") or 0), problem
 
 
 def _parsed(text: str, schema: type[BaseModel] | None, check: Callable[[Any], None] | None) -> Any:

@@ -108,7 +108,8 @@ class PairwiseJudge:
         meta_rubric: one for all prompts, or one by domain's name ("general" for the others).
         checks: programmatic checks; see `steelyard.rubric.checks`. They decide before the model is asked, where they can.
         orders: "both" (the orders must agree, else it is a tie), "adaptive" (the second only where the first score is smaller than `decisive`),
-            "one", or "sum" (both, and the sign of their sum: more pairs are decided, a little less surely). Which answer comes first is drawn from the texts, so that over many pairs no side gains from a judge that favours a place.
+            "one", or "sum" (both, and the sign of their sum: more pairs are decided, a little less surely). Which answer comes first where one
+            order is asked is drawn from the texts, so that over many pairs no side gains from a judge that favours a place.
         decisive: for "adaptive", 0 to 2.
         stages: calls an order: 1 (all at once), 2 (differences and criteria, then scores) or 3 (each on its own).
         per_prompt: make the criteria from the prompt alone, once, and use them for all pairs of answers to it.

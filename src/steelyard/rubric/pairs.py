@@ -67,7 +67,9 @@ def read_pairs(source: str, *, domain_column: str | None = None) -> list[Pair]:
         if name in seen:
             raise InputError(f"{where}: id {name!r} is there twice")
         seen.add(name)
-        domain = None if domain_column is None else row.get(domain_column)
+        if domain_column is not None and domain_column not in row:
+            raise InputError(f"{where}: no column {domain_column!r} to tell the domain by (found: {', '.join(map(str, row))})")
+        domain = None if domain_column is None else row[domain_column]
         prompt, a, b = texts
         pairs.append(Pair(name, prompt, a, b, label, None if domain is None else str(domain), _criteria(row, where), row))
     return pairs
@@ -235,7 +237,7 @@ def run_pairs(
     todo = [pair for pair in pairs if pair.id not in kept]
 
     async def work() -> bool:
-        lines = out.open("a", encoding="utf-8") if out is not None else None
+        lines = out.open("a", encoding="utf-8", errors="replace") if out is not None else None
         try:
             async for pair, verdict in judge_pairs(judge, todo, in_flight=in_flight, route=route):
                 plain = {"id": pair.id, **verdict.to_dict()}
@@ -265,7 +267,7 @@ def read_verdicts(path: Path) -> dict[str, dict[str, Any]]:
         with path.open("r+b") as file:
             file.truncate(len(whole))
     found = {}
-    for number, line in enumerate(whole.decode("utf-8").splitlines(), start=1):
+    for number, line in enumerate(whole.decode("utf-8").split("\n")[:-1], start=1):
         try:
             verdict = json.loads(line)
             if verdict["winner"] is not None:
