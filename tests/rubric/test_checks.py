@@ -54,7 +54,7 @@ def test_a_kind_tells_good_from_bad(kind, options, good, bad):
 
 
 def test_every_kind_is_tested():
-    assert {kind for kind, *_ in KINDS} | {"maths", "ifeval"} == set(check_kinds())
+    assert {kind for kind, *_ in KINDS} | {"maths", "ifeval", "ifbench"} == set(check_kinds())
 
 
 def test_the_ground_truth_comes_from_the_row_and_without_one_a_check_does_not_apply():

@@ -1,4 +1,4 @@
-"""Instructions that come with a prompt: the 25 kinds of IFEval, by the names and arguments of its data.
+"""Instructions that come with a prompt: the 25 kinds of IFEval, by the names and arguments of its data (and those of `checks.ifbench`).
 
 Every function says whether one answer follows one instruction. Definitions follow the benchmark's (Zhou et al., arXiv 2311.07911) with what needs no
 download: sentences are told by `checks.text`, languages by py3langid.
@@ -6,15 +6,17 @@ download: sentences are told by `checks.text`, languages by py3langid.
 
 from __future__ import annotations
 
+import inspect
 import json
 import re
 from collections.abc import Callable, Mapping
 from typing import Any
 
-from steelyard.errors import InputError
+from steelyard.errors import InputError, nearest
 from steelyard.rubric.checks.base import Function
 from steelyard.rubric.checks.content import language_of
 from steelyard.rubric.checks.form import is_json
+from steelyard.rubric.checks.ifbench import IFBENCH
 from steelyard.rubric.checks.text import occurrences, sentences, words
 
 
@@ -155,8 +157,14 @@ IFEVAL: dict[str, Callable[..., bool]] = {
 """Functions by IFEval's instruction ids: the answer, and the arguments that are not None."""
 
 
-def follows(instruction: str, answer: str, arguments: Mapping[str, Any] | None = None) -> bool:
-    """Whether an answer follows one instruction of IFEval; an empty answer follows none.
+def follows(instruction: str, answer: str, arguments: Mapping[str, Any] | None = None, prompt: str = "") -> bool:
+    """Whether an answer follows one instruction of IFEval or IFBench; an empty answer follows none.
+
+    Args:
+        instruction: its id in the benchmark's data.
+        answer: a text.
+        arguments: of the instruction; those that are None are left out, as the data has them.
+        prompt: for the few instructions that refer to a list in it.
 
     Raises:
         InputError: where there is no such instruction, or its arguments are others.
@@ -165,16 +173,22 @@ def follows(instruction: str, answer: str, arguments: Mapping[str, Any] | None =
         >>> follows("punctuation:no_comma", "One two."), follows("keywords:frequency", "a b a", {"keyword": "a", "frequency": 3})
         (True, False)
     """
-    if instruction not in IFEVAL:
-        raise InputError(f"no check for instruction {instruction!r}: there are {len(IFEVAL)}, the kinds of IFEval")
+    known = {**IFEVAL, **IFBENCH}
+    if instruction not in known:
+        raise InputError(
+            f"no check for instruction {instruction!r}{nearest(instruction, known)}: there are the {len(IFEVAL)} of IFEval and {len(IFBENCH)} of IFBench"
+        )
+    function = known[instruction]
     given = {name: value for name, value in (arguments or {}).items() if value is not None}
+    if "prompt" in inspect.signature(function).parameters:
+        given["prompt"] = prompt
     try:
-        return bool(answer.strip()) and bool(IFEVAL[instruction](answer, **given))
+        return bool(answer.strip()) and bool(function(answer, **given))
     except TypeError as error:
         raise InputError(f"instruction {instruction!r}: {error}") from None
 
 
-def _ifeval(*, ids: str = "instruction_id_list", arguments: str = "kwargs", loose: bool = False) -> Function:
+def _instructions(*, ids: str = "instruction_id_list", arguments: str = "kwargs", loose: bool = False) -> Function:
     """The share of a row's instructions that an answer follows; as a guard, all must be followed."""
 
     def run(prompt: str, answer: str, columns: Mapping[str, Any]) -> float | None:
@@ -185,7 +199,7 @@ def _ifeval(*, ids: str = "instruction_id_list", arguments: str = "kwargs", loos
         if isinstance(given, str):
             given = json.loads(given)
         tried = variants(answer) if loose else [answer]
-        kept = [any(follows(one, text, some) for text in tried) for one, some in zip(wanted, given, strict=True)]
+        kept = [any(follows(one, text, some, prompt) for text in tried) for one, some in zip(wanted, given, strict=True)]
         return sum(kept) / len(kept)
 
     return run
@@ -204,5 +218,5 @@ def variants(answer: str) -> list[str]:
     return cut + [text.replace("*", "") for text in cut]
 
 
-INSTRUCTIONS: dict[str, Callable[..., Function]] = {"ifeval": _ifeval}
-"""Kinds by name."""
+INSTRUCTIONS: dict[str, Callable[..., Function]] = {"ifeval": _instructions, "ifbench": _instructions}
+"""Kinds by name; one row may mix the instructions of both."""
