@@ -98,3 +98,22 @@ def serve():
     yield start
     for server in servers:
         server.stop()
+
+
+@pytest.fixture
+def command(monkeypatch, tmp_path, capsys):
+    """Run a command as a user does, in a folder of its own; gives its exit code and what it said."""
+    from steelyard.cli import main
+    from steelyard.llm import client as client_module
+
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr(client_module, "_backoff", lambda calls: 0.01)
+
+    def run(*words):
+        monkeypatch.setattr("sys.argv", ["steelyard", *map(str, words)])
+        with pytest.raises(SystemExit) as stop:
+            main()
+        said = capsys.readouterr()
+        return stop.value.code, said.out, said.err
+
+    return run

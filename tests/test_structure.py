@@ -12,15 +12,22 @@ import steelyard
 SOURCE = Path(steelyard.__file__).parent
 
 LEVELS = [
-    {"cli", "cli_judge"},
-    {"training", "report", "refine"},
+    {"cli", "cli_judge", "cli_bench"},
+    {"training", "report", "refine", "bench"},
     {"rubric", "weighting"},
     {"llm", "objectives", "mixture", "tasks", "advantages", "pareto", "runlog"},
     {"rows"},
     {"errors"},
 ]
 """From the top down; a room may import from its own level's neighbours only where BESIDE says so."""
-BESIDE = {("training", "report"), ("cli", "cli_judge"), ("cli_judge", "cli")}
+BESIDE = {
+    ("training", "report"),
+    ("cli", "cli_judge"),
+    ("cli_judge", "cli"),
+    ("cli", "cli_bench"),
+    ("cli_bench", "cli"),
+    ("cli_bench", "cli_judge"),
+}
 
 
 def room_of(path):

@@ -9,6 +9,7 @@ from typing import Annotated, Any
 
 import typer
 
+from steelyard.cli_bench import bench
 from steelyard.cli_judge import judge, rubric_app
 from steelyard.errors import InputError, SteelyardError, is_disk_full
 
@@ -318,6 +319,7 @@ def recipes(name: Annotated[str | None, typer.Argument(help="Print this recipe, 
 app.command(epilog="Example: steelyard judge pairs.jsonl --base-url http://127.0.0.1:8000/v1 --model NAME --out verdicts.jsonl")(
     judge
 )
+app.command(epilog="Example: steelyard bench llmbar --data LLMBar/Dataset --local --limit 20")(bench)
 app.add_typer(rubric_app)
 
 

@@ -13,37 +13,57 @@ from steelyard.errors import InputError, UnreachableError
 rubric_app = typer.Typer(name="rubric", help="Look at meta-rubrics, check one of your own, compare two.", no_args_is_help=True)
 
 
+BaseUrl = Annotated[
+    list[str] | None, typer.Option(help="An OpenAI-compatible server, http://host:port/v1; several share the work.")
+]
+Model = Annotated[str | None, typer.Option(help="The judge's name on the server.")]
+Local = Annotated[bool, typer.Option("--local", help="Start a small server on this machine: to try things out.")]
+Rubric = Annotated[str, typer.Option(help="Meta-rubric, a name or a file; `auto` takes each domain's.")]
+Orders = Annotated[str, typer.Option(help="both, adaptive, one or sum.")]
+Decisive = Annotated[float, typer.Option(help="With adaptive: a first score of this size needs no second order.")]
+Stages = Annotated[int, typer.Option(help="Calls an order: 1, 2 or 3.")]
+PerPrompt = Annotated[bool, typer.Option("--per-prompt", help="Criteria from the prompt alone, once for all its pairs.")]
+Criteria = Annotated[int, typer.Option(help="Criteria to ask for, at most.")]
+Longest = Annotated[int, typer.Option(help="Characters of a prompt or an answer that the judge is shown.")]
+Guards = Annotated[
+    list[str] | None, typer.Option(help="A check an answer must pass, as KIND or KIND:option=value,...; may be repeated.")
+]
+Rewards = Annotated[list[str] | None, typer.Option(help="A check whose value counts, as above.")]
+Concurrency = Annotated[int, typer.Option(help="Requests in flight at a time.")]
+PerMinute = Annotated[float | None, typer.Option(help="Requests a minute, at most.")]
+Timeout = Annotated[float, typer.Option(help="Seconds for a reply.")]
+Retries = Annotated[int, typer.Option(help="Further tries after a request failed.")]
+Cache = Annotated[Path | None, typer.Option(help="A file of replies: what was asked before is not asked again.")]
+Calls = Annotated[int | None, typer.Option(help="Budget: requests, at most.")]
+Tokens = Annotated[int | None, typer.Option(help="Budget: tokens in and out, at most.")]
+
+
 def judge(
     pairs: Annotated[
         str, typer.Argument(help="Rows with prompt, a, b, or prompt, chosen, rejected (JSONL, JSON, CSV, Parquet).")
     ],
-    base_url: Annotated[
-        list[str] | None, typer.Option(help="An OpenAI-compatible server, http://host:port/v1; several share the work.")
-    ] = None,
-    model: Annotated[str | None, typer.Option(help="The judge's name on the server.")] = None,
-    local: Annotated[bool, typer.Option("--local", help="Start a small server on this machine: to try things out.")] = False,
-    rubric: Annotated[str, typer.Option(help="Meta-rubric, a name or a file; `auto` takes each domain's.")] = "auto",
+    base_url: BaseUrl = None,
+    model: Model = None,
+    local: Local = False,
+    rubric: Rubric = "auto",
     domain: Annotated[
         str, typer.Option(help="How a prompt's domain is told: rules, judge (a short call), or a column's name.")
     ] = "rules",
-    orders: Annotated[str, typer.Option(help="both, adaptive, one or sum.")] = "both",
-    decisive: Annotated[float, typer.Option(help="With adaptive: a first score of this size needs no second order.")] = 1.0,
-    stages: Annotated[int, typer.Option(help="Calls an order: 1, 2 or 3.")] = 1,
-    per_prompt: Annotated[
-        bool, typer.Option("--per-prompt", help="Criteria from the prompt alone, once for all its pairs.")
-    ] = False,
-    criteria: Annotated[int, typer.Option(help="Criteria to ask for, at most.")] = 6,
-    guard: Annotated[
-        list[str] | None, typer.Option(help="A check an answer must pass, as KIND or KIND:option=value,...; may be repeated.")
-    ] = None,
-    reward: Annotated[list[str] | None, typer.Option(help="A check whose value counts, as above.")] = None,
-    concurrency: Annotated[int, typer.Option(help="Requests in flight at a time.")] = 32,
-    per_minute: Annotated[float | None, typer.Option(help="Requests a minute, at most.")] = None,
-    timeout: Annotated[float, typer.Option(help="Seconds for a reply.")] = 120.0,
-    retries: Annotated[int, typer.Option(help="Further tries after a request failed.")] = 4,
-    cache: Annotated[Path | None, typer.Option(help="A file of replies: what was asked before is not asked again.")] = None,
-    calls: Annotated[int | None, typer.Option(help="Budget: requests, at most.")] = None,
-    tokens: Annotated[int | None, typer.Option(help="Budget: tokens in and out, at most.")] = None,
+    orders: Orders = "both",
+    decisive: Decisive = 1.0,
+    stages: Stages = 1,
+    per_prompt: PerPrompt = False,
+    criteria: Criteria = 6,
+    longest: Longest = 12_000,
+    guard: Guards = None,
+    reward: Rewards = None,
+    concurrency: Concurrency = 32,
+    per_minute: PerMinute = None,
+    timeout: Timeout = 120.0,
+    retries: Retries = 4,
+    cache: Cache = None,
+    calls: Calls = None,
+    tokens: Tokens = None,
     out: Annotated[Path | None, typer.Option(help="A line a pair (JSONL); verdicts that are there already are kept.")] = None,
     html: Annotated[Path | None, typer.Option(help="A page to read the verdicts on.")] = None,
     show: Annotated[int, typer.Option(help="Verdicts to print in full.")] = 1,
@@ -66,14 +86,22 @@ def judge(
     if not rules and rubric == "auto":
         for pair in read:
             by_name(pair.domain or "general")
-    checks = [parse_check(text, "guard") for text in guard or []] + [parse_check(text, "reward") for text in reward or []]
+    made_checks(guard, reward)
     console = _console()
     with ExitStack() as stack:
-        urls, name, more = _server(stack, console, base_url, model, local)
+        urls, name, more = find_server(stack, console, base_url, model, local)
         client = Client(
             urls, name, concurrency=concurrency, per_minute=per_minute, cache=cache, budget=Budget(calls, tokens), timeout=timeout, retries=retries, **more
         )  # fmt: skip
-        judging, route = _judge(client, rubric, domain if rules else None, checks, orders, decisive, stages, per_prompt, criteria)
+        options = {
+            "orders": orders,
+            "decisive": decisive,
+            "stages": stages,
+            "per_prompt": per_prompt,
+            "criteria": criteria,
+            "limit": longest,
+        }
+        judging, route = make_judge(client, rubric, domain if rules else None, checks=made_checks(guard, reward), **options)
         printed: list[int] = []
 
         def tell(pair: Pair, verdict: dict[str, Any]) -> None:
@@ -82,14 +110,8 @@ def judge(
                 print_verdict(console, pair, verdict)
 
         summary, stopped = run_pairs(judging, read, out=out, in_flight=2 * concurrency, route=route, tell=tell)
-    for line in summary.lines():
+    for line in [*summary.lines(), *usage_lines(client)]:
         console.print(line, soft_wrap=True, highlight=False)
-    if client.usage.failures or client.usage.cached:
-        console.print(
-            f"{client.usage.failures} requests brought no usable reply, {client.usage.cached} questions came from the cache",
-            soft_wrap=True,
-            highlight=False,
-        )
     if html is not None and out is not None:
         console.print(f"page: {write_verdicts(read, out, html)}", soft_wrap=True, highlight=False)
     if stopped:
@@ -102,9 +124,22 @@ def judge(
         raise UnreachableError(f"none of {summary.failed} pairs could be judged; the last reason: {summary.last_error}")
 
 
-def _server(
+def usage_lines(client: Any) -> list[str]:
+    """What went wrong with the requests, and what needed none."""
+    if not client.usage.failures and not client.usage.cached:
+        return []
+    return [f"{client.usage.failures} requests brought no usable reply, {client.usage.cached} questions came from the cache"]
+
+
+def made_checks(guard: list[str] | None, reward: list[str] | None) -> list[Any]:
+    """The checks that a command names."""
+    return [parse_check(text, "guard") for text in guard or []] + [parse_check(text, "reward") for text in reward or []]
+
+
+def find_server(
     stack: ExitStack, console: Any, base_url: list[str] | None, model: str | None, local: bool
 ) -> tuple[list[str], str, dict[str, Any]]:
+    """The servers that a command names, or a local one that lives as long as the stack."""
     if local:
         if base_url or model:
             raise InputError("--local brings a server and a model of its own: leave --base-url and --model out")
@@ -118,24 +153,13 @@ def _server(
     return base_url, model, {}
 
 
-def _judge(
-    client: Any,
-    rubric: str,
-    domain: str | None,
-    checks: list[Any],
-    orders: str,
-    decisive: float,
-    stages: int,
-    per_prompt: bool,
-    criteria: int,
-) -> tuple[Any, Any]:
+def make_judge(client: Any, rubric: str, domain: str | None, **options: Any) -> tuple[Any, Any]:
+    """The judge of a command, and what tells a pair's domain."""
     from steelyard.rubric import MetaRubric, PairwiseJudge
     from steelyard.rubric.router import by_judge, by_rules, shipped_rubrics
 
     rubrics = shipped_rubrics() if rubric == "auto" else MetaRubric.load(rubric)
-    made = PairwiseJudge(
-        client, rubrics, checks=checks, orders=orders, decisive=decisive, stages=stages, per_prompt=per_prompt, criteria=criteria
-    )  # fmt: skip
+    made = PairwiseJudge(client, rubrics, **options)
     if rubric != "auto" or domain is None:
         return made, None
     if domain == "judge":

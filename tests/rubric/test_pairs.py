@@ -5,9 +5,7 @@ import re
 
 import pytest
 
-from steelyard.cli import main
 from steelyard.errors import InputError
-from steelyard.llm import client as client_module
 from steelyard.rubric.pairs import read_pairs, read_verdicts
 from steelyard.rubric.reading import marked
 from steelyard.rubric.router import by_rules
@@ -30,21 +28,6 @@ def answer(number, body):
         "score": score,
     }
     return json.dumps({"differences": ["answer 1 differs"], "criteria": [one]})
-
-
-@pytest.fixture
-def command(monkeypatch, tmp_path, capsys):
-    monkeypatch.chdir(tmp_path)
-    monkeypatch.setattr(client_module, "_backoff", lambda calls: 0.01)
-
-    def run(*words):
-        monkeypatch.setattr("sys.argv", ["steelyard", *map(str, words)])
-        with pytest.raises(SystemExit) as stop:
-            main()
-        said = capsys.readouterr()
-        return stop.value.code, said.out, said.err
-
-    return run
 
 
 def test_pairs_are_judged_once_and_written_one_by_one(command, serve, jsonl, tmp_path):

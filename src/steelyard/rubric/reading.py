@@ -85,7 +85,7 @@ def marked(answer: str, quotes: Iterable[str]) -> str:
     return "".join([*out, html.escape(answer[at:])])
 
 
-def write_verdicts(pairs: Iterable[Pair], verdicts: Path, out: Path, *, limit: int = 500) -> Path:
+def write_verdicts(pairs: Iterable[Pair], verdicts: Path, out: Path, *, limit: int = 500, errors: bool = False) -> Path:
     """Write the page of a file of verdicts.
 
     Args:
@@ -93,6 +93,7 @@ def write_verdicts(pairs: Iterable[Pair], verdicts: Path, out: Path, *, limit: i
         verdicts: as `steelyard judge --out` wrote it.
         out: the page.
         limit: pairs on the page at most; those that go against a label come first, then ties, then the rest.
+        errors: show those that go against a label, and ties, alone.
 
     Returns:
         The page's path.
@@ -107,6 +108,9 @@ def write_verdicts(pairs: Iterable[Pair], verdicts: Path, out: Path, *, limit: i
         wrong = pair.label is not None and verdict["winner"] not in ("tie", pair.label)
         return 0 if wrong else 1 if verdict["winner"] == "tie" else 2
 
+    judged = len(shown)
+    if errors:
+        shown = [item for item in shown if rank(item) < 2]
     shown.sort(key=rank)
     rows = []
     for pair, verdict in shown[:limit]:
@@ -117,6 +121,8 @@ def write_verdicts(pairs: Iterable[Pair], verdicts: Path, out: Path, *, limit: i
         loader=jinja2.FileSystemLoader(Path(__file__).parent), autoescape=True, trim_blocks=True, lstrip_blocks=True
     )
     environment.filters["by_tier"] = by_tier
-    page = environment.get_template("verdicts.html").render(rows=rows, total=len(shown), names=NAMES)
+    page = environment.get_template("verdicts.html").render(
+        rows=rows, total=len(shown), judged=judged, errors=errors, names=NAMES
+    )
     write_atomically(out, page.encode("utf-8", "replace"))
     return out

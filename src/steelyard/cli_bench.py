@@ -1,0 +1,123 @@
+"""The command `steelyard bench`: a judge on public benchmarks, by their published protocols."""
+
+from __future__ import annotations
+
+from contextlib import ExitStack
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+from steelyard import cli_judge as told
+from steelyard.errors import UnreachableError
+
+
+def bench(
+    name: Annotated[str, typer.Argument(help="judgebench, llmbar, ppe, rewardbench2 or rmbench.")],
+    data: Annotated[str, typer.Option(help="The benchmark's file or folder as it is published, or a dataset's name.")],
+    out: Annotated[Path | None, typer.Option(help="A folder for verdicts, table and errors (absent: bench-NAME).")] = None,
+    limit: Annotated[int | None, typer.Option(help="A random sample of so many items.", min=1)] = None,
+    seed: Annotated[int, typer.Option(help="Of the sample.")] = 0,
+    group: Annotated[list[str] | None, typer.Option(help="Only this subset, source or domain; may be repeated.")] = None,
+    base_url: told.BaseUrl = None,
+    model: told.Model = None,
+    local: told.Local = False,
+    rubric: told.Rubric = "auto",
+    domain: Annotated[str, typer.Option(help="How a prompt's domain is told: rules, or judge (a short call).")] = "rules",
+    orders: told.Orders = "both",
+    decisive: told.Decisive = 1.0,
+    stages: told.Stages = 1,
+    per_prompt: told.PerPrompt = False,
+    criteria: told.Criteria = 6,
+    longest: told.Longest = 12_000,
+    concurrency: told.Concurrency = 32,
+    per_minute: told.PerMinute = None,
+    timeout: told.Timeout = 120.0,
+    retries: told.Retries = 4,
+    cache: told.Cache = None,
+    calls: told.Calls = None,
+    tokens: told.Tokens = None,
+) -> None:
+    """Measure a judge on a public benchmark: accuracy beside chance, what it cost, and a page of its errors."""
+    from steelyard.bench import benchmark, run_benchmark
+    from steelyard.bench.run import choose
+    from steelyard.cli import _console
+    from steelyard.errors import InputError
+    from steelyard.llm import Budget, Client
+
+    chosen = benchmark(name)
+    if domain not in ("rules", "judge"):
+        raise InputError(f"domain must be rules or judge, but is {domain!r}")
+    read, notes = chosen.read(data)
+    items = choose(read, limit=limit, groups=group or (), seed=seed)
+    folder, console = out or Path(f"bench-{name}"), _console()
+
+    def say(*lines: str) -> None:
+        for line in lines:
+            console.print(line, soft_wrap=True, highlight=False)
+
+    pairs = sum(len(item.pairs) for item in items)
+    say(f"{name}: {len(items):,} of {len(read):,} items, {pairs:,} pairs to judge", *notes)
+    judging = {
+        "orders": orders,
+        "decisive": decisive,
+        "stages": stages,
+        "per_prompt": per_prompt,
+        "criteria": criteria,
+        "limit": longest,
+    }
+    with ExitStack() as stack:
+        urls, served, more = told.find_server(stack, console, base_url, model, local)
+        client = Client(
+            urls, served, concurrency=concurrency, per_minute=per_minute, cache=cache, budget=Budget(calls, tokens), timeout=timeout, retries=retries, **more
+        )  # fmt: skip
+        judge, route = told.make_judge(client, rubric, domain, **judging)
+        settings = {
+            "data": data,
+            "sample": [limit, seed],
+            "groups": list(group or ()),
+            "model": served,
+            "rubric": rubric,
+            "domain": domain,
+            **judging,
+        }
+        with _progress(console, pairs) as step:
+            table, summary, stopped = run_benchmark(
+                chosen, items, judge, folder, settings=settings, in_flight=2 * concurrency, route=route, tell=step
+            )
+    console.print(_table(chosen, table))
+    say(f"protocol: {chosen.about}")
+    if table.left_out:
+        say(f"{table.left_out} items lack a verdict and count nowhere")
+    say(*summary.lines(labels=False), *told.usage_lines(client))
+    say(f"written: {folder}/result.json, verdicts.jsonl, errors.html")
+    if stopped:
+        say("the budget is used up before all pairs were judged; the same command goes on")
+    if summary.failed and not summary.judged:
+        raise UnreachableError(f"none of {summary.failed} pairs could be judged; the last reason: {summary.last_error}")
+
+
+def _progress(console: Any, total: int) -> Any:
+    from contextlib import contextmanager
+
+    from rich.progress import Progress, TimeRemainingColumn
+
+    @contextmanager
+    def shown() -> Any:
+        with Progress(*Progress.get_default_columns()[:3], TimeRemainingColumn(), console=console, transient=True) as bar:
+            task = bar.add_task("judging", total=total)
+            yield lambda pair, verdict: bar.advance(task)
+
+    return shown()
+
+
+def _table(chosen: Any, table: Any) -> Any:
+    from rich.table import Table
+
+    shown = Table("group", "items", *table.measures, title=f"{chosen.name} (95% intervals)", title_justify="left")
+    for group, count, figures in table.rows:
+        cells = [f"{mean:.3f} ({low:.3f} to {high:.3f})" for mean, low, high in figures.values()]
+        shown.add_row(group, f"{count:,}", *cells, style="bold" if group.startswith("mean of") else "")
+    coin = " / ".join(f"{value:.3f}" for value in chosen.chance)
+    shown.add_row("chance (a coin a pair / in each order)", "", coin, *[""] * (len(table.measures) - 1), style="dim")
+    return shown
