@@ -226,3 +226,20 @@ def diff(
 
     for line in diff_rubrics(MetaRubric.load(old), MetaRubric.load(new)) or ["no difference"]:
         typer.echo(line)
+
+
+@rubric_app.command(epilog="Example: steelyard rubric stats verdicts.jsonl")
+def stats(
+    verdicts: Annotated[Path, typer.Argument(help="Verdicts, as `steelyard judge --out` or `steelyard bench` wrote them.")],
+) -> None:
+    """Say what a judge does over many verdicts: which tiers decide, whether it favours a place, whether its quotes are there."""
+    from steelyard.rubric.pairs import read_verdicts
+    from steelyard.rubric.stats import rubric_stats
+
+    if not verdicts.is_file():
+        raise InputError(f"no file {str(verdicts)!r}: give the --out of `steelyard judge`")
+    found = read_verdicts(verdicts)
+    if not found:
+        raise InputError(f"{verdicts} holds no verdicts")
+    for line in rubric_stats(found.values()).lines():
+        typer.echo(line)

@@ -30,6 +30,18 @@ def answer(number, body):
     return json.dumps({"differences": ["answer 1 differs"], "criteria": [one]})
 
 
+def test_stats_say_what_the_judge_does(command, serve, jsonl, tmp_path):
+    server, out = serve(answer), tmp_path / "v.jsonl"
+    command("judge", jsonl(ROWS), "--base-url", server.url, "--model", "m", "--out", out)
+    code, said, _ = command("rubric", "stats", out)
+    assert code == 0
+    assert "12 verdicts under general@1 12" in said
+    assert "24 orders: the answer shown first won 12 of 24; hard criteria decided 24" in said
+    assert "hard: 24 criteria (1.0 an order), 0% scored 0, 100% scored 2 or -2" in said
+    assert "24 quotes, of which 12 (50%) do not stand in the answer" in said
+    assert command("rubric", "stats", tmp_path / "none.jsonl")[0] == 2
+
+
 def test_pairs_are_judged_once_and_written_one_by_one(command, serve, jsonl, tmp_path):
     server, path, out = serve(answer), jsonl(ROWS), tmp_path / "v.jsonl"
     words = ["judge", path, "--base-url", server.url, "--model", "m", "--out", out, "--html", tmp_path / "v.html"]
