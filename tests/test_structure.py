@@ -118,3 +118,8 @@ def test_nothing_here_loads_pickles_or_runs_code():
                 assert name not in ("eval", "exec", "pickle.load", "pickle.loads", "torch.load", "yaml.load"), (
                     f"{path}:{node.lineno} {name}"
                 )
+
+
+def test_planning_a_mixture_needs_no_torch():
+    code = "import sys, steelyard.report.mixture; from steelyard.mixture import plan_mixture, count_domains; print('torch' in sys.modules)"
+    assert subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout.strip() == "False"

@@ -20,7 +20,8 @@ from steelyard.mixture import (
     temperature_probabilities,
 )
 from steelyard.mixture.permutation import permute
-from steelyard.mixture.sampler import floor_sums, segment_starts
+from steelyard.mixture.sampler import floor_sums
+from steelyard.mixture.segments import segment_starts
 
 SIZES = [900, 90, 10, 1]
 DRAWS = ("stratified", "independent")

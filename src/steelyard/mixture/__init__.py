@@ -1,9 +1,16 @@
-"""Which domain the next example comes from: temperatures, their schedules, and a sampler that draws by them."""
+"""Which domain the next example comes from: temperatures, their schedules, and a sampler that draws by them.
+
+What needs torch is imported when first used, so that a plan is quick.
+"""
+
+from __future__ import annotations
+
+import importlib
+from typing import TYPE_CHECKING, Any
 
 from steelyard.mixture.adaptive import AdaptiveCooldown
 from steelyard.mixture.domains import count_domains
 from steelyard.mixture.plan import DomainPlan, MixturePlan, plan_mixture
-from steelyard.mixture.sampler import MixtureSampler
 from steelyard.mixture.schedules import (
     ConstantTemperature,
     Cooldown,
@@ -18,9 +25,20 @@ from steelyard.mixture.schedules import (
     UniMax,
     parse_schedule,
 )
-from steelyard.mixture.stream import MixtureStream
 from steelyard.mixture.temperature import scalarization_weights, temperature_probabilities
-from steelyard.mixture.variance import VarianceEstimate, estimate_gradient_variance, gradient_variance
+
+if TYPE_CHECKING:
+    from steelyard.mixture.sampler import MixtureSampler
+    from steelyard.mixture.stream import MixtureStream
+    from steelyard.mixture.variance import VarianceEstimate, estimate_gradient_variance, gradient_variance
+
+_LATER = {
+    "MixtureSampler": "sampler",
+    "MixtureStream": "stream",
+    "VarianceEstimate": "variance",
+    "estimate_gradient_variance": "variance",
+    "gradient_variance": "variance",
+}
 
 __all__ = [
     "AdaptiveCooldown",
@@ -48,3 +66,9 @@ __all__ = [
     "scalarization_weights",
     "temperature_probabilities",
 ]
+
+
+def __getattr__(name: str) -> Any:
+    if name not in _LATER:
+        raise AttributeError(f"module 'steelyard.mixture' has no attribute {name!r}")
+    return getattr(importlib.import_module(f"steelyard.mixture.{_LATER[name]}"), name)

@@ -9,8 +9,8 @@ import numpy as np
 from numpy.typing import ArrayLike
 
 from steelyard.errors import InputError
-from steelyard.mixture.sampler import check_visits, segment_shares, segment_starts
 from steelyard.mixture.schedules import ConstantTemperature, Cooldown, Schedule, UniMax
+from steelyard.mixture.segments import check_visits, segment_shares, segment_starts
 from steelyard.mixture.temperature import Floats, check_sizes
 
 
