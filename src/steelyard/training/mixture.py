@@ -228,7 +228,20 @@ def domain_order(trainer: Any, mixture: Mixture) -> DomainOrder:
         # Said in steps: the order covers the whole run, and the trainer would take it for one epoch of several.
         args.max_steps = math.ceil(args.num_train_epochs * len(dataset) / batch_size * steps_a_batch(trainer))
     batches = math.ceil(args.max_steps / steps_a_batch(trainer))
-    return DomainOrder(mixture, dataset[mixture.column], num_samples=batches * batch_size, batch_size=batch_size, seed=args.seed)
+    return DomainOrder(
+        mixture, column_of(dataset, mixture.column), num_samples=batches * batch_size, batch_size=batch_size, seed=args.seed
+    )
+
+
+def column_of(dataset: Any, name: str) -> list[Any]:
+    """A column of a dataset, read at once: row by row it takes a hundred times as long.
+
+    Example:
+        >>> from datasets import Dataset
+        >>> column_of(Dataset.from_list([{"domain": "en"}, {"domain": "sw"}]).select([1]), "domain")
+        ['sw']
+    """
+    return list(dataset[name][:])
 
 
 def steps_a_batch(trainer: Any) -> float:

@@ -21,7 +21,7 @@ from trl import SFTTrainer
 from steelyard.errors import InputError, RunError
 from steelyard.mixture import Schedule
 from steelyard.runlog import write_atomically
-from steelyard.training.mixture import Mixture, as_mixture, domain_order
+from steelyard.training.mixture import Mixture, as_mixture, column_of, domain_order
 from steelyard.training.trainer import STATE_FILE
 
 
@@ -77,7 +77,7 @@ class MixtureSFTTrainer(SFTTrainer):
             )
         self.order = domain_order(self, chosen)
         if self.eval_dataset is not None:
-            self.order.watched(map(str, self.eval_dataset[chosen.column]))
+            self.order.watched(map(str, column_of(self.eval_dataset, chosen.column)))
         self.recorder = recorder
         self.data_collator: Any = _WithDomain(self.data_collator, chosen.column)
         self._began: float | None = None
@@ -216,12 +216,26 @@ class _WithDomain:
         return {**batch, DOMAIN: labels}
 
 
+def token_counts(dataset: Any) -> list[int]:
+    """How many tokens every row of a tokenized dataset has.
+
+    Example:
+        >>> from datasets import Dataset
+        >>> token_counts(Dataset.from_list([{"input_ids": [1, 2]}, {"input_ids": [3]}]).select([1, 0]))
+        [1, 2]
+    """
+    import pyarrow.compute as pc
+
+    counts: list[int] = pc.list_value_length(dataset.select_columns("input_ids").with_format("arrow")[:]["input_ids"]).to_pylist()
+    return counts
+
+
 @torch.no_grad()
 def domain_losses(trainer: MixtureSFTTrainer, dataset: Any) -> tuple[dict[str, float], dict[str, int]]:
     """Mean loss a token on each domain's rows, in nats, and the number of tokens; over all processes."""
     accelerator, model = trainer.accelerator, trainer.model
     column = trainer.order.mixture.column
-    lengths = [len(ids) for ids in dataset["input_ids"]]
+    lengths = token_counts(dataset)
     # Alike in length, alike in batch: little padding.
     rows = sorted(range(len(lengths)), key=lengths.__getitem__)[accelerator.process_index :: accelerator.num_processes]
     size = trainer.args.per_device_eval_batch_size
@@ -241,7 +255,7 @@ def domain_losses(trainer: MixtureSFTTrainer, dataset: Any) -> tuple[dict[str, f
                 sums[str(label)][1] += count
     finally:
         model.train(was_training)
-    names = sorted({str(label) for label in dataset[column]})
+    names = sorted({str(label) for label in column_of(dataset, column)})
     totals = torch.tensor([sums[name] for name in names], dtype=torch.float64, device=accelerator.device)
     totals = accelerator.reduce(totals, reduction="sum").cpu()
     return (

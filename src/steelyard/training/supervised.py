@@ -26,6 +26,7 @@ from steelyard.rows import Row
 from steelyard.runlog import RunLog, damage_is_clear, disk_full_is_clear
 from steelyard.training.arguments import common_arguments, lora_config, record_arguments
 from steelyard.training.domain_data import DomainData, check_unchanged, fingerprint, load_domains, pack_domains
+from steelyard.training.mixture import column_of
 from steelyard.training.parts import build_mixture
 from steelyard.training.policy import load_policy
 from steelyard.training.progress import Progress, QuietProgress
@@ -94,7 +95,9 @@ def train_supervised(
             raise
         raise InputError(f"the recipe's settings do not fit together for TRL: {error}") from error
     # Pieces of joined texts are no rows; where nothing is joined, those that TRL left out are not held out.
-    held_out_domains = [row["domain"] for row in data.held_out] if recipe.training.pack else trainer.eval_dataset["domain"]
+    held_out_domains = (
+        [row["domain"] for row in data.held_out] if recipe.training.pack else column_of(trainer.eval_dataset, "domain")
+    )
     log.write_json("data.json", {**print_of_data, "domains": _domains(data, trainer, held_out_domains)})
     with disk_full_is_clear(log.path), log.lock():
         _run(recipe, trainer, tokenizer, log, progress, resume)
@@ -172,7 +175,7 @@ def left_out(train_rows: list[Row], held_out_rows: list[Row], trainer: Any, max_
     """
     lines = []
     for what, given, kept in (("training", train_rows, trainer.train_dataset), ("held-out", held_out_rows, trainer.eval_dataset)):
-        before, after = Counter(row["domain"] for row in given), Counter(kept["domain"])
+        before, after = Counter(row["domain"] for row in given), Counter(column_of(kept, "domain"))
         for name, count in before.items():
             why = f"their prompts alone fill training.max_tokens = {max_tokens}"
             if what == "training" and not after[name]:
@@ -186,12 +189,14 @@ def left_out(train_rows: list[Row], held_out_rows: list[Row], trainer: Any, max_
 
 def _domains(data: DomainData, trainer: Any, held_out_domains: Iterable[str]) -> dict[str, dict[str, int]]:
     """What there is of every domain: rows read, examples and tokens that can be drawn, rows held out, repeats left out."""
+    from steelyard.training.sft import token_counts
+
     rows, held_out = Counter(row["domain"] for row in data.train), Counter(held_out_domains)
     examples: Counter[str] = Counter()
     tokens: Counter[str] = Counter()
-    for name, ids in zip(trainer.train_dataset["domain"], trainer.train_dataset["input_ids"], strict=True):
+    for name, count in zip(column_of(trainer.train_dataset, "domain"), token_counts(trainer.train_dataset), strict=True):
         examples[name] += 1
-        tokens[name] += len(ids)
+        tokens[name] += count
     return {
         name: {
             "rows": rows[name],
