@@ -147,7 +147,7 @@ def find_server(
 
         console.print(f"note: {WARNING}", soft_wrap=True, highlight=False)
         server = stack.enter_context(LocalServer())
-        return [server.base_url], MODEL, {"longest_string": 160, "max_tokens": 1500}
+        return [server.base_url], MODEL, {"longest_string": 80, "max_tokens": 1200}
     if not base_url or not model:
         raise InputError("a judge needs a server: give --base-url and --model, or --local to try one on this machine")
     return base_url, model, {}

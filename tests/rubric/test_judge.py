@@ -32,7 +32,7 @@ def taste(body, *, tier="core", favour_first=0):
 def answer_with(make):
     def answer(number, body):
         name = body["response_format"]["json_schema"]["name"]
-        if name == "_Differences":
+        if name == "Differences":
             return json.dumps({"differences": [f"answer 1 is {shown(body)['answer 1']}"]})
         if name == "Criteria":
             return json.dumps({"criteria": [{"name": "stars", "tier": "core", "description": "more stars"}] * 2})

@@ -35,10 +35,6 @@ class _Schema(BaseModel):
     model_config = ConfigDict(json_schema_extra={"additionalProperties": False})
 
 
-class _Differences(_Schema):
-    differences: list[str] = Field(max_length=12)
-
-
 class _Criterion(_Schema):
     name: str
     tier: Tier
@@ -65,9 +61,20 @@ def comparison_schema(most: int) -> type[_Schema]:
     return create_model(
         "Comparison",
         __base__=_Schema,
-        differences=(list[str], Field(max_length=12)),
+        differences=(list[str], Field(max_length=most_differences(most))),
         criteria=(list[_Compared], Field(min_length=1, max_length=most)),
     )
+
+
+@cache
+def differences_schema(most: int) -> type[_Schema]:
+    """What differences on their own must be, where `most` criteria will be asked for."""
+    return create_model("Differences", __base__=_Schema, differences=(list[str], Field(max_length=most_differences(most))))
+
+
+def most_differences(criteria: int) -> int:
+    """How many differences may be named where so many criteria are asked for."""
+    return min(12, 2 * criteria)
 
 
 @cache
@@ -237,7 +244,7 @@ class PairwiseJudge:
             return self._judgement(rubric, reply.data.differences, reply.data.criteria, first, second, swapped)
         if criteria is None:
             if self.stages == 3:
-                found = await self._ask("differences", rubric, shown, _Differences, spent)
+                found = await self._ask("differences", rubric, shown, differences_schema(self.number), spent)
                 differences = found.data.differences
                 noted = {"prompt": prompt, "differences": "\n".join(f"- {text}" for text in differences)}
                 made = await self._ask("criteria", rubric, noted, criteria_schema(self.number), spent)
