@@ -7,106 +7,21 @@ import hashlib
 import re
 import unicodedata
 from collections.abc import Awaitable, Callable, Mapping, Sequence
-from dataclasses import dataclass
-from enum import Enum
-from functools import cache
-from pathlib import Path
-from typing import Any, Literal, TypeVar
-
-from pydantic import BaseModel, ConfigDict, Field, create_model
+from typing import Any, TypeVar
 
 from steelyard.errors import InputError, LLMError, nearest
 from steelyard.llm import Client, Reply, run_sync
 from steelyard.rubric.checks import Check, compare_checks
+from steelyard.rubric.criteria import MOST_CRITERIA, Criterion, check_given, named_apart
 from steelyard.rubric.fence import LIMIT, fenced
-from steelyard.rubric.meta_rubric import TIERS, MetaRubric, Tier
+from steelyard.rubric.meta_rubric import MetaRubric
+from steelyard.rubric.schemas import Compared, comparison_schema, criteria_schema, differences_schema, scores_schema
+from steelyard.rubric.templates import filled
 from steelyard.rubric.verdict import Judgement, Scored, Verdict, aggregate, joined
 
-PROMPTS_DIR = Path(__file__).parent / "prompts"
 ORDERS = ("both", "adaptive", "one", "sum")
 DECISIVE = 1.0
 """With `orders="adaptive"`, the size of a first score that needs no second order; see `steelyard.rubric.orders.calibrate`."""
-MOST_CRITERIA = 15
-
-
-class _Schema(BaseModel):
-    """What a reply must be. Servers are told that there is nothing else in it; where there is, it is passed over."""
-
-    model_config = ConfigDict(json_schema_extra={"additionalProperties": False})
-
-
-class _Criterion(_Schema):
-    name: str
-    tier: Tier
-    description: str
-
-
-class _Compared(_Schema):
-    name: str
-    tier: Tier
-    reason: str
-    quote_1: str
-    quote_2: str
-    score: Literal[-2, -1, 0, 1, 2]
-
-
-@cache
-def comparison_schema(most: int) -> type[_Schema]:
-    """What a comparison with criteria of its own must be.
-
-    Example:
-        >>> comparison_schema(3).model_json_schema()["properties"]["criteria"]["maxItems"]
-        3
-    """
-    return create_model(
-        "Comparison",
-        __base__=_Schema,
-        differences=(list[str], Field(max_length=most_differences(most))),
-        criteria=(list[_Compared], Field(min_length=1, max_length=most)),
-    )
-
-
-@cache
-def differences_schema(most: int) -> type[_Schema]:
-    """What differences on their own must be, where `most` criteria will be asked for."""
-    return create_model("Differences", __base__=_Schema, differences=(list[str], Field(max_length=most_differences(most))))
-
-
-def most_differences(criteria: int) -> int:
-    """How many differences may be named where so many criteria are asked for."""
-    return min(12, 2 * criteria)
-
-
-@cache
-def criteria_schema(most: int) -> type[_Schema]:
-    """What criteria without scores must be."""
-    return create_model("Criteria", __base__=_Schema, criteria=(list[_Criterion], Field(min_length=1, max_length=most)))
-
-
-@cache
-def scores_schema(names: tuple[str, ...]) -> type[_Schema]:
-    """What the scores of given criteria must be: one for each of these names and no others, so that a server can hold a weak model to it."""
-    named = Enum("Name", {f"name{i}": name for i, name in enumerate(names)})  # type: ignore[misc]
-    one = create_model(
-        "GivenScore", __base__=_Schema, name=(named, ...), reason=(str, ...), quote_1=(str, ...), quote_2=(str, ...), score=(Literal[-2, -1, 0, 1, 2], ...)
-    )  # fmt: skip
-    count = len(names)
-    return create_model("GivenScores", __base__=_Schema, criteria=(list[one], Field(min_length=count, max_length=count)))
-
-
-@dataclass(frozen=True)
-class Criterion:
-    """A criterion that is given with a prompt, and not made for the pair.
-
-    Attributes:
-        name: unique among those of the prompt.
-        description: what a good answer does and what counts as a failure.
-        tier: "hard", "core", "important" or "highlight".
-    """
-
-    name: str
-    description: str
-    tier: str = "core"
 
 
 class PairwiseJudge:
@@ -250,7 +165,7 @@ class PairwiseJudge:
                 made = await self._ask("criteria", rubric, noted, criteria_schema(self.number), spent)
             else:
                 made = await self._ask("criteria", rubric, shown, criteria_schema(self.number), spent)
-            criteria = [Criterion(*item) for item in _unique(made.data)]
+            criteria = [Criterion(*item) for item in named_apart(made.data)]
         listed = "\n".join(f"- {one.name} [{one.tier}]: {one.description}" for one in criteria)
         wanted = [one.name for one in criteria]
 
@@ -265,7 +180,7 @@ class PairwiseJudge:
         )
         tiers = {one.name: one.tier for one in criteria}
         scored = [
-            _Compared(
+            Compared(
                 name=item.name.value,
                 tier=tiers[item.name.value],
                 reason=item.reason,
@@ -280,7 +195,7 @@ class PairwiseJudge:
     async def _prompt_criteria(self, rubric: MetaRubric, prompt: str, spent: _Spent) -> list[Criterion]:
         # Equal questions under way are asked once, and a client with a cache never asks again.
         reply = await self._ask("criteria", rubric, {"prompt": prompt}, criteria_schema(self.number), spent)
-        return [Criterion(*item) for item in _unique(reply.data)]
+        return [Criterion(*item) for item in named_apart(reply.data)]
 
     async def _ask(
         self,
@@ -302,7 +217,7 @@ class PairwiseJudge:
         self,
         rubric: MetaRubric,
         differences: Sequence[str],
-        criteria: Sequence[_Compared],
+        criteria: Sequence[Compared],
         first: str,
         second: str,
         swapped: bool,
@@ -348,22 +263,6 @@ async def gather_or_fail(*work: Awaitable[T]) -> tuple[T, ...]:
     return tuple(results)  # type: ignore[arg-type]
 
 
-def filled(name: str, **values: str) -> str:
-    """A prompt's text with its placeholders filled in, in one pass: what is put in is not looked at again.
-
-    Example:
-        >>> filled("route", domains="- {{number}}").splitlines()[3]
-        '- {{number}}'
-    """
-    return re.sub(r"\{\{(\w+)\}\}", lambda match: values[match[1]], prompt_text(name)).strip()
-
-
-@cache
-def prompt_text(name: str) -> str:
-    """A prompt's text as its file has it."""
-    return (PROMPTS_DIR / f"{name}.txt").read_text(encoding="utf-8")
-
-
 def first_swapped(prompt: str, a: str, b: str) -> bool:
     """Whether B is shown first where one order is asked: drawn from the texts, alike for either naming of the answers.
 
@@ -392,34 +291,6 @@ def quote_found(quote: str, answer: str) -> bool | None:
         return None
     text = " ".join(answer.split()).casefold()
     return all(part in text for part in parts)
-
-
-def check_given(criteria: Sequence[Criterion]) -> None:
-    """Refuse criteria that cannot be scored."""
-    names = [criterion.name for criterion in criteria]
-    if not criteria or not all(
-        name.strip() and criterion.description.strip() for name, criterion in zip(names, criteria, strict=True)
-    ):
-        raise InputError("given criteria need a name and a description each, and there must be one at least")
-    twice = sorted({name for name in names if names.count(name) > 1})
-    if twice:
-        raise InputError(f"two given criteria are named {twice[0]!r}")
-    for criterion in criteria:
-        if criterion.tier not in TIERS:
-            raise InputError(
-                f"criterion {criterion.name!r}: unknown tier {criterion.tier!r}{nearest(criterion.tier, TIERS)}: use one of {', '.join(TIERS)}"
-            )
-
-
-def _unique(found: Any) -> list[tuple[str, str, str]]:
-    """Criteria with names that differ."""
-    out: dict[str, tuple[str, str, str]] = {}
-    for one in found.criteria:
-        name = " ".join(one.name.split()) or "criterion"
-        while name in out:
-            name += " (again)"
-        out[name] = (name, " ".join(one.description.split()), one.tier)
-    return list(out.values())
 
 
 def _renamed(text: str, swapped: bool) -> str:

@@ -13,7 +13,8 @@ from typing import Any
 from steelyard.errors import BudgetError, InputError
 from steelyard.objectives import text_of
 from steelyard.rows import read_rows
-from steelyard.rubric.judge import Criterion, PairwiseJudge, check_given
+from steelyard.rubric.criteria import Criterion, check_given
+from steelyard.rubric.judge import PairwiseJudge
 from steelyard.rubric.orders import wilson
 from steelyard.rubric.verdict import Verdict
 

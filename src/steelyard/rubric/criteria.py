@@ -1,0 +1,55 @@
+"""Criteria: given with a prompt, or made by the judge for it."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from steelyard.errors import InputError, nearest
+from steelyard.rubric.meta_rubric import TIERS
+
+MOST_CRITERIA = 15
+
+
+@dataclass(frozen=True)
+class Criterion:
+    """A criterion that is given with a prompt, and not made for the pair.
+
+    Attributes:
+        name: unique among those of the prompt.
+        description: what a good answer does and what counts as a failure.
+        tier: "hard", "core", "important" or "highlight".
+    """
+
+    name: str
+    description: str
+    tier: str = "core"
+
+
+def check_given(criteria: Sequence[Criterion]) -> None:
+    """Refuse criteria that cannot be scored."""
+    names = [criterion.name for criterion in criteria]
+    if not criteria or not all(
+        name.strip() and criterion.description.strip() for name, criterion in zip(names, criteria, strict=True)
+    ):
+        raise InputError("given criteria need a name and a description each, and there must be one at least")
+    twice = sorted({name for name in names if names.count(name) > 1})
+    if twice:
+        raise InputError(f"two given criteria are named {twice[0]!r}")
+    for criterion in criteria:
+        if criterion.tier not in TIERS:
+            raise InputError(
+                f"criterion {criterion.name!r}: unknown tier {criterion.tier!r}{nearest(criterion.tier, TIERS)}: use one of {', '.join(TIERS)}"
+            )
+
+
+def named_apart(found: Any) -> list[tuple[str, str, str]]:
+    """Criteria with names that differ."""
+    out: dict[str, tuple[str, str, str]] = {}
+    for one in found.criteria:
+        name = " ".join(one.name.split()) or "criterion"
+        while name in out:
+            name += " (again)"
+        out[name] = (name, " ".join(one.description.split()), one.tier)
+    return list(out.values())
