@@ -8,23 +8,21 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-import json
 import random
 import re
 import time
 import weakref
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
-from functools import cache
 from pathlib import Path
 from typing import Any
 
-from pydantic import BaseModel, ValidationError
+from pydantic import BaseModel
 
 from steelyard.errors import BudgetError, InputError, LLMError, UnreachableError
 from steelyard.llm.cache import ReplyCache
+from steelyard.llm.replies import BadReplyError, Messages, bounded, json_schema, parsed, with_schema
 
-Messages = Sequence[Mapping[str, str]]
 STRUCTURES = ("auto", "schema", "prompt")
 RETRIED = (408, 409, 425, 429)
 POOL = 16
@@ -181,8 +179,8 @@ class Client:
         key = ReplyCache.key(**asked)
         if self.cache is not None and (kept := self.cache.get(key)) is not None:
             # What does not check, by a check that the reply was not kept under, is asked anew.
-            with contextlib.suppress(_BadReplyError):
-                reply = Reply(kept[0], _parsed(kept[0], schema, check), 0, kept[1], kept[2])
+            with contextlib.suppress(BadReplyError):
+                reply = Reply(kept[0], parsed(kept[0], schema, check), 0, kept[1], kept[2])
                 self.usage.cached += 1
                 return reply
         state = self._of_loop()
@@ -224,9 +222,9 @@ class Client:
                     self.usage.tokens_in += tokens_in
                     self.usage.tokens_out += tokens_out
                     if problem is not None:
-                        raise _BadReplyError(problem, text)
-                    return Reply(text, _parsed(text, schema, check), calls, tokens_in, tokens_out)
-                except _BadReplyError as bad:
+                        raise BadReplyError(problem, text)
+                    return Reply(text, parsed(text, schema, check), calls, tokens_in, tokens_out)
+                except BadReplyError as bad:
                     self.usage.failures += 1
                     failure = LLMError(f"{self.model}: no usable reply in {calls} calls: {bad}", calls=calls, reply=bad.text)
                 except _RefusedStructureError:
@@ -263,13 +261,13 @@ class Client:
         if schema is not None and not by_prompt:
             described = {
                 "name": schema.__name__,
-                "schema": _bounded(json_schema(schema), self.longest_string),
+                "schema": bounded(json_schema(schema), self.longest_string),
                 "strict": True,
             }
             sent["response_format"] = {"type": "json_schema", "json_schema": described}
         body = {
             "model": self.model,
-            "messages": _with_schema(messages, schema) if schema and by_prompt else list(messages),
+            "messages": with_schema(messages, schema) if schema and by_prompt else list(messages),
             **sent,
         }
         try:
@@ -352,12 +350,6 @@ class _RefusedStructureError(Exception):
     pass
 
 
-class _BadReplyError(Exception):
-    def __init__(self, said: str, text: str) -> None:
-        super().__init__(said)
-        self.text = text
-
-
 def _read(answer: Any) -> tuple[str, int, int, str | None]:
     """Text, tokens in and out, and what is wrong with the text, if anything."""
     try:
@@ -371,75 +363,6 @@ def _read(answer: Any) -> tuple[str, int, int, str | None]:
     elif choice.get("finish_reason") == "length":
         problem = "the reply was cut off: raise max_tokens"
     return str(text), int(usage.get("prompt_tokens") or 0), int(usage.get("completion_tokens") or 0), problem
-
-
-def _parsed(text: str, schema: type[BaseModel] | None, check: Callable[[Any], None] | None) -> Any:
-    data: Any = None
-    if schema is not None:
-        data = _to_model(text, schema)
-    if check is not None:
-        try:
-            check(text if data is None else data)
-        except ValueError as error:
-            raise _BadReplyError(str(error), text) from None
-    return data
-
-
-def _to_model(text: str, schema: type[BaseModel]) -> BaseModel:
-    """The object in a reply: as it is, else without thoughts and fences before and after, else repaired."""
-    import json_repair
-
-    stripped = re.sub(r"^.*</think>", "", text, flags=re.S).strip()
-    fenced = re.search(r"```(?:json)?\s*(\{.*\})\s*```", stripped, flags=re.S)
-    candidates = [text, fenced[1] if fenced else stripped]
-    problem = "no JSON object"
-    for candidate in candidates:
-        try:
-            return schema.model_validate(json.loads(candidate))
-        except ValidationError as error:
-            problem = _first_problem(error)
-        except (ValueError, RecursionError):
-            continue
-    start = stripped.find("{")
-    if start >= 0:
-        try:
-            repaired = json_repair.loads(stripped[start:])
-            return schema.model_validate(repaired)
-        except ValidationError as error:
-            problem = _first_problem(error)
-        except (ValueError, RecursionError):
-            pass
-    raise _BadReplyError(f"the reply is not the JSON that was asked for ({problem})", text)
-
-
-def _first_problem(error: ValidationError) -> str:
-    first = error.errors()[0]
-    return f"{'.'.join(map(str, first['loc'])) or 'object'}: {first['msg'].lower()}"
-
-
-def _with_schema(messages: Messages, schema: type[BaseModel]) -> list[dict[str, str]]:
-    """The messages with the schema at the end of the first one, so that what stays the same stays in front."""
-    asked = "\n\nAnswer with one JSON object and nothing else, by this JSON schema:\n" + json.dumps(json_schema(schema))
-    first, *rest = messages
-    return [{**first, "content": first["content"] + asked}, *map(dict, rest)]
-
-
-@cache
-def json_schema(schema: type[BaseModel]) -> dict[str, Any]:
-    """A model's JSON schema, made once."""
-    return schema.model_json_schema()
-
-
-def _bounded(schema: Any, longest: int | None) -> Any:
-    """A JSON schema in which every free string has a longest length."""
-    if isinstance(schema, list):
-        return [_bounded(part, longest) for part in schema]
-    if not isinstance(schema, dict):
-        return schema
-    out = {key: _bounded(part, longest) for key, part in schema.items()}
-    if longest is not None and out.get("type") == "string" and "enum" not in out:
-        out.setdefault("maxLength", longest)
-    return out
 
 
 def _on_format(said: str) -> bool:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from enum import Enum
-from functools import cache
+from functools import cache, lru_cache
 from typing import Literal
 
 from pydantic import BaseModel, ConfigDict, Field, create_model
@@ -66,7 +66,7 @@ def criteria_schema(most: int) -> type[Schema]:
     return create_model("Criteria", __base__=Schema, criteria=(list[MadeCriterion], Field(min_length=1, max_length=most)))
 
 
-@cache
+@lru_cache(maxsize=256)
 def scores_schema(names: tuple[str, ...]) -> type[Schema]:
     """What the scores of given criteria must be: one for each of these names and no others, so that a server can hold a weak model to it."""
     named = Enum("Name", {f"name{i}": name for i, name in enumerate(names)})  # type: ignore[misc]
