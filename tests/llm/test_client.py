@@ -279,3 +279,17 @@ def test_tokens_of_replies_of_no_use_are_spent_all_the_same(serve):
     with pytest.raises(BudgetError, match="budget of 150 tokens is used up"):
         asking.ask_sync(ASKED, schema=Verdict)
     assert asking.usage.tokens == 200
+
+
+def test_an_exit_in_the_loop_reaches_the_caller_and_the_loop_lives_on():
+    from steelyard.llm import run_sync
+
+    async def leave():
+        raise SystemExit(1)
+
+    async def answer():
+        return 42
+
+    with pytest.raises(SystemExit):
+        run_sync(leave())
+    assert run_sync(answer()) == 42

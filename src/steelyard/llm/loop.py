@@ -32,9 +32,22 @@ def run_sync(work: Coroutine[Any, Any, T]) -> T:
         >>> run_sync(answer())
         42
     """
-    future = asyncio.run_coroutine_threadsafe(work, background_loop())
+    stopped: list[BaseException] = []
+
+    async def guarded() -> T | None:
+        try:
+            return await work
+        except (SystemExit, KeyboardInterrupt) as error:
+            # Raised in the loop, it would end the loop, and this thread would wait for ever (rich does so on a closed pipe).
+            stopped.append(error)
+            return None
+
+    future = asyncio.run_coroutine_threadsafe(guarded(), background_loop())
     try:
-        return future.result()
+        result = future.result()
     except BaseException:
         future.cancel()
         raise
+    if stopped:
+        raise stopped[0]
+    return result  # type: ignore[return-value]
