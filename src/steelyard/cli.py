@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import os
 import sys
 from pathlib import Path
@@ -34,11 +35,13 @@ def main() -> None:
         # typer turns an interrupt into an exit of its own, without a word.
         if isinstance(stop, SystemExit) and stop.code != 130:
             raise
-        _fail("stopped; go on with --resume", 130)
+        _fail("stopped; what was written is whole: train goes on with --resume, judge and bench with the same command", 130)
     except OSError as error:
-        if not is_disk_full(error):
+        if is_disk_full(error):
+            _fail(f"no space left on the disk: {error}", 2)
+        if error.filename is None:
             raise
-        _fail(f"no space left on the disk: {error}", 2)
+        _fail(f"cannot use {error.filename}: {error.strerror or error}", 2)
 
 
 def _fail(message: str, code: int) -> None:
@@ -156,7 +159,11 @@ def _console() -> Any:
     """The terminal; where output goes to a file or a pipe, wide enough that lines stay whole."""
     from rich.console import Console
 
-    return Console(markup=False) if sys.stdout.isatty() else Console(markup=False, width=130)
+    # What the terminal cannot show is replaced: a sign that it lacks must not end a run.
+    if isinstance(sys.stdout, io.TextIOWrapper):
+        sys.stdout.reconfigure(errors="replace")
+    width = None if sys.stdout.isatty() else 130
+    return Console(markup=False, emoji=False, width=width)
 
 
 def _front_table(results: list[tuple[str, Any]], recipe: Any) -> Any:

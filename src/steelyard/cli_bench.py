@@ -72,18 +72,11 @@ def bench(
             urls, served, concurrency=concurrency, per_minute=per_minute, cache=cache, budget=Budget(calls, tokens), timeout=timeout, retries=retries, **more
         )  # fmt: skip
         judge, route = told.make_judge(client, rubric, domain, **judging)
-        settings = {
-            "data": data,
-            "sample": [limit, seed],
-            "groups": list(group or ()),
-            "model": served,
-            "rubric": rubric,
-            "domain": domain,
-            **judging,
-        }
+        settings = {"model": served, "rubric": rubric, "domain": domain, **judging}
+        about = {"data": Path(data).name, "items_in_data": len(read), "sample": [limit, seed], "groups": list(group or ())}
         with _progress(console, pairs) as step:
             table, summary, stopped = run_benchmark(
-                chosen, items, judge, folder, settings=settings, in_flight=2 * concurrency, route=route, tell=step
+                chosen, items, judge, folder, settings=settings, about=about, in_flight=2 * concurrency, route=route, tell=step
             )
     console.print(_table(chosen, table))
     say(f"protocol: {chosen.about}")
@@ -93,7 +86,7 @@ def bench(
     say(f"written: {folder}/result.json, verdicts.jsonl, errors.html")
     if stopped:
         say("the budget is used up before all pairs were judged; the same command goes on")
-    if summary.failed and not summary.judged:
+    if summary.gave_up or (summary.failed and not summary.judged):
         raise UnreachableError(f"none of {summary.failed} pairs could be judged; the last reason: {summary.last_error}")
 
 

@@ -35,7 +35,7 @@ Timeout = Annotated[float, typer.Option(help="Seconds for a reply.")]
 Retries = Annotated[int, typer.Option(help="Further tries after a request failed.")]
 Cache = Annotated[Path | None, typer.Option(help="A file of replies: what was asked before is not asked again.")]
 Calls = Annotated[int | None, typer.Option(help="Budget: requests, at most.")]
-Tokens = Annotated[int | None, typer.Option(help="Budget: tokens in and out, at most.")]
+Tokens = Annotated[int | None, typer.Option(help="Budget: no request is begun once so many tokens, in and out, are used up.")]
 
 
 def judge(
@@ -79,6 +79,9 @@ def judge(
     read = read_pairs(pairs, domain_column=None if rules else domain)
     if html is not None and not html.parent.is_dir():
         raise InputError(f"cannot write {html}: there is no folder {html.parent}")
+    for file in (out, html):
+        if file is not None and file.is_dir():
+            raise InputError(f"cannot write {file}: it is a folder; give a file name")
     if out is not None and not out.parent.is_dir():
         raise InputError(f"cannot write {out}: there is no folder {out.parent}")
     if html is not None and out is None:
@@ -119,6 +122,16 @@ def judge(
             "the budget is used up before all pairs were judged; with --out, the same command goes on",
             soft_wrap=True,
             highlight=False,
+        )
+    for name in summary.idle_checks():
+        console.print(
+            f"warning: check {name!r} applied to no answer: does every row have the column it reads?",
+            soft_wrap=True,
+            highlight=False,
+        )
+    if summary.gave_up:
+        raise UnreachableError(
+            f"stopped after {summary.failed} pairs, since no question at all was answered: {summary.last_error}"
         )
     if summary.failed and not summary.judged:
         raise UnreachableError(f"none of {summary.failed} pairs could be judged; the last reason: {summary.last_error}")

@@ -63,7 +63,7 @@ class LLMError(RunError):
     """A language model was asked and gave no usable answer, after all retries. It is never a score.
 
     Attributes:
-        calls: requests that were made in vain.
+        calls, tokens_in, tokens_out: spent in vain.
         reply: the last raw reply, where there was one.
 
     Example:
@@ -74,6 +74,7 @@ class LLMError(RunError):
     def __init__(self, message: str, *, calls: int = 0, reply: str | None = None) -> None:
         super().__init__(message)
         self.calls, self.reply = calls, reply
+        self.tokens_in = self.tokens_out = 0
 
 
 class UnreachableError(LLMError):

@@ -44,7 +44,7 @@ def _from_jsonl(path: Path) -> Iterator[Row]:
                 continue
             try:
                 row = json.loads(line)
-            except (json.JSONDecodeError, UnicodeDecodeError) as error:
+            except (ValueError, RecursionError) as error:
                 raise InputError(f"{path}:{number}: not a JSON object: {error}; mend or remove the line") from None
             if not isinstance(row, dict):
                 raise InputError(f"{path}:{number}: every line must be a JSON object, but found {type(row).__name__}")
@@ -61,7 +61,7 @@ def _whole(lines: Iterable[bytes], path: Path) -> Iterator[bytes]:
 def _from_json(path: Path) -> Iterator[Row]:
     try:
         rows = json.loads(path.read_bytes() or b"[]")
-    except (json.JSONDecodeError, UnicodeDecodeError) as error:
+    except (ValueError, RecursionError) as error:
         raise InputError(f"{path}: not valid JSON: {error}") from None
     if not isinstance(rows, list) or not all(isinstance(row, dict) for row in rows):
         raise InputError(f"{path}: must hold a list of objects; for one object a line, name the file .jsonl")

@@ -67,7 +67,8 @@ def test_every_benchmark_is_tested_and_reads_its_rows_with_the_right_answer_wher
 )
 def test_judgebench_counts_right_and_wrong_orders_against_each_other(winners, right, tmp_path):
     found = earned("judgebench", JUDGEBENCH, [verdict(*("tie" if one == "t" else one for one in winners))], tmp_path)
-    assert found == {"accuracy": right, "orders agree": float(len(set(winners)) == 1)}
+    agree = {"orders agree": float(len(set(winners)) == 1)} if len(winners) > 1 else {}
+    assert found == {"accuracy": right, **agree}
 
 
 @pytest.mark.parametrize(("winners", "right"), [("bb", 1.0), ("ab", 0.5), ("aa", 0.0), ("tb", 0.75), ("b", 1.0)])
@@ -102,6 +103,27 @@ def test_ppe_takes_each_sampled_pair_once_and_leaves_peoples_ties_out(tmp_path):
     assert [(item.group, item.pairs[0].label) for item in items] == [("PPE-GPQA", "a"), ("PPE-GPQA", "b"), ("PPE-Human", "b")]
     assert (items[1].pairs[0].a, items[1].pairs[0].b) == ("wrong", "right 3")
     assert notes == ["1 pairs that people called a tie are left out, as the benchmark does"]
+
+
+def test_rmbench_reads_a_domains_own_file_and_counts_a_row_once(tmp_path):
+    row = {key: value for key, value in RMBENCH.items() if key != "domain"}
+    (tmp_path / "chat_filtered.json").write_text(json.dumps([row]))
+    (tmp_path / "safety-refuse_filtered.json").write_text(json.dumps([row]))
+    (tmp_path / "total_dataset.json").write_text(json.dumps([{**row, "domain": "chat"}, {**row, "domain": "safety-refuse"}]))
+    items, _ = benchmark("rmbench").read(str(tmp_path))
+    assert [(item.id, item.group) for item in items] == [("chat/1", "chat"), ("safety-refuse/1", "safety")]
+
+
+def test_answers_of_several_models_are_not_pooled_and_an_empty_answer_is_one(tmp_path):
+    rows = [{**JUDGEBENCH, "pair_id": name, "response_model": name} for name in ("gpt", "claude")]
+    (tmp_path / "a.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows))
+    with pytest.raises(
+        InputError, match=r"answers of several models \(claude, gpt\), which the benchmark reports apart: give one file"
+    ):
+        benchmark("judgebench").read(str(tmp_path))
+    (tmp_path / "a.jsonl").write_text(json.dumps({**JUDGEBENCH, "response_B": ""}) + "\n")
+    (item,), _ = benchmark("judgebench").read(str(tmp_path))
+    assert item.pairs[0].b == ""
 
 
 @pytest.mark.parametrize("name", benchmark_names())
@@ -176,13 +198,18 @@ def test_a_run_goes_on_where_it_stopped_and_writes_table_result_and_errors(comma
     assert re.search(r"prompts +│ 6 +│ 0\.917", said)
     result = json.loads((tmp_path / "bench-llmbar" / "result.json").read_text())
     assert (result["model"], result["left_out"], result["pairs"]) == ("m", 1, 6)
-    assert result["cost"]["calls"] == 12
+    assert result["cost"]["calls"] == 14  # of the pair that failed as well
     assert "1 of 1 pairs of 6 that were judged" in (tmp_path / "bench-llmbar" / "errors.html").read_text()
     asked = len(server.bodies)
     command(*words)
     assert len(server.bodies) <= asked + 2  # the broken pair is tried again, and nothing else
     code, _, said = command(*words, "--orders", "one")
     assert code == 2
+    rows[0]["input"] = "another question"
+    jsonl(rows)
+    code, _, other = command(*words)
+    assert code == 2
+    assert "holds a verdict on other texts for pair 'prompts/1': give another --out, or remove the file" in other
     assert "bench-llmbar holds verdicts with orders 'both', but now it is 'one': give another --out, or remove the folder" in said
 
 
@@ -196,6 +223,9 @@ def test_a_run_goes_on_where_it_stopped_and_writes_table_result_and_errors(comma
         ("rmbench", {**RMBENCH, "chosen": ["one"]}, "needs 3 chosen and 3 rejected answers, but has 1 and 3"),
         ("ppe", {**HUMAN, "winner": None}, "winner must be model_a, model_b or tie, but is None"),
         ("ppe", {**BEST_OF_K, "sampled_conflict_pairs": [[0, 2]]}, "the pair 0, 2 is not one of a right and a wrong answer"),
+        ("ppe", {**BEST_OF_K, "sampled_conflict_pairs": [[0.5, 1]]}, "must hold pairs of numbers of answers, but found [0.5, 1]"),
+        ("ppe", {**BEST_OF_K, "scores": None}, "needs lists in 'scores' and 'sampled_conflict_pairs'"),
+        ("rewardbench2", {**REWARDBENCH2, "rejected": ["x"]}, "needs one chosen and three rejected answers, but has 1 and 1"),
         ("llmbra", LLMBAR, "unknown benchmark 'llmbra' (did you mean 'llmbar'?)"),
     ],
 )

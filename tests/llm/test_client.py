@@ -1,6 +1,7 @@
 """The client against servers that misbehave: what can be had is had, what cannot is an error with its calls counted, never an answer."""
 
 import asyncio
+import json
 import multiprocessing
 import time
 
@@ -100,14 +101,63 @@ def test_a_server_says_how_long_to_wait(serve):
     "text",
     [
         '{"score": 2}',
-        'Here it is:\n```json\n{"score": 2}\n```\nI hope this helps.',
+        '```json\n{"score": 2}\n```',
+        '{"score": 2, "why": "a \\"}\\" in a string"}',
         '<think>{"score": -1} or so</think>\n{"score": 2}',
         "{'score': 2,}",
-        'The verdict: {"score": 2',
+        '{"score": 2, // at last\n}',
     ],
 )
 def test_json_is_found_and_repaired(serve, text):
     assert client(serve(lambda number, body: text), retries=0).ask_sync(ASKED, schema=Verdict).data.score == 2
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        'I can\'t compare these: one of them holds a verdict, {"score": 2}',
+        'Here it is: {"score": 2}',
+        '{"score": -1}\nAnswer 1 says {"score": 2}',
+        '```json\n{"score": 2}\n```\n{"score": -1}',
+        '<think>it says {"score": 2}',
+        '{"score": 2, "rest": [1, 2}',
+        '{"criteria": [{"name": "x", "score": 2}',
+        '{"score": 2, "cut": "of',
+    ],
+)
+def test_an_object_among_words_or_cut_off_is_no_verdict(serve, text):
+    with pytest.raises(LLMError, match="the reply is not the JSON that was asked for"):
+        client(serve(lambda number, body: text), retries=0).ask_sync(ASKED, schema=Verdict)
+
+
+def test_what_a_filter_cut_off_is_no_reply_and_odd_counts_of_tokens_are_none(serve):
+    def answer(number, body):
+        usage = ("none", {"prompt_tokens": "n/a", "completion_tokens": 1e400}, {"prompt_tokens": 3, "completion_tokens": 2})[
+            number - 1
+        ]
+        choice = {"message": {"content": "{}"}, "finish_reason": "content_filter" if number == 1 else "stop"}
+        return 200, {}, json.dumps({"choices": [choice], "usage": usage})
+
+    asking = client(serve(answer), retries=1)
+    asking.ask_sync(ASKED)
+    assert (asking.usage.calls, asking.usage.failures, asking.usage.tokens) == (2, 1, 0)
+    asking.ask_sync([{"role": "user", "content": "another"}])
+    assert (asking.usage.tokens_in, asking.usage.tokens_out, asking.usage.answered) == (3, 2, 2)
+
+
+def test_tokens_of_a_reply_are_those_of_all_its_tries(serve):
+    asking = client(serve(lambda number, body: "garbage" if number == 1 else '{"score": 1}'), retries=1)
+    reply = asking.ask_sync(ASKED, schema=Verdict)
+    assert (reply.tokens_in, reply.tokens_out) == (asking.usage.tokens_in, asking.usage.tokens_out)
+    assert reply.calls == 2
+
+
+@pytest.mark.parametrize(
+    "url", ["http://127.0.0.1:99999/v1", "http://127.0.0.1:abc/v1", "http://[::1/v1", "ftp://x/v1", "127.0.0.1:80"]
+)
+def test_an_address_that_is_none_is_refused(url):
+    with pytest.raises(InputError, match="base_urls must be addresses"):
+        Client(url, "m")
 
 
 def test_a_server_without_schemas_is_asked_by_the_prompt_from_then_on(serve):

@@ -60,6 +60,15 @@ def judge(serve, monkeypatch):
     return make
 
 
+def test_quotes_of_what_the_judge_was_shown_are_found():
+    from steelyard.rubric.fence import visible
+    from steelyard.rubric.judge import quote_found
+
+    for answer in ("x <think>plan</think> y", "zero\u200bwidth", "a<|im_end|>b", "=" * 90):
+        assert quote_found(visible(answer), answer)
+    assert not quote_found("something else", "x <think>plan</think> y")
+
+
 def test_the_better_answer_wins_in_either_place_and_the_verdict_tells_of_a_and_b(judge):
     judging = judge()
     for a, b, winner in (("good ***", "bad *", "a"), ("bad *", "good ***", "b")):
@@ -69,8 +78,8 @@ def test_the_better_answer_wins_in_either_place_and_the_verdict_tells_of_a_and_b
         assert [one.swapped for one in verdict.judgements] == [False, True]
         plain, swapped = verdict.judgements
         assert plain.criteria[0].score == swapped.criteria[0].score
-        assert plain.differences == ["answer A has other stars than answer B"]
-        assert swapped.differences == ["answer B has other stars than answer A"]
+        # The judge's own words stay as they are: in the second order its answer 1 is B.
+        assert plain.differences == swapped.differences == ["answer 1 has other stars than answer 2"]
         # Quotes are told of the answer they were taken from, and looked up in it.
         assert (plain.criteria[0].quote_a, plain.criteria[0].found_a, plain.criteria[0].found_b) == (a[:10], True, False)
         assert (swapped.criteria[0].quote_b, swapped.criteria[0].found_b, swapped.criteria[0].found_a) == (b[:10], True, False)

@@ -30,6 +30,84 @@ def answer(number, body):
     return json.dumps({"differences": ["answer 1 differs"], "criteria": [one]})
 
 
+def test_reading_never_changes_a_file(command, jsonl, tmp_path):
+    mine = tmp_path / "notes.json"
+    mine.write_text('{"important": "my only copy"}')
+    assert command("rubric", "stats", mine)[0] == 2
+    assert mine.read_text() == '{"important": "my only copy"}'
+    pairs = jsonl([{"prompt": "p", "a": "x", "b": "y"}])
+    pairs.write_text(pairs.read_text().rstrip())
+    code, _, said = command("judge", pairs, "--base-url", "http://127.0.0.1:9/v1", "--model", "m", "--out", pairs)
+    assert code == 2
+    assert "choose another --out" in said
+    assert pairs.read_text().endswith('"y"}')
+
+
+def test_verdicts_of_other_texts_or_of_another_judge_are_refused(command, serve, jsonl, tmp_path):
+    server, out = serve(answer), tmp_path / "v.jsonl"
+    words = ["judge", jsonl(ROWS[:2]), "--base-url", server.url, "--model", "m", "--out", out]
+    assert command(*words)[0] == 0
+    asked = len(server.bodies)
+    code, _, said = command(*words, "--orders", "one")
+    assert (code, "holds verdicts of another judge" in said) == (2, True)
+    code, _, said = command(*words[:-3], "another", *words[-2:])
+    assert (code, "holds verdicts of another judge" in said) == (2, True)
+    jsonl([{**ROWS[0], "b": "another answer"}])
+    code, _, said = command(*words)
+    assert (code, "holds a verdict on other texts for pair 'p0'" in said) == (2, True)
+    assert len(server.bodies) == asked
+
+
+def test_a_run_ends_soon_where_no_question_at_all_is_answered(command, serve, jsonl, tmp_path):
+    server = serve(lambda number, body: (401, {}, '{"error": {"message": "wrong key"}}'))
+    rows = [{"prompt": f"q{i}", "a": "x", "b": "y"} for i in range(300)]
+    code, _, said = command("judge", jsonl(rows), "--base-url", server.url, "--model", "m", "--concurrency", 4, "--orders", "one")
+    assert code == 1
+    assert "since no question at all was answered" in said
+    assert "wrong key" in said
+    assert len(server.bodies) < 40
+
+
+def test_calls_are_those_that_were_sent(command, serve, jsonl):
+    server = serve(lambda number, body: answer(number, body) if number % 3 else "no JSON")
+    code, said, _ = command("judge", jsonl(ROWS), "--base-url", server.url, "--model", "m")
+    assert code == 0
+    assert f"{len(server.bodies)} calls (" in said
+
+
+def test_what_a_judge_writes_cannot_drive_the_terminal_or_end_the_run(command, serve, jsonl):
+    def nasty(number, body):
+        one = {
+            "name": "x\x1b[2J",
+            "tier": "core",
+            "reason": "\x1b[31mred :smile: \ud800 \u2192",
+            "quote_1": "",
+            "quote_2": "",
+            "score": 1,
+        }
+        return json.dumps({"differences": [], "criteria": [one]})
+
+    rows = [{"id": "i\x1b[2J:+1:", "prompt": "p", "a": "x", "b": "y"}]
+    code, said, _ = command("judge", jsonl(rows), "--base-url", serve(nasty).url, "--model", "m", "--orders", "one")
+    assert code == 0
+    assert "\x1b" not in said
+    assert ":smile:" in said
+    assert "pair i\\u001b[2J:+1:" in said
+
+
+def test_a_folder_or_a_file_that_cannot_be_written_is_told_in_one_line(command, jsonl, tmp_path):
+    words = ["judge", jsonl(ROWS), "--base-url", "http://127.0.0.1:9/v1", "--model", "m"]
+    for out in (tmp_path, tmp_path / "none" / "v.jsonl"):
+        code, said, error = command(*words, "--out", out)
+        assert (code, error.count("\n"), "Traceback" in said + error) == (2, 1, False)
+
+
+def test_a_check_that_never_applies_is_told(command, serve, jsonl):
+    code, said, _ = command("judge", jsonl(ROWS), "--base-url", serve(answer).url, "--model", "m", "--reward", "maths")
+    assert code == 0
+    assert "check 'maths' applied to no answer" in said
+
+
 def test_stats_say_what_the_judge_does(command, serve, jsonl, tmp_path):
     server, out = serve(answer), tmp_path / "v.jsonl"
     command("judge", jsonl(ROWS), "--base-url", server.url, "--model", "m", "--out", out)

@@ -88,16 +88,16 @@ def tabulate(bench: Benchmark, items: Sequence[Item], verdicts: Mapping[str, Ver
     measures = tuple(dict.fromkeys(measure for group in earned.values() for measure in group))
     rows = []
     for group in sorted(earned):
-        figures = {measure: _figure(earned[group][measure]) for measure in measures}
+        figures = {measure: _figure(earned[group][measure]) for measure in measures if measure in earned[group]}
         rows.append((group, len(earned[group][measures[0]]), figures))
     if rows:
         total = sum(count for _, count, _ in rows)
         overall = {}
         for measure in measures:
             if bench.mean_of == "items" or len(rows) == 1:
-                overall[measure] = _figure([value for group in earned.values() for value in group[measure]])
+                overall[measure] = _figure([value for group in earned.values() for value in group.get(measure, ())])
             else:
-                each = [figures[measure] for _, _, figures in rows]
+                each = [figures[measure] for _, _, figures in rows if measure in figures]
                 half = math.sqrt(sum(((high - low) / 2) ** 2 for _, low, high in each)) / len(each)
                 mean = sum(value for value, _, _ in each) / len(each)
                 overall[measure] = (mean, max(0.0, mean - half), min(1.0, mean + half))
@@ -158,7 +158,7 @@ def _part(path: Path) -> str:
 def text(row: Row, key: str, where: str) -> str:
     """A row's text, which must be there."""
     value = row.get(key)
-    if not isinstance(value, str) or not value:
+    if not isinstance(value, str):
         raise InputError(
             f"{where}: needs a text in {key!r} (found: {', '.join(map(str, row))}); is this the benchmark's own file?"
         )

@@ -14,7 +14,7 @@ LABELS = {"A>B": "a", "B>A": "b"}
 
 def read(source: str) -> tuple[list[Item], list[str]]:
     """Rows with question, response_A, response_B, label and source."""
-    items = []
+    items, answered_by = [], set()
     for part, rows in read_files(source):
         for number, row in enumerate(rows, start=1):
             if "response_A" not in row and "ground_truth" in row:
@@ -24,9 +24,10 @@ def read(source: str) -> tuple[list[Item], list[str]]:
             if label is None:
                 raise InputError(f"{where}: label must be one of {', '.join(LABELS)}, but is {row.get('label')!r}")
             kind = text(row, "source", where)
+            answered_by.add(row.get("response_model"))
             group = next((name for start, name in KINDS.items() if kind.startswith(start)), kind)
             pair = Pair(
-                f"{group}/{row.get('pair_id', number)}",
+                f"{group}/{number if row.get('pair_id') is None else row['pair_id']}",
                 text(row, "question", where),
                 text(row, "response_A", where),
                 text(row, "response_B", where),
@@ -34,6 +35,11 @@ def read(source: str) -> tuple[list[Item], list[str]]:
                 columns=row,
             )
             items.append(Item(pair.id, group, (pair,)))
+    if len(answered_by) > 1:
+        models = ", ".join(sorted(map(str, answered_by)))
+        raise InputError(
+            f"{source} holds pairs of answers of several models ({models}), which the benchmark reports apart: give one file"
+        )
     return unique(items), []
 
 
@@ -42,7 +48,8 @@ def credits(item: Item, verdicts: Sequence[Verdict]) -> dict[str, float]:
     label, (verdict,) = item.pairs[0].label, verdicts
     winners = [order["winner"] for order in verdict["orders"]] or [verdict["winner"]]
     total = sum((winner == label) - (winner not in (label, "tie")) for winner in winners)
-    return {"accuracy": float(total > 0), "orders agree": float(len(set(winners)) == 1)}
+    agree = {"orders agree": float(len(set(winners)) == 1)} if len(winners) > 1 else {}
+    return {"accuracy": float(total > 0), **agree}
 
 
 BENCHMARK = Benchmark(

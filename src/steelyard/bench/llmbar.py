@@ -33,7 +33,8 @@ def credits(item: Item, verdicts: Sequence[Verdict]) -> dict[str, float]:
     label, (verdict,) = item.pairs[0].label, verdicts
     winners = [order["winner"] for order in verdict["orders"]] or [verdict["winner"]]
     right = [0.5 if winner == "tie" else float(winner == label) for winner in winners]
-    return {"accuracy": sum(right) / len(right), "orders agree": float(len(set(winners)) == 1)}
+    agree = {"orders agree": float(len(set(winners)) == 1)} if len(winners) > 1 else {}
+    return {"accuracy": sum(right) / len(right), **agree}
 
 
 BENCHMARK = Benchmark(

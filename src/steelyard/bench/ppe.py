@@ -36,8 +36,13 @@ def read(source: str) -> tuple[list[Item], list[str]]:
 
 def _conflicts(row: Row, part: str, number: int, where: str) -> Iterator[Item]:
     """The sampled pairs of a right and a wrong answer; each counts as one."""
-    scores, seen = row["scores"], set()
-    for first, second in row["sampled_conflict_pairs"]:
+    scores, sampled, seen = row.get("scores"), row["sampled_conflict_pairs"], set()
+    if not isinstance(scores, list) or not isinstance(sampled, list):
+        raise InputError(f"{where}: needs lists in 'scores' and 'sampled_conflict_pairs'; is this the benchmark's own file?")
+    for pair in sampled:
+        if not (isinstance(pair, list) and len(pair) == 2 and all(isinstance(one, int) and one >= 0 for one in pair)):
+            raise InputError(f"{where}: sampled_conflict_pairs must hold pairs of numbers of answers, but found {str(pair)[:60]}")
+        first, second = pair
         key = (min(first, second), max(first, second))
         if key in seen:
             continue

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from steelyard.bench.base import Benchmark, Item, Verdict, read_files, text, texts, unique
+from steelyard.errors import InputError
 from steelyard.rubric.pairs import Pair
 
 
@@ -20,7 +21,11 @@ def read(source: str) -> tuple[list[Item], list[str]]:
                 ties += 1
                 continue
             name = f"{group}/{row.get('id', number)}"
-            chosen, rejected = texts(row, "chosen", where)[0], texts(row, "rejected", where)
+            (chosen, *more), rejected = texts(row, "chosen", where), texts(row, "rejected", where)
+            if more or len(rejected) != 3:
+                raise InputError(
+                    f"{where}: needs one chosen and three rejected answers, but has {1 + len(more)} and {len(rejected)}"
+                )
             prompt = text(row, "prompt", where)
             pairs = tuple(
                 Pair(f"{name}/{i}", prompt, chosen, other, "a", columns=row) for i, other in enumerate(rejected, start=1)

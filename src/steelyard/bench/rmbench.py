@@ -12,14 +12,20 @@ STYLES = 3
 
 
 def read(source: str) -> tuple[list[Item], list[str]]:
-    """Rows with prompt, chosen and rejected (three styles each: concise, detailed, detailed with markdown) and domain."""
-    items = []
+    """Rows with prompt, chosen and rejected (three styles each: concise, detailed, detailed with markdown) and domain; a row that an earlier file
+    has as well counts once."""
+    items: list[Item] = []
+    seen: dict[str, str] = {}
     for part, rows in read_files(source):
         for number, row in enumerate(rows, start=1):
             where = f"{part}, row {number}"
-            domain, prompt = text(row, "domain", where), text(row, "prompt", where)
+            # The files of single domains name it by their name, and lie beside one of all rows.
+            domain = text(row, "domain", where) if "domain" in row else part.rpartition("/")[2].partition("_")[0]
+            prompt = text(row, "prompt", where)
             group = "safety" if domain.startswith("safety") else domain
             name = f"{domain}/{row.get('id', number)}"
+            if seen.setdefault(name, part) != part:
+                continue
             chosen, rejected = texts(row, "chosen", where), texts(row, "rejected", where)
             if not len(chosen) == len(rejected) == STYLES:
                 raise InputError(

@@ -47,6 +47,7 @@ def run_benchmark(
     out: Path,
     *,
     settings: Mapping[str, Any],
+    about: Mapping[str, Any] | None = None,
     in_flight: int = 64,
     route: Callable[[Pair], Any] | None = None,
     tell: Callable[[Pair, dict[str, Any]], None] | None = None,
@@ -59,6 +60,7 @@ def run_benchmark(
         judge: see `PairwiseJudge`.
         out: a folder; verdicts that are there are kept, where they came from the same settings.
         settings: what the verdicts depend on (model, rubric, orders, ...); remembered in the folder.
+        about: what else the result shall tell (data, sample).
         in_flight, route, tell: as in `run_pairs`.
 
     Returns:
@@ -69,8 +71,13 @@ def run_benchmark(
     """
     out.mkdir(parents=True, exist_ok=True)
     told, kept = {"benchmark": bench.name, **settings}, out / "settings.json"
+    if out.exists() and not out.is_dir():
+        raise InputError(f"cannot write into {out}: it is a file; give a folder")
     if kept.is_file():
-        before = json.loads(kept.read_text(encoding="utf-8"))
+        try:
+            before = dict(json.loads(kept.read_text(encoding="utf-8")))
+        except (ValueError, TypeError):
+            raise InputError(f"{kept} is damaged: give another --out, or remove the folder") from None
         differ = [name for name in {**before, **told} if before.get(name) != told.get(name)]
         if differ:
             name = differ[0]
@@ -84,9 +91,11 @@ def run_benchmark(
     verdicts = read_verdicts(out / "verdicts.jsonl")
     table = tabulate(bench, items, verdicts)
     wanted = {pair.id for pair in pairs}
-    spent = [verdict for name, verdict in verdicts.items() if name in wanted]
+    # Failures cost as well.
+    spent = [verdict for name, verdict in read_verdicts(out / "verdicts.jsonl", failed=True).items() if name in wanted]
     result = {
         **told,
+        **(about or {}),
         "date": str(date.today()),
         "rows": [
             {
@@ -98,7 +107,7 @@ def run_benchmark(
         ],
         "chance": bench.chance,
         "left_out": table.left_out,
-        "pairs": len(spent),
+        "pairs": len(wanted & verdicts.keys()),
         "winners": dict(summary.winners),
         "cost": {key: sum(verdict[key] for verdict in spent) for key in ("calls", "tokens_in", "tokens_out")},
     }

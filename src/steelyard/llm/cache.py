@@ -57,8 +57,13 @@ class ReplyCache:
 
     def get(self, key: str) -> tuple[str, int, int] | None:
         """The text of a reply and its tokens in and out; None where it was never given."""
-        with self._lock:
-            return self._connection.execute("SELECT text, tokens_in, tokens_out FROM replies WHERE key = ?", (key,)).fetchone()
+        try:
+            with self._lock:
+                return self._connection.execute(
+                    "SELECT text, tokens_in, tokens_out FROM replies WHERE key = ?", (key,)
+                ).fetchone()
+        except sqlite3.Error as error:
+            raise InputError(f"cannot read the cache {self.path} ({error}): give another file, or remove it") from None
 
     def put(self, key: str, model: str, text: str, tokens_in: int, tokens_out: int) -> None:
         """Keep a reply; the first one that was given stays.

@@ -8,14 +8,15 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import os
 import random
-import re
 import time
 import weakref
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
+from urllib.parse import urlsplit
 
 from pydantic import BaseModel
 
@@ -37,7 +38,7 @@ class Budget:
 
     Attributes:
         calls: requests, retries included.
-        tokens: in and out together.
+        tokens: in and out together; requests in flight when they are used up still come in.
     """
 
     calls: int | None = None
@@ -52,12 +53,14 @@ class Usage:
         calls: requests made, retries included.
         failures: those that brought no usable reply.
         cached: questions answered from the cache, or by an equal question under way.
+        answered: questions that a server answered.
         tokens_in, tokens_out: as the servers count them.
     """
 
     calls: int = 0
     failures: int = 0
     cached: int = 0
+    answered: int = 0
     tokens_in: int = 0
     tokens_out: int = 0
 
@@ -75,7 +78,7 @@ class Reply:
         text: as the model wrote it.
         data: the checked object, where a schema was asked for.
         calls: requests it took; 0 from the cache.
-        tokens_in, tokens_out: of the reply itself; from the cache, what it cost when it was given.
+        tokens_in, tokens_out: of all of them; from the cache, what it cost when it was given.
     """
 
     text: str
@@ -132,8 +135,11 @@ class Client:
         longest_string: int | None = None,
     ) -> None:
         self.base_urls = [base_urls] if isinstance(base_urls, str) else list(base_urls)
-        if not self.base_urls or not all(re.match(r"https?://[^/\s]+", url) for url in self.base_urls):
+        if not self.base_urls or not all(map(_is_address, self.base_urls)):
             raise InputError(f"base_urls must be addresses such as http://127.0.0.1:8000/v1, but are {self.base_urls}")
+        api_key = (api_key or os.environ.get("OPENAI_API_KEY") or "none").strip()
+        if not api_key.isascii() or not api_key.isprintable():
+            raise InputError("the API key (OPENAI_API_KEY) holds signs that no key has: was it copied whole, and alone?")
         for label, value, least in (("concurrency", concurrency, 1), ("retries", retries, 0), ("max_tokens", max_tokens, 1)):
             if not isinstance(value, int) or value < least:
                 raise InputError(f"{label} must be a whole number, at least {least}, but is {value!r}")
@@ -186,7 +192,11 @@ class Client:
         state = self._of_loop()
         if key in state.under_way:
             self.usage.cached += 1
-            reply = await asyncio.shield(state.under_way[key])
+            try:
+                reply = await asyncio.shield(state.under_way[key])
+            except LLMError as error:
+                # Counted where it was asked.
+                raise type(error)(str(error), reply=error.reply) from None
             return Reply(reply.text, reply.data, 0, reply.tokens_in, reply.tokens_out)
         task = asyncio.ensure_future(self._ask(state, messages, schema, check, settings))
         state.under_way[key] = task
@@ -209,6 +219,7 @@ class Client:
     async def _ask(self, state: _OfLoop, messages: Messages, schema: Any, check: Any, settings: dict[str, Any]) -> Reply:
         async with state.turns:
             calls, failure = 0, LLMError("never asked")
+            spent_in = spent_out = 0
             while calls <= self.retries:
                 self._check_budget(calls)
                 await self._wait_for_rate()
@@ -221,9 +232,12 @@ class Client:
                     # Paid for, whether it is of use or not.
                     self.usage.tokens_in += tokens_in
                     self.usage.tokens_out += tokens_out
+                    spent_in, spent_out = spent_in + tokens_in, spent_out + tokens_out
                     if problem is not None:
                         raise BadReplyError(problem, text)
-                    return Reply(text, parsed(text, schema, check), calls, tokens_in, tokens_out)
+                    reply = Reply(text, parsed(text, schema, check), calls, spent_in, spent_out)
+                    self.usage.answered += 1
+                    return reply
                 except BadReplyError as bad:
                     self.usage.failures += 1
                     failure = LLMError(f"{self.model}: no usable reply in {calls} calls: {bad}", calls=calls, reply=bad.text)
@@ -241,13 +255,15 @@ class Client:
                         break
                     if calls <= self.retries:
                         await asyncio.sleep(failed.wait if failed.wait is not None else _backoff(calls))
+            failure.tokens_in, failure.tokens_out = spent_in, spent_out
             raise failure
 
     def _why(self, url: str, failed: _FailedError, calls: int) -> str:
         if failed.unreachable:
             where = ", ".join(self.base_urls)
             return f"no server of {self.model!r} answers at {where} ({failed}): start it, or give another --base-url"
-        return f"{self.model}: the server at {url} failed in {calls} calls: {failed}"
+        hint = "; do its addresses end in /v1?" if "404" in str(failed) and not url.rstrip("/").endswith("/v1") else ""
+        return f"{self.model}: the server at {url} failed in {calls} calls: {failed}{hint}"
 
     async def _request(
         self, state: _OfLoop, url: str, messages: Messages, schema: Any, settings: dict[str, Any], number: int
@@ -327,16 +343,13 @@ class _OfLoop:
 
     def client(self, url: str, owner: Client) -> Any:
         """A connection pool of a server: one of several, since a pool looks through all its connections for every request."""
-        import os
-
         import openai
 
         pools = self.clients.setdefault(url, [])
         number = self.asked % -(-owner.concurrency // POOL)
         self.asked += 1
         while len(pools) <= number:
-            key = owner.api_key or os.environ.get("OPENAI_API_KEY") or "none"
-            pools.append(openai.AsyncOpenAI(base_url=url, api_key=key, max_retries=0, timeout=owner.timeout))
+            pools.append(openai.AsyncOpenAI(base_url=url, api_key=owner.api_key, max_retries=0, timeout=owner.timeout))
         return pools[number]
 
 
@@ -354,7 +367,7 @@ def _read(answer: Any) -> tuple[str, int, int, str | None]:
     """Text, tokens in and out, and what is wrong with the text, if anything."""
     try:
         choice = answer["choices"][0]
-        text, usage = choice["message"]["content"], answer.get("usage") or {}
+        text, usage = choice["message"]["content"], answer.get("usage")
     except (TypeError, KeyError, IndexError):
         raise _FailedError(f"not a reply of an OpenAI-compatible server: {str(answer)[:200]!r}") from None
     problem = None
@@ -362,7 +375,23 @@ def _read(answer: Any) -> tuple[str, int, int, str | None]:
         problem = f"an empty reply (finish_reason {choice.get('finish_reason')!r})"
     elif choice.get("finish_reason") == "length":
         problem = "the reply was cut off: raise max_tokens"
-    return str(text), int(usage.get("prompt_tokens") or 0), int(usage.get("completion_tokens") or 0), problem
+    elif choice.get("finish_reason") == "content_filter":
+        problem = "the server's content filter cut the reply off"
+    return str(text), _count(usage, "prompt_tokens"), _count(usage, "completion_tokens"), problem
+
+
+def _count(usage: Any, name: str) -> int:
+    """Tokens as a server counts them; some count none, or in a way of their own."""
+    found = usage.get(name) if isinstance(usage, dict) else None
+    return int(found) if isinstance(found, (int, float)) and 0 <= found < 1e12 else 0
+
+
+def _is_address(url: str) -> bool:
+    try:
+        parts = urlsplit(url)
+        return parts.scheme in ("http", "https") and bool(parts.hostname) and (parts.port is None or parts.port > 0)
+    except ValueError:
+        return False
 
 
 def _on_format(said: str) -> bool:

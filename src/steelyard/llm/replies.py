@@ -35,30 +35,50 @@ def parsed(text: str, schema: type[BaseModel] | None, check: Callable[[Any], Non
 
 
 def _to_model(text: str, schema: type[BaseModel]) -> BaseModel:
-    """The object in a reply: as it is, else without thoughts and fences before and after, else repaired."""
+    """The object that a reply is, thoughts before it and a fence around it aside; repaired where only its writing is at fault.
+
+    A reply with words beside the object is refused: the object may be one that it quotes from an answer. So is one that does not close: what was cut
+    off may be what decides.
+    """
     import json_repair
 
-    stripped = re.sub(r"^.*</think>", "", text, flags=re.S).strip()
-    fenced = re.search(r"```(?:json)?\s*(\{.*\})\s*```", stripped, flags=re.S)
-    candidates = [text, fenced[1] if fenced else stripped]
-    problem = "no JSON object"
-    for candidate in candidates:
+    said = re.sub(r"\A.*</think>", "", text, flags=re.S).strip()
+    fence = re.fullmatch(r"```(?:json)?\s*(.*?)\s*```", said, flags=re.S)
+    said = fence[1] if fence else said
+    if not said.startswith("{"):
+        raise BadReplyError("the reply is not the JSON that was asked for (no JSON object, or words beside it)", text)
+    try:
         try:
-            return schema.model_validate(json.loads(candidate))
-        except ValidationError as error:
-            problem = _first_problem(error)
+            return schema.model_validate(json.loads(said))
+        except ValidationError:
+            raise
         except (ValueError, RecursionError):
-            continue
-    start = stripped.find("{")
-    if start >= 0:
-        try:
-            repaired = json_repair.loads(stripped[start:])
-            return schema.model_validate(repaired)
-        except ValidationError as error:
-            problem = _first_problem(error)
-        except (ValueError, RecursionError):
-            pass
-    raise BadReplyError(f"the reply is not the JSON that was asked for ({problem})", text)
+            if not _closes_at_its_end(said):
+                raise BadReplyError(
+                    "the reply is not the JSON that was asked for (cut off, or something after it)", text
+                ) from None
+            return schema.model_validate(json_repair.loads(said))
+    except ValidationError as error:
+        raise BadReplyError(f"the reply is not the JSON that was asked for ({_first_problem(error)})", text) from None
+    except (ValueError, RecursionError):
+        raise BadReplyError("the reply is not the JSON that was asked for (beyond repair)", text) from None
+
+
+def _closes_at_its_end(text: str) -> bool:
+    """Whether the first bracket's partner is the last sign."""
+    depth, quoted, escaped = 0, False, False
+    for i, char in enumerate(text):
+        if quoted:
+            escaped, quoted = char == "\\" and not escaped, char != '"' or escaped
+        elif char == '"':
+            quoted = True
+        elif char in "{[":
+            depth += 1
+        elif char in "}]":
+            depth -= 1
+            if depth == 0:
+                return i == len(text) - 1
+    return False
 
 
 def _first_problem(error: ValidationError) -> str:

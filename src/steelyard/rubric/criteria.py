@@ -29,6 +29,10 @@ class Criterion:
 
 def check_given(criteria: Sequence[Criterion]) -> None:
     """Refuse criteria that cannot be scored."""
+    for criterion in criteria:
+        for text in (criterion.name, criterion.description):
+            if not isinstance(text, str) or any(0xD800 <= ord(char) < 0xE000 for char in text):
+                raise InputError(f"the name and the description of a given criterion must be text, but one is {text!r}")
     names = [criterion.name for criterion in criteria]
     if not criteria or not all(
         name.strip() and criterion.description.strip() for name, criterion in zip(names, criteria, strict=True)

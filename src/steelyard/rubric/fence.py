@@ -21,10 +21,13 @@ HEAD = 0.7
 # Marks by which chat templates part messages. Many servers read them as such wherever they stand.
 _MARKS = re.compile(
     r"<\|[^|<>\s]{1,40}\|>|<\uff5c[^\uff5c<>]{1,40}\uff5c>|</?s>|\[/?(?:INST|AVAILABLE_TOOLS|TOOL_CALLS|TOOL_RESULTS)\]|<</?SYS>>"
-    r"|<(?:start|end)_of_(?:turn|role|text|image)>|<(?:bos|eos|unk|pad|mask)>|</?(?:think|tool_call|tool_response)>",
+    r"|\[/?(?:SYSTEM_PROMPT|MODEL_SETTINGS|gMASK)\]|<\|[a-z]{1,20} [a-z]{1,20}\|>"
+    r"|<(?:start|end)_of_(?:turn|role|text|image)>|<(?:bos|eos|unk|pad|mask|sop|eop|eot|eom)>|</?(?:think|tool_call|tool_response)>",
     re.IGNORECASE,
 )
 _ORDINARY = str.maketrans("", "", "\n\t")
+# Printable by Unicode's tables, and seen by nobody: fillers, and variation selectors except those of emoji and of text.
+_UNSEEN = re.compile("[\u034f\u115f\u1160\u17b4\u17b5\u3164\uffa0\u180b-\u180f\ufe00-\ufe0d\U000e0100-\U000e01ef]")
 _JOINERS = "\u200c\u200d"  # part of ordinary Persian, Hindi and emoji, where they stand alone
 
 
@@ -40,9 +43,13 @@ def visible(text: str) -> str:
     text = text.replace("\r\n", "\n").replace("\r", "\n")
     out = []
     # Ordinary text, which most of it is, need not be looked at sign by sign.
-    hidden = not text.translate(_ORDINARY).isprintable()
+    hidden = not text.translate(_ORDINARY).isprintable() or _UNSEEN.search(text) is not None
     for i, char in enumerate(text if hidden else ""):
-        if char in "\n\t" or char.isprintable() or (char in _JOINERS and (i == 0 or text[i - 1] not in _JOINERS)):
+        if (
+            char in "\n\t"
+            or (char.isprintable() and not _UNSEEN.match(char))
+            or (char in _JOINERS and (i == 0 or text[i - 1] not in _JOINERS))
+        ):
             out.append(char)
         elif unicodedata.category(char) == "Zs":
             out.append(" ")

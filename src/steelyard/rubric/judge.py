@@ -4,16 +4,18 @@ from __future__ import annotations
 
 import asyncio
 import hashlib
+import json
 import re
 import unicodedata
 from collections.abc import Awaitable, Callable, Mapping, Sequence
+from dataclasses import replace
 from typing import Any, TypeVar
 
 from steelyard.errors import InputError, LLMError, nearest
 from steelyard.llm import Client, Reply, run_sync
 from steelyard.rubric.checks import Check, compare_checks
 from steelyard.rubric.criteria import MOST_CRITERIA, Criterion, check_given, named_apart
-from steelyard.rubric.fence import LIMIT, fenced
+from steelyard.rubric.fence import LIMIT, fenced, visible
 from steelyard.rubric.meta_rubric import MetaRubric
 from steelyard.rubric.schemas import Compared, comparison_schema, criteria_schema, differences_schema, scores_schema
 from steelyard.rubric.templates import filled
@@ -22,6 +24,10 @@ from steelyard.rubric.verdict import Judgement, Scored, Verdict, aggregate, join
 ORDERS = ("both", "adaptive", "one", "sum")
 DECISIVE = 1.0
 """With `orders="adaptive"`, the size of a first score that needs no second order; see `steelyard.rubric.orders.calibrate`."""
+
+
+KEPT_PROMPTS = 1024
+"""Prompts whose criteria are kept, with `per_prompt`."""
 
 
 class PairwiseJudge:
@@ -76,6 +82,18 @@ class PairwiseJudge:
             raise InputError("a judge of several domains needs a rubric named 'general' for the prompts of none")
         self.client, self.checks, self.orders, self.decisive = client, list(checks), orders, decisive
         self.stages, self.per_prompt, self.number, self.limit = stages, per_prompt, criteria, limit
+        self._made: dict[tuple[str, str, str], list[Criterion]] = {}
+
+    @property
+    def fingerprint(self) -> str:
+        """A checksum of all that a verdict depends on beside the pair: model, settings, principles, checks by name, orders, stages."""
+        told = {
+            "model": [self.client.model, sorted(map(str, self.client.settings.items()))],
+            "rubrics": {name: [rubric.text(), str(rubric.weights)] for name, rubric in sorted(self.rubrics.items())},
+            "checks": [[check.name, check.role] for check in self.checks],
+            "asked": [self.orders, self.decisive, self.stages, self.per_prompt, self.number, self.limit],
+        }
+        return hashlib.blake2b(json.dumps(told, sort_keys=True).encode("utf-8", "surrogatepass"), digest_size=8).hexdigest()
 
     async def compare(
         self,
@@ -120,7 +138,7 @@ class PairwiseJudge:
             if isinstance(error, BudgetError):
                 raise
             return Verdict(
-                None, None, "failure", checks=results, rubric=rubric.id, calls=spent.calls + error.calls,
+                None, None, "failure", checks=results, rubric=rubric.id, calls=spent.calls,
                 tokens_in=spent.tokens_in, tokens_out=spent.tokens_out, error=str(error),
             )  # fmt: skip
         winner, score, decided_by = joined(judgements, summed=self.orders == "sum")
@@ -166,6 +184,8 @@ class PairwiseJudge:
             else:
                 made = await self._ask("criteria", rubric, shown, criteria_schema(self.number), spent)
             criteria = [Criterion(*item) for item in named_apart(made.data)]
+        # As the judge is shown them, so that it can name them.
+        criteria = [replace(one, name=visible(one.name)) for one in criteria]
         listed = "\n".join(f"- {one.name} [{one.tier}]: {one.description}" for one in criteria)
         wanted = [one.name for one in criteria]
 
@@ -174,7 +194,7 @@ class PairwiseJudge:
             if sorted(names) != sorted(wanted):
                 raise ValueError(f"scored {names}, but the criteria are {wanted}")
 
-        # The criteria are ours or the user's; they stand before the texts, where a server's prefix cache keeps them.
+        # The criteria are made before or the user's; they stand before the texts, where a server's prefix cache keeps them.
         reply = await self._ask(
             "given", rubric, {"criteria": listed, **shown}, scores_schema(tuple(wanted)), spent, check=complete
         )
@@ -193,9 +213,14 @@ class PairwiseJudge:
         return self._judgement(rubric, differences, scored, first, second, swapped)
 
     async def _prompt_criteria(self, rubric: MetaRubric, prompt: str, spent: _Spent) -> list[Criterion]:
-        # Equal questions under way are asked once, and a client with a cache never asks again.
-        reply = await self._ask("criteria", rubric, {"prompt": prompt}, criteria_schema(self.number), spent)
-        return [Criterion(*item) for item in named_apart(reply.data)]
+        key = (rubric.id, rubric.text(), prompt)
+        if key not in self._made:
+            # Equal questions under way are asked once.
+            reply = await self._ask("criteria", rubric, {"prompt": prompt}, criteria_schema(self.number), spent)
+            self._made[key] = [Criterion(*item) for item in named_apart(reply.data)]
+            while len(self._made) > KEPT_PROMPTS:
+                del self._made[next(iter(self._made))]
+        return self._made[key]
 
     async def _ask(
         self,
@@ -209,7 +234,11 @@ class PairwiseJudge:
         number = f"at most {self.number}" if self.number > 1 else "one"
         system = filled(name, principles=rubric.text(), number=number)
         messages = [{"role": "system", "content": system}, {"role": "user", "content": fenced(texts, limit=self.limit)}]
-        reply = await self.client.ask(messages, schema=schema, check=check)
+        try:
+            reply = await self.client.ask(messages, schema=schema, check=check)
+        except LLMError as error:
+            spent.add(error)
+            raise
         spent.add(reply)
         return reply
 
@@ -226,25 +255,24 @@ class PairwiseJudge:
         for one in criteria:
             quotes = (one.quote_1, one.quote_2)
             found = [quote_found(quote, answer) for quote, answer in zip(quotes, (first, second), strict=True)]
-            # Told in terms of A and B as they were given.
+            # Scores and quotes are told of A and B as they were given; the judge's own words are left as they are, of answers 1 and 2.
             order = (1, 0) if swapped else (0, 1)
             scored.append(
                 Scored(
-                    one.name, one.tier, _renamed(one.reason, swapped), -one.score if swapped else one.score,
+                    one.name, one.tier, one.reason, -one.score if swapped else one.score,
                     quotes[order[0]], quotes[order[1]], found[order[0]], found[order[1]],
                 )
             )  # fmt: skip
         assert rubric.weights is not None
         score = aggregate([one.score for one in scored], [one.tier for one in scored], rubric.weights.model_dump())
-        told = [_renamed(text, swapped) for text in differences]
-        return Judgement(swapped, told, scored, score)
+        return Judgement(swapped, list(differences), scored, score)
 
 
 class _Spent:
     def __init__(self) -> None:
         self.calls = self.tokens_in = self.tokens_out = 0
 
-    def add(self, reply: Reply) -> None:
+    def add(self, reply: Reply | LLMError) -> None:
         self.calls += reply.calls
         if reply.calls:
             self.tokens_in += reply.tokens_in
@@ -289,11 +317,6 @@ def quote_found(quote: str, answer: str) -> bool | None:
     parts = [part for part in parts if part]
     if not parts:
         return None
-    text = " ".join(answer.split()).casefold()
-    return all(part in text for part in parts)
-
-
-def _renamed(text: str, swapped: bool) -> str:
-    """What the judge wrote of answers 1 and 2, told of A and B."""
-    names = {"1": "B", "2": "A"} if swapped else {"1": "A", "2": "B"}
-    return re.sub(r"\b([Aa])nswer ([12])\b", lambda match: f"{match[1]}nswer {names[match[2]]}", text)
+    # The judge quotes what it was shown, where hidden signs are written out.
+    texts = [" ".join(text.split()).casefold() for text in (answer, visible(answer))]
+    return any(all(part in text for part in parts) for text in texts)

@@ -169,9 +169,10 @@ class MetaRubric(_Part):
 def _filled(rubric: MetaRubric, seen: tuple[str, ...]) -> MetaRubric:
     if rubric.extends is None:
         return rubric
-    if rubric.extends in seen or rubric.extends == rubric.name:
-        raise InputError(f"meta-rubric {rubric.name!r} extends itself, by way of {', '.join([*seen, rubric.extends])}")
-    base = _filled(MetaRubric.read(rubric.extends), (*seen, rubric.name))
+    base_file = "" if rubric.extends == rubric.name else str(find_rubric(rubric.extends).resolve())
+    if not base_file or base_file in seen:
+        raise InputError(f"meta-rubric {rubric.name!r} extends itself, by way of {rubric.extends}")
+    base = _filled(MetaRubric.read(rubric.extends), (*seen, base_file))
     own = {principle.id: principle for principle in rubric.principles}
     # The domain's own come first within a tier: a reader, and a model, gives the first most weight.
     kept = [principle for principle in base.principles if principle.id not in own]

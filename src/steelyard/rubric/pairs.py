@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import asyncio
+import hashlib
 import json
 from collections import Counter
 from collections.abc import AsyncIterator, Callable, Iterable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -60,11 +61,17 @@ def read_pairs(source: str, *, domain_column: str | None = None) -> list[Pair]:
                 raise InputError(
                     f"{where}: needs a text in {key!r} (found: {', '.join(map(str, row))}): give prompt, a, b, or prompt, chosen, rejected"
                 )
-            texts.append(text_of(value))
+            try:
+                texts.append(text_of(value))
+            except (TypeError, KeyError):
+                raise InputError(
+                    f"{where}: {key!r} must be a text or a list of messages with contents, but is {str(value)[:80]}"
+                ) from None
         label = row.get("label") if keys[0] == "a" else "a"
+        label = label or None  # an empty field of a CSV file
         if label not in (None, "a", "b"):
             raise InputError(f"{where}: label must be 'a' or 'b', but is {label!r}")
-        name = str(row.get("id", number))
+        name = str(number if row.get("id") is None else row["id"])
         if name in seen:
             raise InputError(f"{where}: id {name!r} is there twice")
         seen.add(name)
@@ -81,9 +88,9 @@ def _criteria(row: Mapping[str, Any], where: str) -> tuple[Criterion, ...] | Non
     if given is None:
         return None
     try:
-        made = tuple(Criterion(**item) for item in given)
+        made = tuple(Criterion(**{key: value for key, value in item.items() if value is not None}) for item in given)
         check_given(made)
-    except TypeError:
+    except (TypeError, AttributeError):
         raise InputError(
             f"{where}: criteria are a list of objects with name, description and tier, but found {str(given)[:80]}"
         ) from None
@@ -103,8 +110,12 @@ class Summary:
         calls, tokens_in, tokens_out: spent, in vain as well.
         labelled, right: pairs with a label and a verdict, and those judged as it says; ties count half.
         last_error: why the last pair without a verdict has none.
+        checks: by name, the pairs in which a check applied to an answer.
+        gave_up: whether the run was ended since no question at all was answered.
     """
 
+    gave_up: bool = False
+    checks: Counter[str] = field(default_factory=Counter)
     winners: Counter[str] = field(default_factory=Counter)
     decided_by: Counter[str] = field(default_factory=Counter)
     failed: int = 0
@@ -120,6 +131,8 @@ class Summary:
     def add(self, pair_label: str | None, verdict: Mapping[str, Any]) -> None:
         """Count a verdict, as `Verdict.to_dict` gives it."""
         self.decided_by[verdict["decided_by"]] += 1
+        for name, results in verdict["checks"].items():
+            self.checks[name] += any(result is not None for result in results)
         self.calls += verdict["calls"]
         self.tokens_in += verdict["tokens_in"]
         self.tokens_out += verdict["tokens_out"]
@@ -134,6 +147,10 @@ class Summary:
         if pair_label is not None:
             self.labelled += 1
             self.right += 0.5 if verdict["winner"] == "tie" else float(verdict["winner"] == pair_label)
+
+    def idle_checks(self) -> list[str]:
+        """Checks that applied to no answer of all."""
+        return [name for name, count in self.checks.items() if not count]
 
     @property
     def judged(self) -> int:
@@ -219,7 +236,8 @@ def run_pairs(
     """Judge pairs from code without an event loop, and write a line a pair.
 
     Args:
-        out: a JSONL file; pairs that have a verdict there already are not judged again, those that failed are.
+        out: a JSONL file; pairs that have a verdict there already are not judged again, those that failed are. A verdict of other texts, or of a
+            judge with other settings, is refused.
         tell: called with every pair and its verdict.
 
     Returns:
@@ -230,8 +248,13 @@ def run_pairs(
     """
     from steelyard.llm import run_sync
 
-    kept = read_verdicts(out) if out is not None else {}
-    summary, labels = Summary(), {pair.id: pair.label for pair in pairs}
+    kept, made_by = {}, judge.fingerprint
+    if out is not None:
+        kept = read_verdicts(out)
+        _check_kept(kept, pairs, made_by, out)
+        _drop_torn_line(out)
+    summary, labels, usage = Summary(), {pair.id: pair.label for pair in pairs}, judge.client.usage
+    before = replace(usage)
     for name, verdict in kept.items():
         if name in labels:
             summary.add(labels[name], {**verdict, "calls": 0, "tokens_in": 0, "tokens_out": 0})
@@ -241,13 +264,16 @@ def run_pairs(
         lines = out.open("a", encoding="utf-8", errors="replace") if out is not None else None
         try:
             async for pair, verdict in judge_pairs(judge, todo, in_flight=in_flight, route=route):
-                plain = {"id": pair.id, **verdict.to_dict()}
+                plain = {"id": pair.id, "pair": digest_of(pair), "judge": made_by, **verdict.to_dict()}
                 summary.add(pair.label, plain)
                 if lines is not None:
                     lines.write(json.dumps(plain, ensure_ascii=False) + "\n")
                     lines.flush()
                 if tell is not None:
                     tell(pair, plain)
+                if summary.failed >= HOPELESS and usage.answered == before.answered and usage.cached == before.cached:
+                    summary.gave_up = True
+                    return False
         except BudgetError:
             return True
         finally:
@@ -255,24 +281,68 @@ def run_pairs(
                 lines.close()
         return False
 
-    return summary, run_sync(work())
+    stopped = run_sync(work())
+    # What was really sent, questions about domains and tries in vain included.
+    summary.calls, summary.tokens_in = usage.calls - before.calls, usage.tokens_in - before.tokens_in
+    summary.tokens_out = usage.tokens_out - before.tokens_out
+    return summary, stopped
 
 
-def read_verdicts(path: Path) -> dict[str, dict[str, Any]]:
-    """The verdicts of a file, by id; those of pairs that failed are left out, and a line that a crash cut short is removed."""
+HOPELESS = 8
+"""Pairs without a verdict after which a run ends, where no question was answered at all."""
+
+
+def digest_of(pair: Pair) -> str:
+    """A checksum of a pair's texts and given criteria, which a verdict keeps."""
+    told = [pair.prompt, pair.a, pair.b, [[one.name, one.description, one.tier] for one in pair.criteria or ()]]
+    return hashlib.blake2b(json.dumps(told).encode("utf-8", "surrogatepass"), digest_size=8).hexdigest()
+
+
+def _check_kept(kept: Mapping[str, Mapping[str, Any]], pairs: Iterable[Pair], made_by: str, out: Path) -> None:
+    for pair in pairs:
+        if pair.id not in kept:
+            continue
+        if kept[pair.id]["pair"] != digest_of(pair):
+            raise InputError(f"{out} holds a verdict on other texts for pair {pair.id!r}: give another --out, or remove the file")
+        if kept[pair.id]["judge"] != made_by:
+            raise InputError(
+                f"{out} holds verdicts of another judge (its model, rubric, checks, orders or another setting is not this one's): "
+                "give another --out, or remove the file"
+            )
+
+
+def _drop_torn_line(path: Path) -> None:
+    """Remove a last line that a crash cut short."""
+    if path.is_file() and (content := path.read_bytes()) and not content.endswith(b"\n"):
+        with path.open("r+b") as file:
+            file.truncate(content.rfind(b"\n") + 1)
+
+
+VERDICT_KEYS = frozenset(
+    ("id", "pair", "judge", "winner", "score", "decided_by", "rubric", "calls", "tokens_in", "tokens_out", "orders", "checks")
+)
+
+
+def read_verdicts(path: Path, *, failed: bool = False) -> dict[str, dict[str, Any]]:
+    """The verdicts of a file, by id, without those of pairs that failed (with `failed`, those as well); a last line that is not whole is passed over.
+
+    Raises:
+        InputError: where a line is no verdict. The file is not changed.
+    """
     if not path.is_file():
         return {}
     content = path.read_bytes()
-    whole = content[: content.rfind(b"\n") + 1]
-    if len(whole) < len(content):
-        with path.open("r+b") as file:
-            file.truncate(len(whole))
-    found = {}
-    for number, line in enumerate(whole.decode("utf-8").split("\n")[:-1], start=1):
+    lines = content.split(b"\n")
+    torn, found = lines.pop(), {}
+    for number, line in enumerate(lines, start=1):
         try:
             verdict = json.loads(line)
-            if verdict["winner"] is not None:
+            if not verdict.keys() >= VERDICT_KEYS:
+                raise KeyError
+            if verdict["winner"] is not None or failed:
                 found[str(verdict["id"])] = verdict
-        except (ValueError, KeyError, TypeError):
+        except (ValueError, KeyError, TypeError, AttributeError, RecursionError):
             raise InputError(f"{path}:{number}: not a verdict; choose another --out, or remove the file") from None
+    if torn and not found and not torn.startswith(b'{"id": '):
+        raise InputError(f"{path}: holds no verdicts; choose another --out, or remove the file")
     return found

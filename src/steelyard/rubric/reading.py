@@ -11,10 +11,12 @@ from typing import Any
 import jinja2
 
 from steelyard.errors import InputError
+from steelyard.rubric.fence import visible
 from steelyard.rubric.meta_rubric import TIERS
 from steelyard.rubric.pairs import Pair, read_verdicts
 from steelyard.runlog import write_atomically
 
+SHOWN = {False: "A shown first, as answer 1", True: "B shown first, as answer 1"}
 NAMES = {"a": "A is better", "b": "B is better", "tie": "a tie", None: "no verdict"}
 
 
@@ -24,26 +26,26 @@ def print_verdict(console: Any, pair: Pair, verdict: Mapping[str, Any]) -> None:
 
     score = "" if verdict["score"] is None else f", score {verdict['score']:+.2f}"
     console.print(
-        f"pair {pair.id}: {NAMES[verdict['winner']]}{score}, decided by {verdict['decided_by']}",
+        f"pair {visible(pair.id)}: {NAMES[verdict['winner']]}{score}, decided by {verdict['decided_by']}",
         style="bold",
         highlight=False,
         soft_wrap=True,
     )
     if verdict["error"]:
-        console.print(f"error: {verdict['error']}", highlight=False, soft_wrap=True)
+        console.print(f"error: {visible(verdict['error'])}", highlight=False, soft_wrap=True)
     for name, (first, second) in verdict["checks"].items():
-        console.print(f"check {name}: A {_value(first)}, B {_value(second)}", highlight=False, soft_wrap=True)
+        console.print(f"check {visible(name)}: A {_value(first)}, B {_value(second)}", highlight=False, soft_wrap=True)
     for order in verdict["orders"]:
         table = Table(
             "criterion",
             "tier",
             "score",
             "why",
-            title="B shown first" if order["swapped"] else "A shown first",
+            title=SHOWN[order["swapped"]],
             title_justify="left",
         )
         for one in by_tier(order["criteria"]):
-            table.add_row(one["name"], one["tier"], f"{one['score']:+d}", one["reason"])
+            table.add_row(visible(one["name"]), one["tier"], f"{one['score']:+d}", visible(one["reason"]))
         table.add_row("total", "", f"{order['score']:+.2f}", NAMES[order["winner"]], style="bold")
         console.print(table)
 
@@ -100,7 +102,9 @@ def write_verdicts(pairs: Iterable[Pair], verdicts: Path, out: Path, *, limit: i
     """
     if out.is_dir():
         raise InputError(f"cannot write {out}: it is a folder; give a file name")
-    kept = read_verdicts(verdicts)
+    kept, pairs = read_verdicts(verdicts), list(pairs)
+    tried = read_verdicts(verdicts, failed=True)
+    failed = sum(pair.id in tried and pair.id not in kept for pair in pairs)
     shown = [(pair, kept[pair.id]) for pair in pairs if pair.id in kept]
 
     def rank(item: tuple[Pair, dict[str, Any]]) -> int:
@@ -115,14 +119,16 @@ def write_verdicts(pairs: Iterable[Pair], verdicts: Path, out: Path, *, limit: i
     rows = []
     for pair, verdict in shown[:limit]:
         criteria = [one for order in verdict["orders"] for one in order["criteria"]]
-        answers = [marked(text, (one[f"quote_{side}"] for one in criteria)) for side, text in (("a", pair.a), ("b", pair.b))]
+        answers = [
+            marked(visible(text), (one[f"quote_{side}"] for one in criteria)) for side, text in (("a", pair.a), ("b", pair.b))
+        ]
         rows.append({"pair": pair, "verdict": verdict, "answers": answers, "rank": rank((pair, verdict))})
     environment = jinja2.Environment(
         loader=jinja2.FileSystemLoader(Path(__file__).parent), autoescape=True, trim_blocks=True, lstrip_blocks=True
     )
     environment.filters["by_tier"] = by_tier
     page = environment.get_template("verdicts.html").render(
-        rows=rows, total=len(shown), judged=judged, errors=errors, names=NAMES
+        rows=rows, total=len(shown), judged=judged, errors=errors, failed=failed, names=NAMES, shown=SHOWN
     )
     write_atomically(out, page.encode("utf-8", "replace"))
     return out

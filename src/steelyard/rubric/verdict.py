@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Literal
@@ -41,6 +42,9 @@ def aggregate(scores: Sequence[float], tiers: Sequence[str], weights: Mapping[st
         Jia et al., Open Rubric System, arXiv 2602.14069 (veto, then the weighted mean of non-zero criteria).
     """
     weights = TierWeights().model_dump() if weights is None else weights
+    for tier in TIERS[1:]:
+        if not (isinstance(weights.get(tier), (int, float)) and 0 < weights[tier] < math.inf):
+            raise InputError(f"weights must be positive numbers for {', '.join(TIERS[1:])}, but are {dict(weights)}")
     if len(scores) != len(tiers):
         raise InputError(f"there are {len(scores)} scores, but {len(tiers)} tiers")
     for score, tier in zip(scores, tiers, strict=True):
@@ -91,10 +95,10 @@ class Scored:
 
 @dataclass(frozen=True)
 class Judgement:
-    """What the judge said of a pair in one order, told in terms of A and B as they were given.
+    """What the judge said of a pair in one order; scores and quotes are told of A and B as they were given.
 
     Attributes:
-        swapped: whether B was shown first.
+        swapped: whether B was shown first: then "answer 1" in the judge's words is B.
         differences: what tells the answers apart.
         criteria: with scores.
         score: their aggregate.
