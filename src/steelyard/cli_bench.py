@@ -41,13 +41,15 @@ def bench(
     """Measure a judge on a public benchmark: accuracy beside chance, what it cost, and a page of its errors."""
     from steelyard.bench import benchmark, run_benchmark
     from steelyard.bench.run import choose
-    from steelyard.cli import _console
+    from steelyard.cli import _console, _settle_hub
     from steelyard.errors import InputError
     from steelyard.llm import Budget, Client
 
     chosen = benchmark(name)
     if domain not in ("rules", "judge"):
         raise InputError(f"domain must be rules or judge, but is {domain!r}")
+    if not Path(data).exists():
+        _settle_hub()
     read, notes = chosen.read(data)
     items = choose(read, limit=limit, groups=group or (), seed=seed)
     folder, console = out or Path(f"bench-{name}"), _console()

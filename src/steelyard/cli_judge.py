@@ -69,13 +69,15 @@ def judge(
     show: Annotated[int, typer.Option(help="Verdicts to print in full.")] = 1,
 ) -> None:
     """Say which of two answers is better, and why: criterion by criterion, under written principles."""
-    from steelyard.cli import _console
+    from steelyard.cli import _console, _settle_hub
     from steelyard.llm import Budget, Client
     from steelyard.rubric.pairs import Pair, read_pairs, run_pairs
     from steelyard.rubric.reading import print_verdict, write_verdicts
     from steelyard.rubric.router import by_name
 
     rules = domain in ("rules", "judge")
+    if not Path(pairs).exists():
+        _settle_hub()
     read = read_pairs(pairs, domain_column=None if rules else domain)
     if html is not None and not html.parent.is_dir():
         raise InputError(f"cannot write {html}: there is no folder {html.parent}")

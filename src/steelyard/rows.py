@@ -24,6 +24,10 @@ def read_rows(source: str, *, split: str = "train", subset: str | None = None, b
     """
     path = next((place for place in (base / source, Path(source)) if place.is_file()), None)
     if path is None:
+        near = [f"{source}{suffix}" for suffix in SUFFIXES if (base / f"{source}{suffix}").is_file()]
+        if (base / source).is_dir() or near:
+            what = f"{source!r} is a folder" if not near else f"no file {source!r} (did you mean {near[0]!r}?)"
+            raise InputError(f"{what}: give a file that ends in {', '.join(SUFFIXES)}, or a dataset's name")
         if source.endswith(SUFFIXES):
             raise InputError(f"no file {source!r} (looked in {base.resolve()} and {Path.cwd()})")
         rows = _from_datasets(source, split, subset)

@@ -102,6 +102,17 @@ def test_a_folder_or_a_file_that_cannot_be_written_is_told_in_one_line(command, 
         assert (code, error.count("\n"), "Traceback" in said + error) == (2, 1, False)
 
 
+def test_an_instruction_that_is_none_names_the_pair(command, serve, jsonl):
+    row = {**ROWS[0], "instruction_id_list": ["nope:nope"], "kwargs": [{}]}
+    for wanted, problem in (
+        (["nope:nope"], "pair p0: no check for instruction 'nope:nope'"),
+        ("nope", "must be a list of instructions"),
+    ):
+        path = jsonl([{**row, "instruction_id_list": wanted}])
+        code, _, said = command("judge", path, "--base-url", serve(answer).url, "--model", "m", "--guard", "ifeval")
+        assert (code, problem in said) == (2, True)
+
+
 def test_a_check_that_never_applies_is_told(command, serve, jsonl):
     code, said, _ = command("judge", jsonl(ROWS), "--base-url", serve(answer).url, "--model", "m", "--reward", "maths")
     assert code == 0

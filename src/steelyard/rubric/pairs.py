@@ -196,7 +196,12 @@ async def judge_pairs(
         domain = pair.domain if route is None else route(pair)
         if asyncio.iscoroutine(domain):
             domain = await domain
-        verdict = await judge.compare(pair.prompt, pair.a, pair.b, domain=domain, criteria=pair.criteria, columns=pair.columns)
+        try:
+            verdict = await judge.compare(
+                pair.prompt, pair.a, pair.b, domain=domain, criteria=pair.criteria, columns=pair.columns
+            )
+        except InputError as error:
+            raise InputError(f"pair {pair.id}: {error}") from None
         return pair, verdict
 
     waiting, ended = iter(pairs), False

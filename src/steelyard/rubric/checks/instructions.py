@@ -195,6 +195,8 @@ def _instructions(*, ids: str = "instruction_id_list", arguments: str = "kwargs"
         wanted = columns.get(ids)
         if not wanted:
             return None
+        if not isinstance(wanted, (list, tuple)):
+            raise InputError(f"column {ids!r} must be a list of instructions, but is {str(wanted)[:60]!r}")
         given = columns.get(arguments) or [{}] * len(wanted)
         if isinstance(given, str):
             given = json.loads(given)
