@@ -85,6 +85,7 @@ def main():
         (2.0, 8, 32),
         (2.0, 64, 512),
         (2.0, 256, 2048),
+        (2.0, 256, 6144),
     ):
         port += 1
         rate = measure(port, delay, in_flight, calls)
