@@ -196,7 +196,12 @@ def test_an_interrupt_says_how_to_go_on(monkeypatch, capsys):
         raise SystemExit(130)
 
     monkeypatch.setattr(cli, "app", interrupted)
-    assert steelyard(monkeypatch, capsys) == (130, "", "steelyard: stopped; go on with --resume\n")
+    code, said, error = steelyard(monkeypatch, capsys)
+    assert (code, said) == (130, "")
+    assert (
+        error
+        == "steelyard: stopped; what was written is whole: train goes on with --resume, judge and bench with the same command\n"
+    )
 
 
 def test_mix_foresees_draws_warns_suggests_and_draws_a_picture(call, tmp_path, monkeypatch):
