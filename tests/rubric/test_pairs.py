@@ -310,3 +310,24 @@ def test_verdicts_that_quote_odd_signs_are_read_again(command, serve, jsonl, tmp
     made = len(server.bodies)
     assert "2 pairs: A 2" in command(*words)[1]
     assert len(server.bodies) == made
+
+
+def test_a_run_that_is_left_asks_nothing_more(serve):
+    import time
+
+    from steelyard.llm import Client
+    from steelyard.rubric import MetaRubric, PairwiseJudge
+    from steelyard.rubric.pairs import Pair, run_pairs
+
+    server = serve(answer)
+    judge = PairwiseJudge(Client(server.url, "m", concurrency=1), MetaRubric.load("general"), orders="one")
+
+    def leave(pair, verdict):
+        raise SystemExit(1)
+
+    with pytest.raises(SystemExit):
+        run_pairs(judge, [Pair(str(i), f"q{i}", "right", "wrong") for i in range(200)], in_flight=20, tell=leave)
+    time.sleep(0.3)
+    asked = len(server.bodies)
+    time.sleep(0.5)
+    assert len(server.bodies) == asked < 20

@@ -6,7 +6,8 @@ import asyncio
 import hashlib
 import json
 from collections import Counter
-from collections.abc import AsyncIterator, Callable, Iterable, Mapping
+from collections.abc import AsyncGenerator, Callable, Iterable, Mapping
+from contextlib import aclosing
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
@@ -179,7 +180,7 @@ class Summary:
 
 async def judge_pairs(
     judge: PairwiseJudge, pairs: Iterable[Pair], *, in_flight: int = 64, route: Callable[[Pair], Any] | None = None
-) -> AsyncIterator[tuple[Pair, Verdict]]:
+) -> AsyncGenerator[tuple[Pair, Verdict]]:
     """Judge pairs, at most `in_flight` at a time, and give each with its verdict as soon as it is there.
 
     Args:
@@ -207,24 +208,29 @@ async def judge_pairs(
     waiting, ended = iter(pairs), False
     under_way: set[asyncio.Task[tuple[Pair, Verdict]]] = set()
     stopped: BaseException | None = None
-    while not ended or under_way:
-        while not ended and stopped is None and len(under_way) < in_flight:
-            pair = next(waiting, None)
-            if pair is None:
+    try:
+        while not ended or under_way:
+            while not ended and stopped is None and len(under_way) < in_flight:
+                pair = next(waiting, None)
+                if pair is None:
+                    ended = True
+                else:
+                    under_way.add(asyncio.ensure_future(one(pair)))
+            if stopped is not None:
                 ended = True
-            else:
-                under_way.add(asyncio.ensure_future(one(pair)))
-        if stopped is not None:
-            ended = True
-        if not under_way:
-            break
-        done, under_way = await asyncio.wait(under_way, return_when=asyncio.FIRST_COMPLETED)
-        for task in done:
-            error = task.exception()
-            if error is None:
-                yield task.result()
-            else:
-                stopped = error
+            if not under_way:
+                break
+            done, under_way = await asyncio.wait(under_way, return_when=asyncio.FIRST_COMPLETED)
+            for task in done:
+                error = task.exception()
+                if error is None:
+                    yield task.result()
+                else:
+                    stopped = error
+    finally:
+        # Where nobody waits for the rest, nothing more is asked.
+        for task in under_way:
+            task.cancel()
     if stopped is not None:
         raise stopped
 
@@ -268,17 +274,18 @@ def run_pairs(
     async def work() -> bool:
         lines = out.open("a", encoding="utf-8", errors="replace") if out is not None else None
         try:
-            async for pair, verdict in judge_pairs(judge, todo, in_flight=in_flight, route=route):
-                plain = {"id": pair.id, "pair": digest_of(pair), "judge": made_by, **verdict.to_dict()}
-                summary.add(pair.label, plain)
-                if lines is not None:
-                    lines.write(json.dumps(plain, ensure_ascii=False) + "\n")
-                    lines.flush()
-                if tell is not None:
-                    tell(pair, plain)
-                if summary.failed >= HOPELESS and usage.answered == before.answered and usage.cached == before.cached:
-                    summary.gave_up = True
-                    return False
+            async with aclosing(judge_pairs(judge, todo, in_flight=in_flight, route=route)) as judged:
+                async for pair, verdict in judged:
+                    plain = {"id": pair.id, "pair": digest_of(pair), "judge": made_by, **verdict.to_dict()}
+                    summary.add(pair.label, plain)
+                    if lines is not None:
+                        lines.write(json.dumps(plain, ensure_ascii=False) + "\n")
+                        lines.flush()
+                    if tell is not None:
+                        tell(pair, plain)
+                    if summary.failed >= HOPELESS and usage.answered == before.answered and usage.cached == before.cached:
+                        summary.gave_up = True
+                        return False
         except BudgetError:
             return True
         finally:
