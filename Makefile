@@ -4,7 +4,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 PIP := $(BIN)/python -m pip --disable-pip-version-check --quiet
 
-.PHONY: demo test lint types unit test-slow bench-step bench-influence bench-fronts bench-mixture bench-variance setup dev clean
+.PHONY: demo test lint types unit test-slow bench-step bench-influence bench-fronts bench-mixture bench-judge bench-variance setup dev clean
 
 demo: setup  ## train the embedded policy twice and write a report (under five minutes on two cores)
 	@echo "== demo: two runs of the embedded policy, then a report"
@@ -44,6 +44,10 @@ bench-mixture: dev  ## the mixture study: make bench-mixture TLDR=pages.jsonl.gz
 	@OMP_NUM_THREADS=1 $(BIN)/python benchmarks/mixture_study.py tldr $(TLDR)
 	@OMP_NUM_THREADS=1 $(BIN)/python benchmarks/mixture_study.py po $(PO)
 	@$(BIN)/python benchmarks/mixture_study.py table
+
+bench-judge: dev  ## the judge's client and cost: make bench-judge JUDGEBENCH=gpt.jsonl
+	@OMP_NUM_THREADS=1 $(BIN)/python benchmarks/judge_throughput.py
+	@OMP_NUM_THREADS=1 $(BIN)/python benchmarks/judge_cost.py $(JUDGEBENCH)
 
 bench-variance: dev  ## noise of a language model's gradient by way of drawing: make bench-variance TLDR=pages.jsonl.gz
 	@OMP_NUM_THREADS=1 $(BIN)/python benchmarks/gradient_variance.py $(TLDR)

@@ -95,6 +95,18 @@ def test_what_a_judge_writes_cannot_drive_the_terminal_or_end_the_run(command, s
     assert "pair i\\u001b[2J:+1:" in said
 
 
+def test_the_terminal_shows_answers_differences_and_evidence(command, serve, jsonl):
+    code, said, _ = command("judge", jsonl(ROWS[:1]), "--base-url", serve(answer).url, "--model", "m")
+    assert code == 0
+    for text in (
+        "pair p0: A is better, score +2.00, decided by veto",
+        "A: right right right 0",
+        "- answer 1 differs",
+        "right  RIGHT",
+    ):
+        assert text in said, text
+
+
 def test_a_folder_or_a_file_that_cannot_be_written_is_told_in_one_line(command, jsonl, tmp_path):
     words = ["judge", jsonl(ROWS), "--base-url", "http://127.0.0.1:9/v1", "--model", "m"]
     for out in (tmp_path, tmp_path / "none" / "v.jsonl"):

@@ -16,13 +16,16 @@ from steelyard.rubric.meta_rubric import TIERS
 from steelyard.rubric.pairs import Pair, read_verdicts
 from steelyard.runlog import write_atomically
 
+SHOWN_OF_ANSWER = 600
+"""Characters of an answer that the terminal shows; the page shows all."""
 SHOWN = {False: "A shown first, as answer 1", True: "B shown first, as answer 1"}
 NAMES = {"a": "A is better", "b": "B is better", "tie": "a tie", None: "no verdict"}
 
 
 def print_verdict(console: Any, pair: Pair, verdict: Mapping[str, Any]) -> None:
-    """Print a verdict: differences, criteria by tier, what decided."""
+    """Print a verdict: what decided, both answers with the quotes in them marked, and for each order the criteria by tier and the differences."""
     from rich.table import Table
+    from rich.text import Text
 
     score = "" if verdict["score"] is None else f", score {verdict['score']:+.2f}"
     console.print(
@@ -35,19 +38,31 @@ def print_verdict(console: Any, pair: Pair, verdict: Mapping[str, Any]) -> None:
         console.print(f"error: {visible(verdict['error'])}", highlight=False, soft_wrap=True)
     for name, (first, second) in verdict["checks"].items():
         console.print(f"check {visible(name)}: A {_value(first)}, B {_value(second)}", highlight=False, soft_wrap=True)
+    criteria = [one for order in verdict["orders"] for one in order["criteria"]]
+    for side, answer in (("a", pair.a), ("b", pair.b)):
+        text = visible(answer)
+        shown = Text(f"{side.upper()}: ", "bold") + Text(text[:SHOWN_OF_ANSWER] + (" ..." if len(text) > SHOWN_OF_ANSWER else ""))
+        for start, end in spans(text[:SHOWN_OF_ANSWER], (one[f"quote_{side}"] for one in criteria)):
+            shown.stylize("reverse", 3 + start, 3 + end)
+        console.print(shown)
     for order in verdict["orders"]:
         table = Table(
             "criterion",
             "tier",
             "score",
             "why",
+            "in A",
+            "in B",
             title=SHOWN[order["swapped"]],
             title_justify="left",
         )
         for one in by_tier(order["criteria"]):
-            table.add_row(visible(one["name"]), one["tier"], f"{one['score']:+d}", visible(one["reason"]))
+            evidence = [visible(one[f"quote_{side}"]) + (" (missing)" if one[f"found_{side}"] is False else "") for side in "ab"]
+            table.add_row(visible(one["name"]), one["tier"], f"{one['score']:+d}", visible(one["reason"]), *evidence)
         table.add_row("total", "", f"{order['score']:+.2f}", NAMES[order["winner"]], style="bold")
         console.print(table)
+        for difference in order["differences"]:
+            console.print(f"- {visible(difference)}", highlight=False, soft_wrap=True)
 
 
 def _value(value: float | None) -> str:
@@ -64,6 +79,23 @@ def by_tier(criteria: Iterable[Mapping[str, Any]]) -> list[Mapping[str, Any]]:
     return sorted(criteria, key=lambda one: TIERS.index(one["tier"]))
 
 
+def spans(answer: str, quotes: Iterable[str]) -> list[tuple[int, int]]:
+    """Where quotes stand in an answer, in order.
+
+    Example:
+        >>> spans("One two three", ["two  THREE", "four"])
+        [(4, 13)]
+    """
+    found = []
+    for quote in quotes:
+        for part in re.split(r"\.{3}|\u2026", quote.strip().strip("\"'\u201c\u201d\u2018\u2019")):
+            words = part.split()
+            match = re.search(r"\s+".join(map(re.escape, words)), answer, re.IGNORECASE) if words else None
+            if match:
+                found.append(match.span())
+    return sorted(found)
+
+
 def marked(answer: str, quotes: Iterable[str]) -> str:
     """An answer as HTML, with the quotes that stand in it marked.
 
@@ -71,15 +103,8 @@ def marked(answer: str, quotes: Iterable[str]) -> str:
         >>> marked("1 < 2, so two is more.", ["Two is  more"])
         '1 &lt; 2, so <mark>two is more</mark>.'
     """
-    spans: list[tuple[int, int]] = []
-    for quote in quotes:
-        for part in re.split(r"\.{3}|\u2026", quote.strip().strip("\"'\u201c\u201d\u2018\u2019")):
-            words = part.split()
-            if words:
-                found = re.search(r"\s+".join(map(re.escape, words)), answer, re.IGNORECASE)
-                spans += [found.span()] if found else []
     out, at = [], 0
-    for start, end in sorted(spans):
+    for start, end in spans(answer, quotes):
         start = max(start, at)
         if end > start:
             out += [html.escape(answer[at:start]), f"<mark>{html.escape(answer[start:end])}</mark>"]
