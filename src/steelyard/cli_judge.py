@@ -141,8 +141,6 @@ def judge(
 
 def usage_lines(client: Any) -> list[str]:
     """What went wrong with the requests, and what needed none."""
-    if not client.usage.failures and not client.usage.cached:
-        return []
     return [f"{client.usage.failures} requests brought no usable reply, {client.usage.cached} questions came from the cache"]
 
 
