@@ -22,7 +22,7 @@ from pydantic import BaseModel
 
 from steelyard.errors import BudgetError, InputError, LLMError, UnreachableError
 from steelyard.llm.cache import ReplyCache
-from steelyard.llm.replies import BadReplyError, Messages, bounded, json_schema, parsed, with_schema
+from steelyard.llm.replies import BadReplyError, FailedError, Messages, bounded, json_schema, parsed, read_answer, with_schema
 
 STRUCTURES = ("auto", "schema", "prompt")
 RETRIED = (408, 409, 425, 429)
@@ -247,7 +247,7 @@ class Client:
                     self._by_prompt[url] = True
                     calls -= 1
                     continue
-                except _FailedError as failed:
+                except FailedError as failed:
                     self.usage.failures += 1
                     kind = UnreachableError if failed.unreachable else LLMError
                     failure = kind(self._why(url, failed, calls), calls=calls)
@@ -258,7 +258,7 @@ class Client:
             failure.tokens_in, failure.tokens_out = spent_in, spent_out
             raise failure
 
-    def _why(self, url: str, failed: _FailedError, calls: int) -> str:
+    def _why(self, url: str, failed: FailedError, calls: int) -> str:
         if failed.unreachable:
             where = ", ".join(self.base_urls)
             return f"no server of {self.model!r} answers at {where} ({failed}): start it, or give another --base-url"
@@ -289,10 +289,10 @@ class Client:
         try:
             answer = await state.client(url, self).post("/chat/completions", body=body, cast_to=object)
         except openai.APITimeoutError:
-            raise _FailedError(f"no reply within {self.timeout:g} s") from None
+            raise FailedError(f"no reply within {self.timeout:g} s") from None
         except openai.APIConnectionError as error:
             cause = error.__cause__ or error
-            raise _FailedError(f"{type(cause).__name__}: {cause}"[:200], unreachable=True) from None
+            raise FailedError(f"{type(cause).__name__}: {cause}"[:200], unreachable=True) from None
         except openai.APIStatusError as error:
             said = " ".join(str(error).split())[:300]
             if (
@@ -305,10 +305,10 @@ class Client:
                 raise _RefusedStructureError from None
             wait = _retry_after(error.response.headers)
             hopeless = error.status_code < 500 and error.status_code not in RETRIED
-            raise _FailedError(said, wait=wait, hopeless=hopeless) from None
+            raise FailedError(said, wait=wait, hopeless=hopeless) from None
         except (ValueError, openai.OpenAIError) as error:
-            raise _FailedError(f"not a reply of an OpenAI-compatible server: {' '.join(str(error).split())[:200]}") from None
-        return _read(answer)
+            raise FailedError(f"not a reply of an OpenAI-compatible server: {' '.join(str(error).split())[:200]}") from None
+        return read_answer(answer)
 
     # Limits ------------------------------------------------------------------------------------------------------------------------------
 
@@ -353,37 +353,8 @@ class _OfLoop:
         return pools[number]
 
 
-class _FailedError(Exception):
-    def __init__(self, said: str, *, wait: float | None = None, unreachable: bool = False, hopeless: bool = False) -> None:
-        super().__init__(said)
-        self.wait, self.unreachable, self.hopeless = wait, unreachable, hopeless
-
-
 class _RefusedStructureError(Exception):
     pass
-
-
-def _read(answer: Any) -> tuple[str, int, int, str | None]:
-    """Text, tokens in and out, and what is wrong with the text, if anything."""
-    try:
-        choice = answer["choices"][0]
-        text, usage = choice["message"]["content"], answer.get("usage")
-    except (TypeError, KeyError, IndexError):
-        raise _FailedError(f"not a reply of an OpenAI-compatible server: {str(answer)[:200]!r}") from None
-    problem = None
-    if not isinstance(text, str) or not text.strip():
-        problem = f"an empty reply (finish_reason {choice.get('finish_reason')!r})"
-    elif choice.get("finish_reason") == "length":
-        problem = "the reply was cut off: raise max_tokens"
-    elif choice.get("finish_reason") == "content_filter":
-        problem = "the server's content filter cut the reply off"
-    return str(text), _count(usage, "prompt_tokens"), _count(usage, "completion_tokens"), problem
-
-
-def _count(usage: Any, name: str) -> int:
-    """Tokens as a server counts them; some count none, or in a way of their own."""
-    found = usage.get(name) if isinstance(usage, dict) else None
-    return int(found) if isinstance(found, (int, float)) and 0 <= found < 1e12 else 0
 
 
 def _is_address(url: str) -> bool:

@@ -21,6 +21,37 @@ class BadReplyError(Exception):
         self.text = text
 
 
+class FailedError(Exception):
+    """A request that brought no reply."""
+
+    def __init__(self, said: str, *, wait: float | None = None, unreachable: bool = False, hopeless: bool = False) -> None:
+        super().__init__(said)
+        self.wait, self.unreachable, self.hopeless = wait, unreachable, hopeless
+
+
+def read_answer(answer: Any) -> tuple[str, int, int, str | None]:
+    """Text, tokens in and out, and what is wrong with the text, if anything."""
+    try:
+        choice = answer["choices"][0]
+        text, usage = choice["message"]["content"], answer.get("usage")
+    except (TypeError, KeyError, IndexError):
+        raise FailedError(f"not a reply of an OpenAI-compatible server: {str(answer)[:200]!r}") from None
+    problem = None
+    if not isinstance(text, str) or not text.strip():
+        problem = f"an empty reply (finish_reason {choice.get('finish_reason')!r})"
+    elif choice.get("finish_reason") == "length":
+        problem = "the reply was cut off: raise max_tokens"
+    elif choice.get("finish_reason") == "content_filter":
+        problem = "the server's content filter cut the reply off"
+    return str(text), counted(usage, "prompt_tokens"), counted(usage, "completion_tokens"), problem
+
+
+def counted(usage: Any, name: str) -> int:
+    """Tokens as a server counts them; some count none, or in a way of their own."""
+    found = usage.get(name) if isinstance(usage, dict) else None
+    return int(found) if isinstance(found, (int, float)) and 0 <= found < 1e12 else 0
+
+
 def parsed(text: str, schema: type[BaseModel] | None, check: Callable[[Any], None] | None) -> Any:
     """What a reply says, by the schema and the check of the question; None where it has no schema."""
     data: Any = None
