@@ -9,7 +9,6 @@ from typing import Annotated, Any
 import typer
 
 from steelyard import cli_judge as told
-from steelyard.errors import UnreachableError
 
 
 def bench(
@@ -88,8 +87,7 @@ def bench(
     say(f"written: {folder}/result.json, verdicts.jsonl, errors.html")
     if stopped:
         say("the budget is used up before all pairs were judged; the same command goes on")
-    if summary.gave_up or (summary.failed and not summary.judged):
-        raise UnreachableError(f"none of {summary.failed} pairs could be judged; the last reason: {summary.last_error}")
+    told.fail_if_hopeless(summary)
 
 
 def _progress(console: Any, total: int) -> Any:
@@ -111,7 +109,7 @@ def _table(chosen: Any, table: Any) -> Any:
 
     shown = Table("group", "items", *table.measures, title=f"{chosen.name} (95% intervals)", title_justify="left")
     for group, count, figures in table.rows:
-        cells = [f"{mean:.3f} ({low:.3f} to {high:.3f})" for mean, low, high in figures.values()]
+        cells = ["{:.3f} ({:.3f} to {:.3f})".format(*figures[name]) if name in figures else "" for name in table.measures]
         shown.add_row(group, f"{count:,}", *cells, style="bold" if group.startswith("mean of") else "")
     coin = " / ".join(f"{value:.3f}" for value in chosen.chance)
     shown.add_row("chance (a coin a pair / in each order)", "", coin, *[""] * (len(table.measures) - 1), style="dim")

@@ -131,6 +131,15 @@ def judge(
             soft_wrap=True,
             highlight=False,
         )
+    fail_if_hopeless(summary)
+
+
+def fail_if_hopeless(summary: Any) -> None:
+    """End a command in which nothing could be judged.
+
+    Raises:
+        UnreachableError: with the last reason.
+    """
     if summary.gave_up:
         raise UnreachableError(
             f"stopped after {summary.failed} pairs, since no question at all was answered: {summary.last_error}"

@@ -236,6 +236,19 @@ def test_a_file_of_something_else_is_told_in_one_line(name, row, problem, comman
     assert "Traceback" not in said + error
 
 
+def test_a_run_that_came_to_nothing_binds_nobody_and_a_file_is_no_folder(command, serve, jsonl, tmp_path):
+    path = jsonl([LLMBAR] * 3, "rows.jsonl")
+    words = ["bench", "llmbar", "--data", path, "--model", "m", "--retries", 0, "--out", tmp_path / "out"]
+    code, _, error = command(*words, "--base-url", "http://127.0.0.1:9/v1", "--orders", "one")
+    assert code == 1
+    assert "none of 3 pairs could be judged; the last reason: no server" in error
+    code, said, _ = command(*words, "--base-url", serve(answer).url)
+    assert code == 0
+    assert "orders agree" in said
+    code, _, error = command(*words[:-1], path, "--base-url", "http://127.0.0.1:9/v1")
+    assert (code, "it is a file; give a folder" in error) == (2, True)
+
+
 def test_the_real_files_are_read(shared_data):
     items, notes = benchmark("llmbar").read(str(shared_data / "llmbar"))
     assert len(items) == 419

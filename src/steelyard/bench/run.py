@@ -69,11 +69,12 @@ def run_benchmark(
     Raises:
         InputError: where the folder holds verdicts of other settings.
     """
-    out.mkdir(parents=True, exist_ok=True)
-    told, kept = {"benchmark": bench.name, **settings}, out / "settings.json"
     if out.exists() and not out.is_dir():
         raise InputError(f"cannot write into {out}: it is a file; give a folder")
-    if kept.is_file():
+    out.mkdir(parents=True, exist_ok=True)
+    told, kept = {"benchmark": bench.name, **settings}, out / "settings.json"
+    # Settings of a run that came to no verdict bind nobody.
+    if kept.is_file() and read_verdicts(out / "verdicts.jsonl"):
         try:
             before = dict(json.loads(kept.read_text(encoding="utf-8")))
         except (ValueError, TypeError):
