@@ -8,24 +8,16 @@ from __future__ import annotations
 import importlib
 from typing import TYPE_CHECKING, Any
 
-from steelyard.mixture.adaptive import AdaptiveCooldown
+from steelyard.mixture.adaptive import AdaptiveCooldown, CooldownAtCap
+from steelyard.mixture.base import Schedule, TemperatureSchedule
 from steelyard.mixture.domains import count_domains
+from steelyard.mixture.order_matters import OrderMatters
 from steelyard.mixture.plan import DomainPlan, MixturePlan, plan_mixture
-from steelyard.mixture.schedules import (
-    ConstantTemperature,
-    Cooldown,
-    CooldownAtCap,
-    CosineTemperature,
-    LinearTemperature,
-    OrderMatters,
-    PiecewiseTemperature,
-    Schedule,
-    Shares,
-    TemperatureSchedule,
-    UniMax,
-    parse_schedule,
-)
+from steelyard.mixture.schedules import ConstantTemperature, Cooldown, CosineTemperature, LinearTemperature, PiecewiseTemperature
+from steelyard.mixture.shares import Shares
 from steelyard.mixture.temperature import scalarization_weights, temperature_probabilities
+from steelyard.mixture.unimax import UniMax
+from steelyard.mixture.words import parse_schedule
 
 if TYPE_CHECKING:
     from steelyard.mixture.sampler import MixtureSampler

@@ -9,9 +9,11 @@ import numpy as np
 from numpy.typing import ArrayLike
 
 from steelyard.errors import InputError
-from steelyard.mixture.schedules import ConstantTemperature, Cooldown, Schedule, UniMax
+from steelyard.mixture.base import Schedule
+from steelyard.mixture.schedules import ConstantTemperature, Cooldown
 from steelyard.mixture.segments import check_visits, segment_shares, segment_starts
 from steelyard.mixture.temperature import Floats, check_sizes
+from steelyard.mixture.unimax import UniMax
 
 
 @dataclass(frozen=True)

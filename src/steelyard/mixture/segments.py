@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import ArrayLike
 
 from steelyard.errors import InputError
-from steelyard.mixture.schedules import Schedule
+from steelyard.mixture.base import Schedule
 from steelyard.mixture.temperature import Floats
 
 DENSE_SEGMENTS = 256

@@ -11,8 +11,8 @@ import torch.utils.data
 from numpy.typing import ArrayLike
 
 from steelyard.errors import InputError
+from steelyard.mixture.base import Schedule
 from steelyard.mixture.sampler import MixtureSampler
-from steelyard.mixture.schedules import Schedule
 from steelyard.mixture.temperature import Floats, check_sizes
 
 Source = Iterable[Any] | Callable[[], Iterable[Any]]

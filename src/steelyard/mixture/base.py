@@ -1,0 +1,52 @@
+"""What every schedule is: `probabilities(sizes, progress)`, and a temperature where it is one."""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections.abc import Sequence
+
+from numpy.typing import ArrayLike
+
+from steelyard.errors import InputError
+from steelyard.mixture.temperature import Floats, temperature_probabilities
+
+
+class Schedule(ABC):
+    """Says how often each domain is drawn at every share of a run."""
+
+    @abstractmethod
+    def probabilities(self, sizes: ArrayLike, progress: float) -> Floats:
+        """Probabilities of the domains, float64 `[D]`, summing to 1, at a share of the run, 0..1."""
+
+    def changes(self) -> list[float]:
+        """Where in the run the mixture jumps; between these it is constant or, for a dense schedule, moves smoothly."""
+        return []
+
+    def for_run(self, num_samples: int, names: Sequence[str] | None = None, sizes: ArrayLike | None = None) -> Schedule:
+        """The same schedule, told how many samples the run draws, what the domains are called and how large they are."""
+        return self
+
+
+def check_progress(progress: float) -> float:
+    """A share of the run.
+
+    Example:
+        >>> check_progress(1.5)
+        Traceback (most recent call last):
+        steelyard.errors.InputError: progress is a share of the run, 0 to 1, but is 1.5
+    """
+    if not 0 <= progress <= 1:
+        raise InputError(f"progress is a share of the run, 0 to 1, but is {progress}")
+    return float(progress)
+
+
+class TemperatureSchedule(Schedule):
+    """A schedule that is a temperature at every share of the run."""
+
+    @abstractmethod
+    def temperature(self, progress: float) -> float:
+        """The temperature at a share of the run."""
+
+    def probabilities(self, sizes: ArrayLike, progress: float) -> Floats:
+        """`p(i; tau)` at the temperature of that share of the run."""
+        return temperature_probabilities(sizes, self.temperature(check_progress(progress)))

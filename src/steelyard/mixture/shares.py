@@ -1,0 +1,77 @@
+"""A mixture given as plain shares, or as weights that another method found."""
+
+from __future__ import annotations
+
+import json
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import ArrayLike
+
+from steelyard.errors import InputError, nearest
+from steelyard.mixture.base import Schedule, check_progress
+from steelyard.mixture.temperature import Floats, check_sizes
+
+
+@dataclass(frozen=True)
+class Shares(Schedule):
+    """A mixture given as plain shares, or as weights from elsewhere (DoReMi's, say); they need not sum to 1.
+
+    Attributes:
+        shares: one a domain, not negative, in the domains' order or by name.
+
+    Example:
+        >>> Shares([3.0, 1.0]).probabilities([10, 10], 0.0).tolist()
+        [0.75, 0.25]
+        >>> Shares({"en": 1.0, "sw": 1.0}).for_run(100, ["sw", "en"]).probabilities([1, 9], 0.0).tolist()
+        [0.5, 0.5]
+    """
+
+    shares: Sequence[float] | Mapping[str, float]
+
+    def __post_init__(self) -> None:
+        values = list(self.shares.values()) if isinstance(self.shares, Mapping) else list(self.shares)
+        if not values or not all(isinstance(v, (int, float)) and 0 <= v < math.inf for v in values) or not sum(values) > 0:
+            raise InputError(f"shares must be finite, not negative and not all 0, but are {self.shares}")
+
+    @classmethod
+    def load(cls, path: Path | str) -> Shares:
+        """Read shares from a JSON file, an object from domain names to numbers."""
+        try:
+            found = json.loads(Path(path).read_text(encoding="utf-8"))
+        except OSError as error:
+            raise InputError(f"cannot read shares from {path}: {error.strerror}") from None
+        except ValueError as error:
+            raise InputError(f"{path}: not valid JSON: {error}") from None
+        if not isinstance(found, dict):
+            raise InputError(f"{path}: shares are a JSON object from domain names to numbers, but found {type(found).__name__}")
+        try:
+            return cls(found)
+        except InputError as error:
+            raise InputError(f"{path}: {error}") from None
+
+    def for_run(self, num_samples: int, names: Sequence[str] | None = None, sizes: ArrayLike | None = None) -> Shares:
+        """Shares by name, put into the domains' order."""
+        if not isinstance(self.shares, Mapping) or names is None:
+            return self
+        for name in self.shares:
+            if name not in names:
+                raise InputError(f"a share is given for {name!r}, which is no domain{nearest(name, names)}")
+        missing = [name for name in names if name not in self.shares]
+        if missing:
+            raise InputError(f"no share is given for {', '.join(missing)}: every domain needs one")
+        return replace(self, shares=[self.shares[name] for name in names])
+
+    def probabilities(self, sizes: ArrayLike, progress: float) -> Floats:
+        """The shares, whatever the sizes."""
+        check_progress(progress)
+        count = len(check_sizes(sizes))
+        if isinstance(self.shares, Mapping):
+            raise InputError("shares by name need the domains' names: call for_run(num_samples, names) first")
+        if len(self.shares) != count:
+            raise InputError(f"there are {count} domains, but {len(self.shares)} shares")
+        values = np.asarray(self.shares, dtype=np.float64)
+        return values / values.sum()
