@@ -289,6 +289,24 @@ def test_where_domains_differ_in_length_scalarization_still_has_the_mean_of_samp
     assert trainer.state.log_history[0]["loss"] == pytest.approx(expected, rel=0.03)
 
 
+@pytest.mark.parametrize("draw", ["independent", "stratified"])
+def test_over_many_small_batches_every_domain_has_its_share_of_the_loss(tiny_policy_dir, tmp_path, draw):
+    """Most batches hold no row of the small domain: their weights must stay below 1 all the same."""
+    rows = [{"text": "1+1=2", "domain": "large"}] * 46 + [{"text": "9-2=7", "domain": "small"}] * 2
+    model, tokenizer = load_policy(str(tiny_policy_dir))
+    trainer = MixtureSFTTrainer(
+        model=model, args=config(SFTConfig, tmp_path, max_steps=480, per_device_train_batch_size=4),
+        train_dataset=Dataset.from_list(rows), processing_class=tokenizer, mixture=Mixture("constant:inf", by="scalarization", draw=draw),
+    )  # fmt: skip
+    batches, shares = iter(trainer.get_train_dataloader()), {"large": 0.0, "small": 0.0}
+    for _ in range(480):
+        (batch,), count = trainer.get_batch_samples(batches, 1, torch.device("cpu"))
+        for row, weight in zip(batch["labels"], batch["loss_weight"].tolist(), strict=True):
+            name = "small" if tokenizer.encode("9")[0] in row.tolist() else "large"
+            shares[name] += weight * (row[1:] != -100).sum().item() / float(count) / 480
+    assert shares == {"large": pytest.approx(0.5, rel=0.15), "small": pytest.approx(0.5, rel=0.15)}
+
+
 def test_an_adaptive_cooldown_says_so_once_and_not_after_its_latest_moment():
     order = DomainOrder(
         Mixture(AdaptiveCooldown(at=0.5, patience=1)), ["a"] * 90 + ["b"] * 10, num_samples=100, batch_size=10, seed=1

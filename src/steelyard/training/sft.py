@@ -13,6 +13,7 @@ from collections import defaultdict
 from pathlib import Path
 from typing import Any, Protocol
 
+import numpy as np
 import torch
 from torch import Tensor
 from torch.utils.data import Sampler
@@ -78,6 +79,10 @@ class MixtureSFTTrainer(SFTTrainer):
         self.order = domain_order(self, chosen)
         if self.eval_dataset is not None:
             self.order.watched(map(str, column_of(self.eval_dataset, chosen.column)))
+        self._tokens_D: Tensor | None = None
+        if chosen.by == "scalarization":
+            counts = np.bincount(self.order.ids, weights=target_counts(self.train_dataset))
+            self._tokens_D = torch.tensor(counts / self.order.sizes)
         self.recorder = recorder
         self.data_collator: Any = _WithDomain(self.data_collator, chosen.column)
         self._began: float | None = None
@@ -99,19 +104,24 @@ class MixtureSFTTrainer(SFTTrainer):
         if self._began is None:
             self._began = time.perf_counter()
         samples, count = super().get_batch_samples(*args, **kwargs)
-        weights_D = torch.tensor(self.order.loss_weights(self.state.global_step / max(1, self.state.max_steps)))
-        tokens = torch.zeros(2, dtype=torch.float64)
+        weights_D = self._loss_weights()
         for batch in samples:
             numbers = self.order.index_of(batch.pop(DOMAIN))
-            if self.order.mixture.by == "scalarization":
-                batch["loss_weight"] = weights_D[numbers].float()
-                of_examples = (batch["labels"] != -100).sum(1).cpu()
-                tokens += torch.stack([(of_examples * weights_D[numbers]).sum(), of_examples.sum()])
-        if self.order.mixture.by == "scalarization" and count is not None:
-            # The mean is over weighted tokens: where domains differ in length, only that is sampling's mean in expectation.
-            weighted, plain = self.accelerator.reduce(tokens.to(self.accelerator.device), reduction="sum").tolist()
-            count = count * (weighted / max(plain, 1.0))
+            if weights_D is not None:
+                batch["loss_weight"] = weights_D[numbers]
         return samples, count
+
+    def _loss_weights(self) -> Tensor | None:
+        """What every token's loss is multiplied by, `[D]`; None where domains are sampled.
+
+        A loss is a mean over the batch's tokens, and sampling by the mixture would draw domains of other lengths: where tempered rows have
+        r times as many tokens as rows in proportion, weights are divided by r. A constant: a batch's own ratio would take its weights back.
+        """
+        if self._tokens_D is None:
+            return None
+        weights_D = torch.tensor(self.order.loss_weights(self.state.global_step / max(1, self.state.max_steps)))
+        in_proportion_D = torch.tensor(self.order.sizes) * self._tokens_D
+        return (weights_D * in_proportion_D.sum() / (weights_D * in_proportion_D).sum()).float()
 
     def compute_loss(self, model: Any, inputs: Any, *args: Any, **kwargs: Any) -> Any:
         """As TRL; with `loss_weight` in the inputs, every token's loss is multiplied by its example's."""
@@ -228,6 +238,25 @@ def token_counts(dataset: Any) -> list[int]:
 
     counts: list[int] = pc.list_value_length(dataset.select_columns("input_ids").with_format("arrow")[:]["input_ids"]).to_pylist()
     return counts
+
+
+def target_counts(dataset: Any) -> list[int]:
+    """How many tokens of every row have a loss: those after the first whose label is not masked.
+
+    Example:
+        >>> from datasets import Dataset
+        >>> target_counts(Dataset.from_dict({"labels": [[1, 2, 3], [-100, -100, 5], [7]]}))
+        [2, 1, 0]
+    """
+    if "labels" not in dataset.column_names:
+        return [max(0, count - 1) for count in token_counts(dataset)]
+    found: list[int] = []
+    for table in dataset.select_columns("labels").with_format("arrow").iter(10_000):
+        labels = table["labels"].combine_chunks()
+        ends = np.cumsum([0, *(len(row) for row in labels)])
+        counted = np.concatenate([[0], np.cumsum(labels.flatten().to_numpy() != -100)])
+        found += (counted[ends[1:]] - counted[np.minimum(ends[:-1] + 1, ends[1:])]).tolist()
+    return found
 
 
 @torch.no_grad()
