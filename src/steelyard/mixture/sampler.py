@@ -232,28 +232,27 @@ class MixtureSampler(torch.utils.data.Sampler[int]):
     def _stratified(self, segment: int, first: int, last: int) -> tuple[Counts, Counts]:
         whole, steps, start, stride = self._lattice(segment)
         offsets = (start + np.arange(first, last, dtype=np.int64) * stride) % LATTICE
-        edges = np.concatenate([[0], steps])
-        counts = whole + np.diff((edges[None, :] + LATTICE - 1 - offsets[:, None]) // LATTICE, axis=1)
-        before = self._segment_counts(segment, first) + np.cumsum(counts, axis=0) - counts
-        return self._lay_out(counts, before, self.batch_size, (segment << 40) + first)
+        places = offsets[:, None] + LATTICE * np.arange(self.batch_size - int(whole.sum()), dtype=np.int64)
+        extras = np.searchsorted(steps, places, side="right")
+        wholes = np.repeat(np.arange(len(whole)), whole)
+        labels = np.sort(np.hstack([np.tile(wholes, (last - first, 1)), extras]), axis=1)
+        return self._lay_out(labels, self._segment_counts(segment, first), (segment << 40) + first)
 
-    def _lay_out(self, counts: Counts, before: Counts, width: int, number: int) -> tuple[Counts, Counts]:
-        """Rows of counts as rows of draws, each row in an order of its own."""
-        rows, domains = counts.shape
-        flat = counts.reshape(-1)
-        labels = np.repeat(np.tile(np.arange(domains), rows), flat)
-        places = np.arange(len(labels)) - np.repeat(np.cumsum(flat) - flat, flat) + np.repeat(before.reshape(-1), flat)
+    def _lay_out(self, labels: Counts, before: Counts, number: int) -> tuple[Counts, Counts]:
+        """Rows of sorted domains as rows of draws, each row in an order of its own."""
+        rows, width = labels.shape
         with np.errstate(over="ignore"):
             keys = mix(np.uint64(self._key) + np.arange(number, number + rows, dtype=np.uint64))
             order = permute(
                 np.tile(np.arange(width), rows), np.full(rows * width, width), np.repeat(mix(keys ^ np.uint64(0xA5A5)), width)
             )
-        row = np.repeat(np.arange(rows), width)
-        shuffled = labels[order + row * width]
+        shuffled = np.take_along_axis(labels, order.reshape(rows, width), axis=1).reshape(-1)
         # In the order in which a domain turns up its examples go on: no pass begins before the last has ended.
-        numbers = np.empty_like(places)
-        numbers[np.argsort(row * domains + shuffled, kind="stable")] = places
-        return shuffled, numbers
+        by_domain = np.argsort(shuffled, kind="stable")
+        counts = np.bincount(shuffled, minlength=len(before))
+        numbers = np.empty_like(shuffled)
+        numbers[by_domain] = np.arange(len(shuffled)) - np.repeat(np.cumsum(counts) - counts, counts)
+        return shuffled, numbers + before[shuffled]
 
     # Independent -------------------------------------------------------------------------------------------------------------------------
 
@@ -285,7 +284,8 @@ class MixtureSampler(torch.utils.data.Sampler[int]):
         a, b = first * self.batch_size, last * self.batch_size
         domains, numbers = [], []
         for begin, end, counts, before in self._blocks(segment, a, b):
-            found, places = self._lay_out(counts[None], before[None], end - begin, (1 << 62) + (segment << 40) + begin // BLOCK)
+            labels = np.repeat(np.arange(len(counts)), counts)[None]
+            found, places = self._lay_out(labels, before, (1 << 62) + (segment << 40) + begin // BLOCK)
             kept = slice(max(a, begin) - begin, min(b, end) - begin)
             domains.append(found[kept])
             numbers.append(places[kept])
