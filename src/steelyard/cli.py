@@ -5,6 +5,7 @@ from __future__ import annotations
 import io
 import os
 import sys
+import warnings
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -242,8 +243,8 @@ def mix(
             help="Files (each a domain), folders (each entry a domain), or with --column any rows, datasets' names included."
         ),
     ],
-    steps: Annotated[int, typer.Option(help="Steps of the run.")],
-    batch_size: Annotated[int, typer.Option(help="Samples a step, over all processes.")] = 64,
+    steps: Annotated[int, typer.Option(min=1, help="Steps of the run.")],
+    batch_size: Annotated[int, typer.Option(min=1, help="Samples a step, over all processes.")] = 64,
     schedule: Annotated[
         str,
         typer.Option(
@@ -268,7 +269,7 @@ def mix(
     parsed = parse_schedule(schedule)
     if column is not None and not all(Path(source).exists() for source in data):
         _settle_hub()
-    sizes = count_domains(data, column=column, unit=unit)
+    sizes = count_domains(data, column=column, unit=unit, leave_out=picture)
     plan = plan_mixture(
         list(sizes.values()),
         parsed,
@@ -286,7 +287,10 @@ def mix(
     from steelyard.report.mixture import mixture_figure
 
     try:
-        mixture_figure(plan, max_epochs=max_epochs).savefig(picture, dpi=130)
+        with warnings.catch_warnings():
+            # Names in scripts that no font at hand has are boxes in the picture; the table has them.
+            warnings.filterwarnings("ignore", message="Glyph")
+            mixture_figure(plan, max_epochs=max_epochs).savefig(picture, dpi=130)
     except OSError as error:
         if is_disk_full(error):
             raise

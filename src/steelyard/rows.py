@@ -37,7 +37,7 @@ def read_rows(source: str, *, split: str = "train", subset: str | None = None, b
         readers = {".jsonl": _from_jsonl, ".gz": _from_jsonl, ".json": _from_json, ".csv": _from_csv, ".parquet": _from_parquet}
         rows = list(readers[path.suffix](path))
     if not rows:
-        raise InputError(f"{path or source}: no rows: at least one prompt is needed")
+        raise InputError(f"{path or source}: no rows: at least one is needed")
     return rows
 
 

@@ -20,6 +20,23 @@ def test_files_and_folders_are_domains_and_folders_in_them_count_all_below(tmp_p
     assert count_domains([str(tmp_path / "zh")], unit="bytes") == {"a": 12, "deeper": 4}
 
 
+def test_what_a_file_is_written_in_is_no_part_of_its_name_and_what_is_hidden_or_left_out_is_not_counted(tmp_path):
+    with gzip.open(tmp_path / "en.jsonl.gz", "wt") as file:
+        file.write('{"text": "one"}\n')
+    (tmp_path / "sw" / ".git").mkdir(parents=True)
+    (tmp_path / "sw" / ".git" / "index").write_bytes(b"\xff\xfe")
+    (tmp_path / "sw" / "a.txt").write_text("moja\n")
+    (tmp_path / "mix.png").write_bytes(b"\x89PNG\xff")
+    assert count_domains([str(tmp_path)], leave_out=tmp_path / "mix.png") == {"en": 1, "sw": 1}
+    (tmp_path / "en.jsonl").write_text('{"text": "one"}\n')
+    with pytest.raises(InputError, match="two domains are named 'en'"):
+        count_domains([str(tmp_path)], leave_out=tmp_path / "mix.png")
+    (tmp_path / "en.jsonl").unlink()
+    (tmp_path / "gone.txt").symlink_to(tmp_path / "nowhere.txt")
+    with pytest.raises(InputError, match=r"gone\.txt: a link to what is not there"):
+        count_domains([str(tmp_path)], leave_out=tmp_path / "mix.png")
+
+
 def test_a_column_names_the_domains_gzipped_or_not(tmp_path):
     rows = [{"lang": lang} for lang in ("en", "sw", "en")]
     text = "".join(json.dumps(row) + "\n" for row in rows)

@@ -111,6 +111,19 @@ def test_an_infinite_start_gets_a_suggestion_that_still_upsamples():
     assert start > 1.5
 
 
+def test_a_domain_that_is_hardly_ever_drawn_is_warned_of():
+    plan = plan_mixture([100_000, 1, 2], ConstantTemperature(1.0), num_samples=1000, batch_size=10, names=["en", "sw", "lo"])
+    assert plan.warnings == [
+        "sw, lo: drawn less than once in the whole run (0.01 times at the least): raise the temperature, or leave out"
+    ]
+
+
+def test_a_dense_schedules_share_is_its_mean_over_the_run():
+    plan = plan_mixture([900, 10], LinearTemperature(5.0, 1.0), num_samples=1000, batch_size=10)
+    assert plan.phases == [0.0]
+    assert [domain.shares for domain in plan.domains] == [[pytest.approx(domain.draws / 1000)] for domain in plan.domains]
+
+
 def test_a_domain_that_is_never_drawn_is_refused_as_by_the_sampler():
     with pytest.raises(InputError, match="never visits domain 'sw'"):
         plan_mixture([10, 10], Shares([1.0, 0.0]), num_samples=100, batch_size=10, names=["en", "sw"])

@@ -3,6 +3,7 @@
 import itertools
 
 import pytest
+from datasets import Dataset
 from torch.utils.data import DataLoader
 
 from steelyard.errors import InputError
@@ -43,6 +44,25 @@ def test_ranks_together_give_the_stream_of_one_process(num_samples):
 def test_workers_of_a_loader_together_give_it_too():
     loaded = [item for batch in DataLoader(stream(), batch_size=6, num_workers=2) for item in batch]
     assert loaded == list(stream())
+
+
+def test_a_dataset_that_gives_every_worker_another_part_is_refused_there():
+    rows = Dataset.from_dict({"text": ["a", "b", "c"]}).to_iterable_dataset(num_shards=3)
+    stream = MixtureStream({"en": rows, "sw": ["x"]}, ConstantTemperature(1.0), sizes=[3, 1], num_samples=8, batch_size=4)
+    assert len(list(stream)) == 8
+    with pytest.raises(InputError, match="gives every worker another part: set num_workers=0"):
+        list(DataLoader(stream, batch_size=None, num_workers=2))
+
+
+def test_behind_workers_a_state_is_told_what_was_used():
+    one = stream()
+    loader = iter(DataLoader(one, batch_size=6, num_workers=2))
+    used = [example for _ in range(3) for example in next(loader)]
+    again = stream()
+    again.load_state_dict(one.state_dict(consumed=18))
+    assert used + list(again) == list(stream())
+    with pytest.raises(InputError, match="consumed is a number of this process's 60 indices, but is 61"):
+        one.state_dict(consumed=61)
 
 
 def test_it_goes_on_where_it_stopped_twice():

@@ -56,6 +56,30 @@ def test_theorem_2_and_ours_scalarization_is_at_least_sampling_is_at_least_strat
     assert found[1] > found[2] or batch_size == 1
 
 
+def test_where_theorem_2_does_not_reach():
+    """A small domain that is learnt by heart: its gradients are small, and weighting them costs nothing."""
+    generator = torch.Generator().manual_seed(0)
+    large, small = (size * torch.randn(rows, 4, generator=generator) for size, rows in ((1.0, 90), (0.01, 10)))
+    found = [
+        gradient_variance(torch.cat([large, small]), [0] * 90 + [1] * 10, tau=5.0, batch_size=8, method=method)
+        for method in METHODS
+    ]
+    assert found[0] < 0.75 * found[1]
+
+
+def test_where_opposites_are_neighbours_a_systematic_sample_is_worse():
+    """Four equal domains, two draws: 0 and 2 come together, or 1 and 3."""
+    means = torch.tensor([[1.0], [-1.0], [1.0], [-1.0]]).repeat_interleave(5, 0)
+    _, sampled, stratified = (
+        gradient_variance(means, np.repeat(np.arange(4), 5), tau=1.0, batch_size=2, method=method) for method in METHODS
+    )
+    assert (sampled, stratified) == (pytest.approx(0.5), pytest.approx(1.0))
+    sorted_means = means.sort(0).values
+    assert gradient_variance(
+        sorted_means, np.repeat(np.arange(4), 5), tau=1.0, batch_size=2, method="stratified"
+    ) == pytest.approx(0)
+
+
 def test_in_proportion_scalarization_is_sampling(regression):
     found = [gradient_variance(regression[0], DOMAINS, tau=1.0, batch_size=8, method=method) for method in METHODS[:2]]
     assert found[0] == pytest.approx(found[1], rel=1e-12)

@@ -14,7 +14,9 @@ BLOCK = 2**23
 """Bytes of a text file that are read at a time."""
 
 
-def count_domains(sources: Sequence[str], *, column: str | None = None, unit: str = "examples") -> dict[str, int]:
+def count_domains(
+    sources: Sequence[str], *, column: str | None = None, unit: str = "examples", leave_out: Path | None = None
+) -> dict[str, int]:
     """Count what each domain holds.
 
     Args:
@@ -22,6 +24,7 @@ def count_domains(sources: Sequence[str], *, column: str | None = None, unit: st
             or, with a column, any sources that `read_rows` reads, names of Hugging Face datasets included.
         column: names each row's domain.
         unit: "examples" (rows, or lines of a text file) or "bytes" (of the files).
+        leave_out: a file in a folder that is no data.
 
     Returns:
         Size by name, in the order found.
@@ -48,24 +51,40 @@ def count_domains(sources: Sequence[str], *, column: str | None = None, unit: st
     for source in sources:
         path = Path(source)
         if path.is_dir():
-            found = {
-                entry.stem if entry.is_file() else entry.name: entry for entry in sorted(path.iterdir()) if entry.name[0] != "."
-            }
-            if not found:
+            entries = [entry for entry in sorted(path.iterdir()) if entry.name[0] != "." and not _same(entry, leave_out)]
+            if not entries:
                 raise InputError(f"{path}: an empty folder: each entry of a folder is a domain")
         elif path.is_file():
-            found = {path.stem: path}
+            entries = [path]
         else:
             raise InputError(f"no file or folder {source!r}; rows of a dataset need --column to tell their domains")
-        for name, place in found.items():
+        for place in entries:
+            name = _domain_name(place)
+            if not place.exists():
+                raise InputError(f"{place}: a link to what is not there")
             if name in sizes:
                 raise InputError(f"two domains are named {name!r} (the second is {place}): rename one")
-            sizes[name] = sum(
-                _size(file, unit) for file in ([place] if place.is_file() else sorted(place.rglob("*"))) if file.is_file()
-            )
+            files = [place] if place.is_file() else sorted(place.rglob("*"))
+            sizes[name] = sum(_size(file, unit) for file in files if file.is_file() and not _hidden(file.relative_to(place)))
             if not sizes[name]:
                 raise InputError(f"domain {name!r} ({place}) is empty: leave it out")
     return sizes
+
+
+def _domain_name(place: Path) -> str:
+    """What a file is called without what says how it is written."""
+    if place.is_dir():
+        return place.name
+    known = max((suffix for suffix in SUFFIXES if place.name.endswith(suffix)), key=len, default=place.suffix)
+    return place.name.removesuffix(known)
+
+
+def _hidden(inside: Path) -> bool:
+    return any(part.startswith(".") for part in inside.parts)
+
+
+def _same(place: Path, other: Path | None) -> bool:
+    return other is not None and other.exists() and place.resolve() == other.resolve()
 
 
 def _by_column(sources: Sequence[str], column: str) -> dict[str, int]:

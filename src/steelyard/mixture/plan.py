@@ -11,7 +11,7 @@ from numpy.typing import ArrayLike
 from steelyard.errors import InputError
 from steelyard.mixture.base import Schedule
 from steelyard.mixture.schedules import ConstantTemperature, Cooldown
-from steelyard.mixture.segments import check_visits, segment_shares, segment_starts
+from steelyard.mixture.segments import check_visits, is_dense, segment_shares, segment_starts
 from steelyard.mixture.temperature import Floats, check_sizes
 from steelyard.mixture.unimax import UniMax
 
@@ -22,7 +22,7 @@ class DomainPlan:
 
     Attributes:
         name, size: of the domain.
-        shares: of each phase, in order.
+        shares: of each phase, in order; of a dense schedule the mean over the run.
         draws: expected in the whole run.
         epochs: passes over the domain, `draws / size`.
         repeats_at: the step, counted from 1, in which its examples begin to come again; None if they never do.
@@ -44,7 +44,7 @@ class MixturePlan:
         domains: one plan each, in the given order.
         phases: where each phase of the run begins, as a share of it.
         steps: batches of the run.
-        warnings: a line for every domain that is repeated more often than the cap.
+        warnings: a line for every domain that is repeated more often than the cap, and one for those that would probably never be drawn.
         suggestion: the nearest schedule that keeps the cap, in words; None where nothing is to be mended.
     """
 
@@ -105,7 +105,9 @@ def plan_mixture(
     draws = expected_draws(shares, starts, num_samples, batch_size)
     cumulative = np.cumsum(draws, axis=0)
     phases = sorted({0.0, *schedule.changes()})
-    shown = [schedule.probabilities(values, phase) for phase in phases]
+    dense = is_dense(schedule, values)
+    shown = [cumulative[-1] / num_samples] if dense else [schedule.probabilities(values, phase) for phase in phases]
+    phases = [0.0] if dense else phases
     domains = []
     for d, label in enumerate(labels):
         total = float(cumulative[-1, d])
@@ -119,6 +121,12 @@ def plan_mixture(
         f"{d.name} ({d.size:g}) would be seen {d.epochs:.3g} times by step {steps}, first again at step {d.repeats_at}: {remedy}"
         for d in over
     ]
+    rare = sorted((d for d in domains if d.draws < 1), key=lambda d: d.draws)
+    if rare:
+        told = ", ".join(d.name for d in rare[:5]) + (f" and {len(rare) - 5} more" if len(rare) > 5 else "")
+        warnings.append(
+            f"{told}: drawn less than once in the whole run ({rare[0].draws:.2g} times at the least): raise the temperature, or leave out"
+        )
     suggestion = suggest(values, schedule, num_samples, batch_size, max_epochs) if over else None
     return MixturePlan(domains, phases, steps, warnings, suggestion)
 

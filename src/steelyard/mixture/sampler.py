@@ -165,9 +165,20 @@ class MixtureSampler(torch.utils.data.Sampler[int]):
         """Which domain an index belongs to."""
         return np.searchsorted(self._offsets, np.asarray(index), side="right") - 1
 
-    def state_dict(self) -> dict[str, Any]:
-        """How far this process is, and what the stream depends on."""
-        return {"position": self.position, **self._identity()}
+    def state_dict(self, *, consumed: int | None = None) -> dict[str, Any]:
+        """How far this process is, and what the stream depends on.
+
+        Args:
+            consumed: how many indices of this process were used in the run; None for how many were drawn. A DataLoader with workers draws ahead, so
+                there the two differ, and what was drawn and not used would be left out.
+
+        Raises:
+            InputError: where it is not 0 to the length of the run.
+        """
+        position = self.position if consumed is None else consumed
+        if not 0 <= position <= len(self):
+            raise InputError(f"consumed is a number of this process's {len(self)} indices, but is {position}")
+        return {"position": position, **self._identity()}
 
     def load_state_dict(self, state: dict[str, Any]) -> None:
         """Go on where another sampler of the same stream stopped.

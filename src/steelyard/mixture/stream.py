@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -27,10 +28,11 @@ class MixtureStream(torch.utils.data.IterableDataset[Any]):
         schedule: a `Schedule`.
         sizes: of the domains, by name or in order, in any one unit: what the schedule's probabilities follow. Sources need not know theirs.
         num_samples, batch_size, seed, draw, rank, world_size: as for `MixtureSampler`. All processes together give the stream of one; each
-            reads past what falls to the others. Workers of a DataLoader share this process's batches out among them, in turn.
+            reads past what falls to the others. Workers of a DataLoader share this process's batches out among them, in turn, and every one reads the
+            sources itself; a `datasets.IterableDataset` gives each worker another part, and is refused there.
 
-    `state_dict` holds how far the iteration in this process is; going on reads past what was seen already (of a source that has ended once,
-    only what its current pass has given).
+    `state_dict` holds how far the iteration in this process is, see `MixtureSampler.state_dict`; going on reads past what was seen already (of a
+    source that has ended once, only what its current pass has given).
 
     Raises:
         InputError: where an argument is out of range; in iteration, where a source gives nothing.
@@ -98,9 +100,9 @@ class MixtureStream(torch.utils.data.IterableDataset[Any]):
                 yield example
         self.position = 0
 
-    def state_dict(self) -> dict[str, Any]:
-        """How far this process is, and what the stream depends on."""
-        return {**self.sampler.state_dict(), "position": self.position}
+    def state_dict(self, *, consumed: int | None = None) -> dict[str, Any]:
+        """As `MixtureSampler.state_dict`; where workers iterate, their copies move and this one does not, so `consumed` must be given."""
+        return self.sampler.state_dict(consumed=self.position if consumed is None else consumed)
 
     def load_state_dict(self, state: dict[str, Any]) -> None:
         """Go on where another stream stopped.
@@ -140,7 +142,14 @@ class _Reader:
     def _begin(self) -> Iterator[Any]:
         if hasattr(self.source, "set_epoch"):
             self.source.set_epoch(self.passes)
-        return iter(self.source() if callable(self.source) else self.source)
+        found = self.source() if callable(self.source) else self.source
+        library = sys.modules.get("datasets")
+        if library is not None and isinstance(found, library.IterableDataset) and torch.utils.data.get_worker_info() is not None:
+            raise InputError(
+                f"source {self.name!r} is a datasets.IterableDataset, which gives every worker another part: set num_workers=0 or "
+                "dataloader_num_workers=0"
+            )
+        return iter(found)
 
     def read(self, number: int) -> Any:
         """The `number`-th example, counted over all passes."""

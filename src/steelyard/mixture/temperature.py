@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from numbers import Real
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
@@ -22,7 +23,7 @@ def check_sizes(sizes: ArrayLike, names: Sequence[str] | None = None) -> Floats:
     """
     try:
         values = np.asarray(sizes, dtype=np.float64)
-    except (TypeError, ValueError):
+    except (TypeError, ValueError, OverflowError):
         raise InputError(f"sizes must be a list of numbers, one a domain, but are {sizes!r}") from None
     if values.ndim != 1 or not values.size:
         raise InputError(f"sizes must be a list of one number a domain, but have shape {list(values.shape)}")
@@ -42,7 +43,7 @@ def check_temperature(tau: float) -> float:
         Traceback (most recent call last):
         steelyard.errors.InputError: a temperature must be positive (1: in proportion, inf: all alike), but is 0
     """
-    if not isinstance(tau, (int, float)) or isinstance(tau, bool) or not tau > 0:
+    if not isinstance(tau, Real) or isinstance(tau, bool) or not tau > 0:
         raise InputError(f"a temperature must be positive (1: in proportion, inf: all alike), but is {tau!r}")
     return float(tau)
 
@@ -93,6 +94,7 @@ def scalarization_weights(sizes: ArrayLike, tau: float) -> Floats:
         [0.667, 2.0]
 
     Reference:
-        Li et al., arXiv 2410.04579, section 3: equal to temperature sampling in expectation (theorem 1), of larger variance (theorem 2).
+        Li et al., arXiv 2410.04579, section 3: equal to temperature sampling in expectation (theorem 1), of larger variance where
+        gradients are alike in size (theorem 2).
     """
     return temperature_probabilities(sizes, tau) / temperature_probabilities(sizes, 1.0)

@@ -30,7 +30,7 @@ class Mixture:
     Attributes:
         schedule: a `Schedule`, or one in a word, as `parse_schedule` reads it.
         by: "sampling" draws the domains by the schedule; "scalarization" draws them in proportion and multiplies the loss of an example of
-            domain i (in reinforcement learning its advantage) by `p(i) / p(i; 1)`: the same in expectation, of larger variance.
+            domain i (in reinforcement learning its advantage) by `p(i) / p(i; 1)`: the same in expectation, mostly of larger variance.
         draw: "stratified" or "independent", as for `MixtureSampler`.
         column: of the dataset, with every row's domain.
 

@@ -88,6 +88,8 @@ def train_supervised(
         trainer = _trainer(recipe, model, tokenizer, mixture, train_rows, held_out_rows, log, recorder)
         for line in left_out(train_rows, held_out_rows, trainer, recipe.training.max_tokens):
             progress.message(line)
+        if data.without:
+            progress.message(f"{', '.join(data.without)}: one row each, so nothing is held out and no loss is measured")
     except (SteelyardError, ValueError, TypeError) as error:
         if not resume:
             shutil.rmtree(log.path)
