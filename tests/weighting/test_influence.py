@@ -83,18 +83,34 @@ def test_finite_differences_choose_their_step_whatever_the_size_of_advantages_an
         torch.testing.assert_close(found, size**2 * reference, rtol=0.02, atol=0.02 * size**2 * reference.abs().max().item())
 
 
-def test_where_finite_differences_cannot_be_right_it_is_said_and_mended():
-    """Half-precision parameters swallow a small step: the known length of the gradient gives it away."""
+def test_where_finite_differences_cannot_be_right_it_is_said_once_and_mended():
+    """A model that answers otherwise every time: the known length of the gradient gives it away."""
+    model, inputs, values = policy(torch.float32), batch(), advantages()
+    exact = gradient_influence(model, inputs, values, method="exact")
+
+    def waver(module, given, output):
+        if not torch.is_grad_enabled():
+            output.logits = output.logits + torch.randn_like(output.logits)
+        return output
+
+    model.register_forward_hook(waver)
+    products._warned.clear()
+    with pytest.warns(
+        UserWarning, match=r"finite differences miss the known squared length .* backward passes are used instead"
+    ) as said:
+        found = [gradient_influence(model, inputs, size * values, method="finite-difference") for size in (1.0, 2.0)]
+    assert len(said) == 1
+    torch.testing.assert_close(found, [exact, 4 * exact], rtol=1e-5, atol=1e-5 * exact.abs().max().item())
+
+
+def test_half_precision_parameters_take_no_finite_differences():
     model, inputs, values = policy(torch.bfloat16), batch(), advantages()
     products._warned.clear()
-    for name, parameter in model.named_parameters():
-        parameter.requires_grad_("norm" in name)
-        if "norm" in name:
-            parameter.data.fill_(300.0)
-    exact = gradient_influence(model, inputs, values, method="exact")
-    with pytest.warns(UserWarning, match=r"finite differences miss the known squared length .* backward passes are used instead"):
+    with pytest.warns(
+        UserWarning, match=r"bfloat16 parameters swallow a finite difference's step: backward passes are used instead"
+    ):
         found = gradient_influence(model, inputs, values, method="finite-difference")
-    torch.testing.assert_close(found, exact, rtol=1e-2, atol=1e-2 * exact.abs().max().item())
+    assert torch.equal(found, gradient_influence(model, inputs, values, method="exact"))
 
 
 def test_no_gradients_no_influence():

@@ -8,11 +8,12 @@ from __future__ import annotations
 
 import functools
 import time
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager, nullcontext
 from typing import Any
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 from transformers import TrainerCallback
 
 from steelyard.errors import InputError
@@ -98,6 +99,7 @@ def buffered_influence(
             [_answer_terms(trainer, micro_batch, share) for micro_batch in trainer._buffered_inputs],
             method,
             functools.partial(average_over_processes, trainer),
+            mixed=trainer.accelerator.native_amp,
         )
         return gradients.gram(advantages_BK) if gram else gradients.influence(advantages_BK)
 
@@ -106,7 +108,9 @@ def _answer_terms(trainer: Any, micro_batch: dict[str, Any], share: bool) -> Ans
     mask, factor = loss_mask(micro_batch), answer_factor(trainer, micro_batch)
 
     def terms() -> Tensor:
-        input_ids, outputs = token_logprobs(trainer, micro_batch, entropy=share and torch.is_grad_enabled())
+        # Differences of passes that are rounded to half precision would be differences of roundings.
+        with nullcontext() if torch.is_grad_enabled() else full_precision(trainer.accelerator.unwrap_model(trainer.model)):
+            input_ids, outputs = token_logprobs(trainer, micro_batch, entropy=share and torch.is_grad_enabled())
         if share and torch.is_grad_enabled():
             trainer.shared_forward.keep(input_ids, outputs)
         return (outputs[0] * mask).sum(1) * factor
@@ -135,6 +139,20 @@ def token_logprobs(trainer: Any, micro_batch: dict[str, Any], *, entropy: bool =
         **beside_tokens(micro_batch),
     )
     return input_ids, outputs
+
+
+@contextmanager
+def full_precision(model: nn.Module) -> Iterator[None]:
+    """Forward passes in the precision of the parameters, whatever mixed precision accelerate has wrapped around the model."""
+    wrapped, original = model.__dict__.get("forward"), model.__dict__.get("_original_forward")
+    if wrapped is not None and original is not None:
+        model.forward = original
+    try:
+        with torch.autocast(next(model.parameters()).device.type, enabled=False):
+            yield
+    finally:
+        if wrapped is not None and original is not None:
+            model.forward = wrapped
 
 
 def beside_tokens(micro_batch: dict[str, Any]) -> dict[str, Any]:
@@ -200,6 +218,7 @@ class StepInfluence:
             for micro_batch in trainer._buffered_inputs:
                 before = self._before.get(int(micro_batch["answer_index"][0]))
                 if before is not None:
+                    # In the update's own precision: the terms before were.
                     _, outputs = token_logprobs(trainer, micro_batch)
                     after = (outputs[0] * loss_mask(micro_batch)).sum(1) * answer_factor(trainer, micro_batch)
                     products_K += (after - before).double().cpu() @ watched[micro_batch["answer_index"].cpu()]
