@@ -1,6 +1,7 @@
 import json
 import math
 import sys
+import warnings
 
 import pytest
 import torch
@@ -137,7 +138,7 @@ def test_gradient_weights_can_wait_for_several_batches():
 
 
 @pytest.mark.parametrize(
-    ("arguments", "message"), [(dict(mu=0), "mu must be positive"), (dict(accumulate=0), "at least 1"), (dict(mu=math.nan), "mu")]
+    ("arguments", "message"), [(dict(mu=0), "mu must be a number above 0"), (dict(accumulate=0), "at least 1"), (dict(mu=math.nan), "mu")]
 )
 def test_gradient_arguments_are_checked(arguments, message):
     with pytest.raises(InputError, match=message):
@@ -311,18 +312,49 @@ def test_influences_every_few_batches_move_the_weights_as_often(method):
     assert [i for i, m in enumerate(moved) if m] == [0, 3, 6]
 
 
+def test_from_the_worst_bounds_a_better_trade_off_counts_and_from_the_start_it_does_not():
+    points = [[0.5, 500.0], [0.8, 600.0], [0.9, 700.0], *[[0.9, 700.0]] * 8]  # more right, and longer
+    found = {}
+    for reference in ("start", "worst"):
+        method = HypervolumeGuided(reference=reference)
+        method.setup(OBJECTIVES)
+        found[reference] = []
+        with warnings.catch_warnings(record=True) as said:
+            warnings.simplefilter("always")
+            for point in points:
+                method.on_validation(point)
+                found[reference].append(method.scale())
+        assert len(said) == (reference == "start")
+        again = HypervolumeGuided(reference=reference)
+        again.setup(OBJECTIVES)
+        again.load_state_dict(json.loads(json.dumps(method.state_dict())))
+        again.on_validation([1.0, 700.0])
+        method.on_validation([1.0, 700.0])
+        assert again.scale() == method.scale()
+    assert found["start"] == [1.0] + [0.5] * 10
+    # .5 x .5, then .8 x .4 beside it: .25 + .3 x .4.
+    assert found["worst"][:2] == [1.0, meta_reward(0.3 * 0.4)]
+    assert found["worst"][3:] == [0.5] * 8
+
+
 @pytest.mark.parametrize(
     ("make", "message"),
     [
-        (lambda: GradientInfluence(mu=math.inf), "mu must be positive and finite"),
+        (lambda: GradientInfluence(mu=math.inf), "mu must be a number above 0"),
         (lambda: GradientInfluence(influence="jpv"), "did you mean 'jvp'"),
+        (lambda: GradientInfluence(mu="1e-5"), "mu must be a number above 0, but is '1e-5'"),
+        (lambda: GradientInfluence(accumulate=2.5), "accumulate must be a whole number, at least 1, but is 2.5"),
+        (lambda: HypervolumeGuided(gain=None), "gain must be a number above 0, but is None"),
+        (lambda: HypervolumeGuided(reference="end"), "reference must be 'start' or 'worst', but is 'end'"),
+        (lambda: StageAware(floors=[0, 0]), "a floor is given by an objective's name"),
+        (lambda: ScheduledWeights([("x", [0.5, 0.5])]), "a point's progress must be a number, but is 'x'"),
         (lambda: GradientInfluence(every=0), "every must be a whole number of batches, at least 1"),
         (lambda: GradientInfluence(layers="*"), "layers must be a list of patterns"),
         (lambda: GradientInfluence(influence="optimizer-step", layers=["*"]), "leave layers out"),
         (lambda: GradientInfluence(influence="optimizer-step", gram_every=2), "leave gram_every at 0"),
-        (lambda: NormalizedInfluence(strength=0), "strength must be positive"),
-        (lambda: NormalizedInfluence(momentum=1), "momentum must be at least 0 and below 1"),
-        (lambda: NormalizedInfluence(floor=-0.1), "floor must be at least 0"),
+        (lambda: NormalizedInfluence(strength=0), "strength must be a number above 0"),
+        (lambda: NormalizedInfluence(momentum=1), "momentum must be a number of at least 0 and below 1"),
+        (lambda: NormalizedInfluence(floor=-0.1), "floor must be a number of at least 0"),
         (lambda: StageAware(floors={"a": math.nan}), "a floor must be finite, but that of .a. is nan"),
         (lambda: StageAware(momentum=-1), "momentum must be"),
         (lambda: StageAware(floors={"acuracy": 0}).setup(OBJECTIVES), "did you mean 'accuracy'"),
@@ -337,7 +369,7 @@ def test_influences_every_few_batches_move_the_weights_as_often(method):
         (lambda: LagrangianConstraints(maximize="tokens", at_least={"accuracy": math.nan}), "a bound must be finite"),
         (lambda: LagrangianConstraints(maximize="a", at_least={"b": 1}, start=30), "start <= limit"),
         (lambda: LagrangianConstraints(maximize="token", at_least={"accuracy": 1}).setup(OBJECTIVES), "did you mean 'tokens'"),
-        (lambda: SmoothTchebycheff(smoothing=0), "smoothing must be positive"),
+        (lambda: SmoothTchebycheff(smoothing=0), "smoothing must be a number above 0"),
         (lambda: SmoothTchebycheff(ideal={"accurcy": 1}).setup(OBJECTIVES), "did you mean 'accuracy'"),
         (
             lambda: LagrangianConstraints(maximize="tokens", at_least={"accuracy": 7}).setup(OBJECTIVES),
@@ -348,7 +380,7 @@ def test_influences_every_few_batches_move_the_weights_as_often(method):
         (lambda: FixedWeights([]), "there are none"),
         (lambda: StageAware(floors={"a": "x"}), "a floor must be finite"),
         (lambda: GramianWeights("mdga"), "did you mean 'mgda'"),
-        (lambda: GramianWeights("cagrad", radius=-1), "radius must be finite and at least 0"),
+        (lambda: GramianWeights("cagrad", radius=-1), "radius must be a number of at least 0"),
     ],
 )
 def test_arguments_of_every_method_are_checked(make, message):

@@ -54,6 +54,9 @@ class HypervolumeConfig(_WeightedConfig):
 
     method: Literal["hypervolume"]
     gain: float = Field(20.0, gt=0, description="how fast the meta-reward rises with the volume gained")
+    reference: Literal["start", "worst"] = Field(
+        "start", description="from where the volume is counted: the start point (the paper's), or every objective's worst bound"
+    )
 
 
 class GradientInfluenceConfig(_WeightedConfig, _InfluenceConfig):

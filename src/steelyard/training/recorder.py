@@ -13,6 +13,7 @@ from steelyard.pareto import ParetoArchive
 from steelyard.runlog import RunLog
 from steelyard.training.config import Recipe
 from steelyard.training.progress import Progress
+from steelyard.weighting.hypervolume import run_archive
 
 
 class RunRecorder:
@@ -104,21 +105,3 @@ class RunRecorder:
             self.archive = run_archive(self.objectives, values)
         self.archive.add(values)
         self.validated.append(step)
-
-
-def run_archive(objectives: Sequence[Objective], start: Sequence[float]) -> ParetoArchive:
-    """An archive on a scale that does not depend on the run where bounds are known: from the worst bound to the best counts as 1.
-
-    Without bounds the start point is the reference, and its size the scale.
-
-    Example:
-        >>> archive = run_archive([Objective("right", len, bounds=(0, 1)), Objective("cost", len, goal="minimize", measure=len)], [0.5, 80.0])
-        >>> archive.reference, archive.scale
-        ([0.0, 80.0], [1.0, 80.0])
-    """
-    reference, scale = [], []
-    for objective, value in zip(objectives, start, strict=True):
-        low, high = objective.bounds if objective.bounds is not None else (value, value + (abs(value) or 1.0))
-        reference.append(value if objective.bounds is None else low if objective.maximize else high)
-        scale.append(high - low)
-    return ParetoArchive(reference, maximize=[objective.maximize for objective in objectives], scale=scale)

@@ -10,7 +10,7 @@ import torch
 from torch import Tensor
 
 from steelyard.errors import InputError, nearest
-from steelyard.weighting.base import Batch, Weighting
+from steelyard.weighting.base import Batch, Weighting, check_number
 from steelyard.weighting.gradient import InfluenceSettings
 
 AGGREGATORS = ("mgda", "upgrad", "cagrad")
@@ -59,8 +59,7 @@ class GramianWeights(Weighting):
             raise InputError(
                 f"unknown aggregator {aggregator!r}: use one of {', '.join(AGGREGATORS)}{nearest(aggregator, AGGREGATORS)}"
             )
-        if not 0 <= radius < float("inf"):
-            raise InputError(f"radius must be finite and at least 0, but is {radius}")
+        radius = check_number("radius", radius, least=0)
         self.aggregator, self.settings = aggregator, InfluenceSettings(influence, layers, gram_every=1)
         self._aggregate = _load(aggregator, radius)
         self._scale = 1.0

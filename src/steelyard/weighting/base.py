@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import math
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from numbers import Integral, Real
 from typing import Any, ClassVar
 
 import torch
@@ -161,11 +163,44 @@ def check_option(what: str, values: Mapping[str, float], names: Sequence[str] | 
         Traceback (most recent call last):
         steelyard.errors.InputError: a floor is given for 'bb', but the objectives are a, b (did you mean 'b'?)
     """
+    if not isinstance(values, Mapping):
+        raise InputError(f"{what} is given by an objective's name, as in {{'accuracy': 0.5}}, but found {values!r}")
     for name, value in values.items():
         if not isinstance(value, (int, float)) or not abs(value) < float("inf"):
             raise InputError(f"{what} must be finite, but that of {name!r} is {value}")
         if names is not None and name not in names:
             raise InputError(f"{what} is given for {name!r}, but the objectives are {', '.join(names)}{nearest(name, names)}")
+
+
+def check_number(
+    name: str, value: Any, *, above: float | None = None, least: float | None = None, below: float = math.inf
+) -> float:
+    """A finite number within bounds.
+
+    Example:
+        >>> check_number("mu", "1e-5", above=0)
+        Traceback (most recent call last):
+        steelyard.errors.InputError: mu must be a number above 0, but is '1e-5'
+    """
+    wanted = f" above {above:g}" if above is not None else f" of at least {least:g}" if least is not None else ""
+    wanted += "" if below == math.inf else f" and below {below:g}"
+    number = float(value) if isinstance(value, Real) and not isinstance(value, bool) else math.nan
+    if not -math.inf < number < below or (above is not None and number <= above) or (least is not None and number < least):
+        raise InputError(f"{name} must be a number{wanted}, but is {value!r}")
+    return number
+
+
+def check_count(name: str, value: Any) -> int:
+    """A whole number, at least 1.
+
+    Example:
+        >>> check_count("accumulate", 2.5)
+        Traceback (most recent call last):
+        steelyard.errors.InputError: accumulate must be a whole number, at least 1, but is 2.5
+    """
+    if not isinstance(value, Integral) or isinstance(value, bool) or value < 1:
+        raise InputError(f"{name} must be a whole number, at least 1, but is {value!r}")
+    return int(value)
 
 
 def check_momentum(momentum: float) -> float:
@@ -174,11 +209,9 @@ def check_momentum(momentum: float) -> float:
     Example:
         >>> check_momentum(1.0)
         Traceback (most recent call last):
-        steelyard.errors.InputError: momentum must be at least 0 and below 1, but is 1.0
+        steelyard.errors.InputError: momentum must be a number of at least 0 and below 1, but is 1.0
     """
-    if not 0 <= momentum < 1:
-        raise InputError(f"momentum must be at least 0 and below 1, but is {momentum}")
-    return momentum
+    return check_number("momentum", momentum, least=0, below=1)
 
 
 def with_floor(weights_K: Tensor, floor: float) -> Tensor:

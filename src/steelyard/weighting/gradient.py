@@ -10,7 +10,7 @@ import torch
 from torch import Tensor
 
 from steelyard.errors import InputError
-from steelyard.weighting.base import Batch, Preference, Weighting
+from steelyard.weighting.base import Batch, Preference, Weighting, check_count, check_number
 from steelyard.weighting.influence import OPTIMIZER_STEP, check_layers, check_method
 from steelyard.weighting.inner_products import Influence, warn_once
 
@@ -83,11 +83,7 @@ class GradientInfluence(Weighting):
         gram_every: int = 0,
     ) -> None:
         super().__init__(weights, normalize=normalize)
-        if not (mu > 0 and mu < float("inf")):
-            raise InputError(f"mu must be positive and finite, but is {mu}")
-        if accumulate < 1:
-            raise InputError(f"accumulate must be at least 1, but is {accumulate}")
-        self.mu, self.accumulate = mu, accumulate
+        self.mu, self.accumulate = check_number("mu", mu, above=0), check_count("accumulate", accumulate)
         self.settings = InfluenceSettings(influence, layers, every, gram_every)
         self._pending_K: Tensor | None = None
         self._pending_count = self._batches = 0

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import math
+import warnings
 from collections.abc import Sequence
 from typing import Any
 
 from steelyard.errors import InputError
 from steelyard.objectives import Objective
 from steelyard.pareto import ParetoArchive
-from steelyard.weighting.base import Batch, Preference, Weighting
+from steelyard.weighting.base import Batch, Preference, Weighting, check_number
 
 
 def meta_reward(hypervolume_gain: float, *, gain: float = 20.0) -> float:
@@ -33,12 +34,16 @@ class HypervolumeGuided(Weighting):
     """The preference stays; a meta-reward scales the advantage by how much the last validation point enlarged the front.
 
     `A = m * estimator(w . R)`, `m = 0.5 + 1.5 tanh(gain * dHV)`, `dHV = HV(archive + point) - HV(archive)`; m is 1 until the second
-    validation. The first validation is the reference point; a point enters the archive when it enlarges the volume. In the paper a validation
-    follows every update; with fewer, m holds from one to the next.
+    validation. A point enters the archive when it enlarges the volume. In the paper a validation follows every update; with fewer, m holds from
+    one to the next.
 
     Args:
         weights: the preference, `[K]` or by name; None for equal weights.
         gain: see `meta_reward`; positive.
+        reference: from where the volume is counted: "start" (the first validation, as in the paper) or "worst" (every objective's worst
+            bound, see `run_archive`). From
+            the start a point counts only if it is better in every objective at once: a run that trades one away for others has m = 0.5 throughout,
+            of which it warns.
         normalize: "sum" or "each", see `FixedWeights`.
 
     Raises:
@@ -55,16 +60,20 @@ class HypervolumeGuided(Weighting):
     Reference:
         Lu et al., arXiv 2509.11452, section 3.1, algorithm 1. Deviations: (a) m acts on the advantage, after normalisation, since on the
         rewards it cancels under GRPO and whitened REINFORCE; (b) every objective is scaled so that the way from the start point to its best
-        bound counts as 1 (without bounds: the start value itself), where the reference enters tokens raw and saturates tanh; (c) `gain`.
+        bound counts as 1 (without bounds: the start value itself), where the reference enters tokens raw and saturates tanh; (c) `gain`; (d)
+        `reference="worst"`, where a better trade-off counts as well.
     """
 
     needs_validation = True
 
-    def __init__(self, weights: Preference | None = None, *, gain: float = 20.0, normalize: str = "sum") -> None:
+    def __init__(
+        self, weights: Preference | None = None, *, gain: float = 20.0, reference: str = "start", normalize: str = "sum"
+    ) -> None:
         super().__init__(weights, normalize=normalize)
-        if not (gain > 0 and math.isfinite(gain)):
-            raise InputError(f"gain must be positive and finite, but is {gain}")
-        self.gain, self.archive, self._meta = gain, None, 1.0
+        self.gain = check_number("gain", gain, above=0)
+        if reference not in ("start", "worst"):
+            raise InputError(f"reference must be 'start' or 'worst', but is {reference!r}")
+        self.reference, self.archive, self._meta, self._seen = reference, None, 1.0, 0
         self._objectives: list[Objective] = []
 
     archive: ParetoArchive | None
@@ -72,7 +81,7 @@ class HypervolumeGuided(Weighting):
     def setup(self, objectives: Sequence[Objective]) -> None:
         """Learn the objectives, their directions and bounds."""
         super().setup(objectives)
-        self._objectives, self.archive, self._meta = list(objectives), None, 1.0
+        self._objectives, self.archive, self._meta, self._seen = list(objectives), None, 1.0, 0
 
     def scale(self) -> float:
         """The meta-reward m, 0.5..2; 1 before there is anything to compare."""
@@ -82,10 +91,21 @@ class HypervolumeGuided(Weighting):
         """Batches play no part here."""
 
     def on_validation(self, point: Sequence[float]) -> None:
-        """The first point becomes the reference; every later one sets m."""
-        if self.archive is None:
+        """The first point becomes the reference, or the first of the archive; every later one sets m."""
+        if self.archive is None and self.reference == "start":
             self.archive = start_archive(self._objectives, point)
             return
+        if self.archive is None:
+            self.archive = run_archive(self._objectives, point)
+            self.archive.add(point)
+            return
+        self._seen += 1
+        if self._seen == PATIENCE and self.reference == "start" and not self.archive.points:
+            warnings.warn(
+                f"none of {PATIENCE} validation points was better than the start in every objective at once, so the meta-reward is still 0.5: "
+                "reference='worst' counts trade-offs as well",
+                stacklevel=2,
+            )
         gained = self.archive.contribution(point)
         self._meta = meta_reward(gained, gain=self.gain)
         if gained > 0:
@@ -96,16 +116,39 @@ class HypervolumeGuided(Weighting):
         return {
             **super().state_dict(),
             "meta": self._meta,
+            "seen": self._seen,
             "archive": None if self.archive is None else self.archive.state_dict(),
         }
 
     def load_state_dict(self, state: dict[str, Any]) -> None:
         """Take over the state of an earlier run."""
         super().load_state_dict(state)
-        self._meta = state["meta"]
+        self._meta, self._seen = state["meta"], state["seen"]
         if state["archive"] is not None:
             self.archive = ParetoArchive([0.0] * len(state["weights"]), maximize=[True] * len(state["weights"]))
             self.archive.load_state_dict(state["archive"])
+
+
+PATIENCE = 10
+"""Validations without a point better than the start that are worth a word."""
+
+
+def run_archive(objectives: Sequence[Objective], start: Sequence[float]) -> ParetoArchive:
+    """An archive on a scale that does not depend on the run where bounds are known: from the worst bound to the best counts as 1.
+
+    Without bounds the start point is the reference, and its size the scale.
+
+    Example:
+        >>> archive = run_archive([Objective("right", len, bounds=(0, 1)), Objective("cost", len, goal="minimize", measure=len)], [0.5, 80.0])
+        >>> archive.reference, archive.scale
+        ([0.0, 80.0], [1.0, 80.0])
+    """
+    reference, scale = [], []
+    for objective, value in zip(objectives, start, strict=True):
+        low, high = objective.bounds if objective.bounds is not None else (value, value + (abs(value) or 1.0))
+        reference.append(value if objective.bounds is None else low if objective.maximize else high)
+        scale.append(high - low)
+    return ParetoArchive(reference, maximize=[objective.maximize for objective in objectives], scale=scale)
 
 
 def start_archive(objectives: Sequence[Objective], start: Sequence[float]) -> ParetoArchive:

@@ -9,7 +9,7 @@ import torch
 
 from steelyard.errors import InputError, nearest
 from steelyard.objectives import Objective
-from steelyard.weighting.base import Batch, Weighting, check_momentum, check_option, present_moments
+from steelyard.weighting.base import Batch, Weighting, check_momentum, check_number, check_option, present_moments
 
 
 class LagrangianConstraints(Weighting):
@@ -58,12 +58,12 @@ class LagrangianConstraints(Weighting):
         super().__init__(None, normalize=normalize)
         if not at_least:
             raise InputError("at_least must hold one bound at least, as in {'accuracy': 0.8}")
+        check_option("a bound", at_least)
         if maximize in at_least:
             raise InputError(f"{maximize!r} cannot be both pursued and constrained: take it out of at_least")
-        check_option("a bound", at_least)
-        if not 0 < rate < float("inf"):
-            raise InputError(f"rate must be positive and finite, but is {rate}")
-        if not 0 <= start <= limit < float("inf") or not limit > 0:
+        rate = check_number("rate", rate, above=0)
+        start, limit = check_number("start", start, least=0), check_number("limit", limit, above=0)
+        if start > limit:
             raise InputError(f"0 <= start <= limit must hold with a positive limit, but start is {start} and limit {limit}")
         self.maximize, self.at_least = maximize, dict(at_least)
         self.rate, self.limit, self.momentum = rate, limit, check_momentum(momentum)

@@ -8,8 +8,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from steelyard.errors import InputError
-from steelyard.weighting.base import Batch, Preference, Weighting, check_momentum, with_floor
+from steelyard.weighting.base import Batch, Preference, Weighting, check_momentum, check_number, with_floor
 from steelyard.weighting.gradient import InfluenceSettings, mirror_descent
 
 
@@ -67,11 +66,8 @@ class NormalizedInfluence(Weighting):
         gram_every: int = 0,
     ) -> None:
         super().__init__(weights, normalize=normalize)
-        if not 0 < strength < float("inf"):
-            raise InputError(f"strength must be positive and finite, but is {strength}")
-        if not 0 <= floor < 1:
-            raise InputError(f"floor must be at least 0 and below 1, but is {floor}")
-        self.strength, self.momentum, self.floor = strength, check_momentum(momentum), floor
+        self.strength, self.momentum = check_number("strength", strength, above=0), check_momentum(momentum)
+        self.floor = check_number("floor", floor, least=0, below=1)
         self.settings = InfluenceSettings(influence, layers, every, gram_every, equal_spread=True)
         self._free_K: Tensor | None = None
         self._smooth_K: Tensor | None = None

@@ -12,7 +12,7 @@ import torch
 from torch import Tensor
 
 from steelyard.errors import InputError
-from steelyard.weighting.base import Batch, Preference, Weighting, check_weights, weights_by_name
+from steelyard.weighting.base import Batch, Preference, Weighting, check_number, check_weights, weights_by_name
 
 SHAPES = ("piecewise", "linear", "cosine")
 
@@ -52,7 +52,7 @@ class ScheduledWeights(Weighting):
         for point in points:
             if not (isinstance(point, Sequence) and len(point) == 2):
                 raise InputError(f"a point of a schedule is a pair of progress and weights, but found {point!r}")
-        at = [float(progress) for progress, _ in points]
+        at = [check_number("a point's progress", progress) for progress, _ in points]
         if not all(0 <= progress <= 1 for progress in at) or any(a >= b for a, b in itertools.pairwise(at)):
             raise InputError(f"a schedule's points must lie at ascending shares of the run, 0 to 1, but lie at {at}")
         super().__init__(points[0][1], normalize=normalize)

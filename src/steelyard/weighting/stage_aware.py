@@ -72,8 +72,8 @@ class StageAware(Weighting):
         normalize: str = "sum",
     ) -> None:
         super().__init__(weights, normalize=normalize)
+        check_option("a floor", floors or {})
         self.floors = dict(floors or {})
-        check_option("a floor", self.floors)
         self.momentum, self._names, self._seen = check_momentum(momentum), list[str](), False
         self._preference_K: Tensor | None = None
 

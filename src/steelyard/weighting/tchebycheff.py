@@ -8,9 +8,8 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from steelyard.errors import InputError
 from steelyard.objectives import Objective
-from steelyard.weighting.base import Batch, Preference, Weighting, check_momentum, check_option, present_moments
+from steelyard.weighting.base import Batch, Preference, Weighting, check_momentum, check_number, check_option, present_moments
 
 
 def tchebycheff_weights(preference_K: Tensor, gap_K: Tensor, *, smoothing: float) -> Tensor:
@@ -72,11 +71,9 @@ class SmoothTchebycheff(Weighting):
         normalize: str = "sum",
     ) -> None:
         super().__init__(weights, normalize=normalize)
+        check_option("an ideal", ideal or {})
         self.ideal = dict(ideal or {})
-        check_option("an ideal", self.ideal)
-        if not 0 < smoothing < float("inf"):
-            raise InputError(f"smoothing must be positive and finite, but is {smoothing}")
-        self.smoothing, self.momentum = smoothing, check_momentum(momentum)
+        self.smoothing, self.momentum = check_number("smoothing", smoothing, above=0), check_momentum(momentum)
         self._names: list[str] = []
         self._preference_K: Tensor | None = None
         self._mean_K: Tensor | None = None
