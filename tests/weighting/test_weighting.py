@@ -138,7 +138,8 @@ def test_gradient_weights_can_wait_for_several_batches():
 
 
 @pytest.mark.parametrize(
-    ("arguments", "message"), [(dict(mu=0), "mu must be a number above 0"), (dict(accumulate=0), "at least 1"), (dict(mu=math.nan), "mu")]
+    ("arguments", "message"),
+    [(dict(mu=0), "mu must be a number above 0"), (dict(accumulate=0), "at least 1"), (dict(mu=math.nan), "mu")],
 )
 def test_gradient_arguments_are_checked(arguments, message):
     with pytest.raises(InputError, match=message):
@@ -310,6 +311,21 @@ def test_influences_every_few_batches_move_the_weights_as_often(method):
         moved.append(weighting.weights().tolist() != before)
     assert calls == [(0, True), (3, False), (4, True), (6, False)]
     assert [i for i, m in enumerate(moved) if m] == [0, 3, 6]
+
+
+@pytest.mark.parametrize(
+    ("other", "message"),
+    [
+        (StageAware(), "method was FixedWeights when the run began and is StageAware now"),
+        (FixedWeights(), r"objectives was \['accuracy', 'tokens'\] when the run began and is \['tokens', 'accuracy'\] now"),
+    ],
+)
+def test_a_state_is_not_taken_over_by_another_method_or_other_objectives(other, message):
+    method = FixedWeights([0.9, 0.1])
+    method.setup(OBJECTIVES)
+    other.setup(OBJECTIVES[::-1])
+    with pytest.raises(InputError, match=message):
+        other.load_state_dict(json.loads(json.dumps(method.state_dict())))
 
 
 def test_from_the_worst_bounds_a_better_trade_off_counts_and_from_the_start_it_does_not():

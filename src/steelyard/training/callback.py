@@ -122,7 +122,9 @@ class WeightingCallback(TrainerCallback):
         if state.global_step > 0:
             place = Path(args.output_dir) / f"checkpoint-{state.global_step}" / STATE_FILE
             if place.is_file():
-                self.weighting.load_state_dict(json.loads(place.read_text(encoding="utf-8")))
+                kept = json.loads(place.read_text(encoding="utf-8"))
+                self.weighting.load_state_dict(kept)
+                self._constant.load_state_dict(kept.get("constant"))
                 self._resumed_at = state.global_step
                 self._put()
             else:
@@ -132,7 +134,10 @@ class WeightingCallback(TrainerCallback):
         """Add the weighting's state to the checkpoint."""
         folder = Path(args.output_dir) / f"checkpoint-{state.global_step}"
         if args.should_save and folder.is_dir():
-            write_atomically(folder / STATE_FILE, json.dumps(self.weighting.state_dict(), allow_nan=False))
+            write_atomically(
+                folder / STATE_FILE,
+                json.dumps({**self.weighting.state_dict(), "constant": self._constant.state_dict()}, allow_nan=False),
+            )
 
     def on_train_end(self, args: Any, state: Any, control: Any, **kwargs: Any) -> None:
         """Name objectives that were constant in a run too short to be told of before."""

@@ -39,6 +39,18 @@ BESIDE_TOKENS = (
 """What TRL's loss hands to the model beside tokens, where a batch has it. A forward pass that is shared must have seen it too."""
 
 
+def check_loss(loss_type: str) -> None:
+    """Refuse a loss of TRL that is no weighted sum.
+
+    Example:
+        >>> check_loss("sapo")
+        Traceback (most recent call last):
+        steelyard.errors.InputError: gradient influence needs loss_type dapo, grpo, bnpo, dr_grpo, cispo, but is 'sapo'
+    """
+    if loss_type not in LOSSES:
+        raise InputError(f"gradient influence needs loss_type {', '.join(LOSSES)}, but is {loss_type!r}")
+
+
 class SharedForward:
     """Hands the forward pass of an influence computation on to the update, which would make the very same one.
 
@@ -87,8 +99,7 @@ def buffered_influence(
     Raises:
         InputError: where the loss type is none of `LOSSES`.
     """
-    if trainer.loss_type not in LOSSES:
-        raise InputError(f"gradient influence needs loss_type {', '.join(LOSSES)}, but is {trainer.loss_type!r}")
+    check_loss(trainer.loss_type)
     model = trainer.accelerator.unwrap_model(trainer.model)
     share = SharedForward.possible(trainer)
     # Parameters are looked up anew every time: sharding swaps the objects.

@@ -92,6 +92,15 @@ class ConstantRewards:
         self.patience, self._updates = patience, 0
         self._seen: dict[str, set[float]] = {name: set() for name in names}
 
+    def state_dict(self) -> dict[str, Any]:
+        """Updates, and what was seen of every objective: two values at most."""
+        return {"updates": self._updates, "seen": {name: sorted(seen) for name, seen in self._seen.items()}}
+
+    def load_state_dict(self, state: dict[str, Any] | None) -> None:
+        """Take over the state of an earlier run; None: of a run that kept none, whose rewards then count as seen to vary."""
+        self._updates = 0 if state is None else state["updates"]
+        self._seen = {name: {0.0, 1.0} if state is None else set(state["seen"].get(name, ())) for name in self._seen}
+
     def see(self, rewards_BK: Tensor) -> None:
         """Look at a batch."""
         self._updates += 1

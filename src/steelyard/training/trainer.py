@@ -27,7 +27,7 @@ from steelyard.mixture import AdaptiveCooldown, Schedule
 from steelyard.objectives import Objective, apply_gates, check_names, text_of
 from steelyard.runlog import write_atomically
 from steelyard.training.arguments import as_weighting, batch_share, check_influence_layers, check_trl_arguments, shares
-from steelyard.training.influence import AfterStep, SharedForward, StepInfluence, buffered_influence
+from steelyard.training.influence import AfterStep, SharedForward, StepInfluence, buffered_influence, check_loss
 from steelyard.training.mixture import DomainOrder, Mixture, as_mixture, domain_order, steps_a_batch, train_sampler
 from steelyard.training.record import ConstantRewards, Recorder, answer_columns, batch_record
 from steelyard.training.rewards import as_objective, as_reward_function, left_to_trl
@@ -130,6 +130,8 @@ class PolicyTrainer(GRPOTrainer):
         self.weighting = FixedWeights(given) if weighting is None else as_weighting(weighting, given)
         self.weighting.setup(self.objectives)
         check_influence_layers(self.weighting, self.accelerator.unwrap_model(self.model))
+        if self.weighting.needs_gradients:
+            check_loss(self.loss_type)
         if self.weighting.needs_validation and (self.eval_dataset is None or self.args.eval_strategy == "no"):
             raise InputError(
                 f"{type(self.weighting).__name__} follows validation points: give eval_dataset=, and eval_strategy='steps' with eval_steps=1 "
@@ -149,6 +151,7 @@ class PolicyTrainer(GRPOTrainer):
         self._record: dict[str, Any] = {}
         self._step_began: float | None = None
         self._validated: tuple[int, dict[str, float]] | None = None
+        self._resumed_at: int | None = None
         self.shared_forward, self.step_influence = SharedForward(), StepInfluence()
         self._in_update: dict[str, Any] | None = None
         self._constant = ConstantRewards([objective.name for objective in self.objectives])
@@ -330,27 +333,39 @@ class PolicyTrainer(GRPOTrainer):
     ) -> dict[str, float]:
         """Measure every objective on held-out prompts: `{eval_NAME: mean measure}`; the weighting, the recorder and callbacks are told.
 
-        A dataset given here is only measured: it is no point of the run's front.
+        Objectives that are measured by their reward also have TRL's `eval_rewards/NAME/mean`, and where all are, there is `eval_reward`. A dataset
+        given here is only measured: it is no point of the run's front. Nor is one where a resumed run goes on, nor a second one at the start.
 
         Every validation of a run uses the same prompts and the same random numbers, which are not those of training.
         """
         dataset = self.eval_dataset if eval_dataset is None else eval_dataset
         if dataset is None:
             raise InputError("validation needs held-out prompts: give eval_dataset=")
-        if eval_dataset is not None:
-            return {f"{metric_key_prefix}_{name}": value for name, value in measure(self, list(dataset)).items()}
-        if self._validated is not None and self._validated[0] == self.state.global_step and self.state.global_step > 0:
-            return {f"{metric_key_prefix}_{name}": value for name, value in self._validated[1].items()}
+        step = self.state.global_step
+        if eval_dataset is None and self._validated is not None and self._validated[0] == step > 0:
+            return self._metrics_of(self._validated[1], metric_key_prefix)
+        if eval_dataset is not None or (self._validated is not None and self._validated[0] == step) or self._resumed_at == step:
+            return self._metrics_of(measure(self, list(dataset)), metric_key_prefix)
         began = time.perf_counter()
         point = measure(self, list(dataset))
         seconds = time.perf_counter() - began
-        self._validated = (self.state.global_step, point)
+        self._validated = (step, point)
         self.weighting.on_validation(list(point.values()))
-        metrics = {f"{metric_key_prefix}_{name}": value for name, value in point.items()}
+        metrics = self._metrics_of(point, metric_key_prefix)
         self.log(dict(metrics))
         self.control: Any = self.callback_handler.on_evaluate(self.args, self.state, self.control, metrics)
         if self.recorder is not None:
-            self.recorder.on_validation(self.state.global_step, point, seconds, self)
+            self.recorder.on_validation(step, point, seconds, self)
+        return metrics
+
+    def _metrics_of(self, point: dict[str, float], prefix: str) -> dict[str, float]:
+        """A point in TRL's words, as far as they fit."""
+        rewards = {o.name: point[o.name] for o in self.objectives if o.measure is o.reward}
+        metrics = {f"{prefix}_{name}": value for name, value in point.items()}
+        metrics |= {f"{prefix}_rewards/{name}/mean": value for name, value in rewards.items()}
+        if len(rewards) == len(point):
+            signed = torch.tensor(list(rewards.values()), dtype=torch.float64) * self._reward_signs
+            metrics[f"{prefix}_reward"] = float(self.weighting.weights() @ signed)
         return metrics
 
     # Order and state -------------------------------------------------------------------------------------------------------------------
@@ -380,6 +395,7 @@ class PolicyTrainer(GRPOTrainer):
             "weighting": self.weighting.state_dict(),
             "objectives": {objective.name: objective.state_dict() for objective in self.objectives},
             "validated": self._validated,
+            "constant": self._constant.state_dict(),
             "step_influence": self.step_influence.state_dict(),
             "mixture": None if self.order is None else self.order.state_dict(),
         }
@@ -390,6 +406,7 @@ class PolicyTrainer(GRPOTrainer):
         for objective in self.objectives:
             objective.load_state_dict(state["objectives"][objective.name])
         self._validated = None if state["validated"] is None else (state["validated"][0], state["validated"][1])
+        self._constant.load_state_dict(state.get("constant"))
         self.step_influence.load_state_dict(state["step_influence"])
         if self.order is not None and state["mixture"] is not None:
             self.order.load_state_dict(state["mixture"])
@@ -413,5 +430,7 @@ class PolicyTrainer(GRPOTrainer):
 
     def _load_optimizer_and_scheduler(self, checkpoint: str | None) -> None:
         super()._load_optimizer_and_scheduler(checkpoint)
+        if checkpoint is not None:
+            self._resumed_at = TrainerState.load_from_json(str(Path(checkpoint) / "trainer_state.json")).global_step
         if checkpoint is not None and (Path(checkpoint) / STATE_FILE).is_file():
             self.load_state_dict(json.loads((Path(checkpoint) / STATE_FILE).read_text(encoding="utf-8")))

@@ -61,6 +61,7 @@ class Weighting(ABC):
             raise InputError(f"normalize must be one of {', '.join(NORMALIZATIONS)}, but is {normalize!r}")
         self.initial = weights
         self.normalize = normalize
+        self._names: list[str] = []
         self._weights_K: Tensor | None = None
         if weights is not None and not isinstance(weights, Mapping):
             check_weights(weights)
@@ -72,7 +73,7 @@ class Weighting(ABC):
             InputError: where weights and objectives do not fit.
         """
         check_names(objectives)
-        names = [objective.name for objective in objectives]
+        self._names = names = [objective.name for objective in objectives]
         if self.initial is None:
             self._weights_K = torch.full((len(names),), 1 / len(names), dtype=torch.float64)
         elif isinstance(self.initial, Mapping):
@@ -106,10 +107,19 @@ class Weighting(ABC):
 
     def state_dict(self) -> dict[str, Any]:
         """Everything the method remembers, as plain JSON values; floats survive exactly."""
-        return {"weights": self.weights().tolist()}
+        return {"method": type(self).__name__, "objectives": self._names, "weights": self.weights().tolist()}
 
     def load_state_dict(self, state: dict[str, Any]) -> None:
-        """Take over the state of an earlier run."""
+        """Take over the state of an earlier run.
+
+        Raises:
+            InputError: where it is another method's, or of other objectives (also of the same in another order).
+        """
+        for what, now in (("method", type(self).__name__), ("objectives", self._names)):
+            if now and state.get(what, now) != now:
+                raise InputError(
+                    f"the weighting's {what} was {state[what]} when the run began and is {now} now: a run is resumed with the same"
+                )
         self._weights_K = torch.tensor(state["weights"], dtype=torch.float64)
 
 

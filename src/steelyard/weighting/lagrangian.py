@@ -70,12 +70,10 @@ class LagrangianConstraints(Weighting):
         self.start = float(start)
         self.multipliers = dict.fromkeys(self.at_least, self.start)
         self._means: dict[str, float] = {}
-        self._names: list[str] = []
 
     def setup(self, objectives: Sequence[Objective]) -> None:
         """Learn the objectives' names."""
         super().setup(objectives)
-        self._names = [objective.name for objective in objectives]
         for name in (self.maximize, *self.at_least):
             if name not in self._names:
                 raise InputError(

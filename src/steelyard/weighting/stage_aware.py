@@ -74,13 +74,12 @@ class StageAware(Weighting):
         super().__init__(weights, normalize=normalize)
         check_option("a floor", floors or {})
         self.floors = dict(floors or {})
-        self.momentum, self._names, self._seen = check_momentum(momentum), list[str](), False
+        self.momentum, self._seen = check_momentum(momentum), False
         self._preference_K: Tensor | None = None
 
     def setup(self, objectives: Sequence[Objective]) -> None:
         """Learn the objectives' names."""
         super().setup(objectives)
-        self._names = [objective.name for objective in objectives]
         check_option("a floor", self.floors, self._names)
         self._preference_K, self._seen = self.weights(), False
 

@@ -74,14 +74,12 @@ class SmoothTchebycheff(Weighting):
         check_option("an ideal", ideal or {})
         self.ideal = dict(ideal or {})
         self.smoothing, self.momentum = check_number("smoothing", smoothing, above=0), check_momentum(momentum)
-        self._names: list[str] = []
         self._preference_K: Tensor | None = None
         self._mean_K: Tensor | None = None
 
     def setup(self, objectives: Sequence[Objective]) -> None:
         """Learn the objectives' names."""
         super().setup(objectives)
-        self._names = [objective.name for objective in objectives]
         check_option("an ideal", self.ideal, self._names)
         self._preference_K, self._mean_K = self.weights(), None
 
