@@ -224,6 +224,11 @@ class StepInfluence:
         watched, self._advantages_BK = self._advantages_BK, None
         if watched is None or not self._learning_rate > 0:
             return
+        if not self._before:
+            raise InputError(
+                "influence 'optimizer-step' reads the log-probabilities of the update, but this loss computes none (a fused one, as Liger's): "
+                "use influence 'finite-difference'"
+            )
         products_K = torch.zeros(watched.shape[1], dtype=torch.float64)
         with torch.no_grad(), torch.random.fork_rng(), trainer.compute_loss_context_manager():
             for micro_batch in trainer._buffered_inputs:

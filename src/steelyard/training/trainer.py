@@ -50,7 +50,7 @@ class PolicyTrainer(GRPOTrainer):
         weighting: a `Weighting`, or a method's name; absent: `args.reward_weights` divided by their sum, else equal weights.
         estimator: "grpo", "rloo", "reinforce" or "brpo".
         group_size: answers to one prompt that stand together; absent: `args.num_generations`. "reinforce" may have 1, where TRL's own setting
-            must be 2 at least; then TRL's only has to divide the batch.
+            must be 2 at least; then TRL's only has to divide the batch. With "reinforce" nothing else depends on it.
         mixture: draws prompts by domain: a `Mixture`, a `Schedule`, or a schedule in a word; absent: every prompt once an epoch.
         validation_sampling: "sampled" (at the training temperature, with a seed of its own) or "greedy".
         recorder: see `Recorder`.
