@@ -111,8 +111,11 @@ def buffered_influence(
             method,
             functools.partial(average_over_processes, trainer),
             mixed=trainer.accelerator.native_amp,
+            factor=trainer.step_factor,
         )
-        return gradients.gram(advantages_BK) if gram else gradients.influence(advantages_BK)
+        found = gradients.gram(advantages_BK) if gram else gradients.influence(advantages_BK)
+        trainer.step_factor = gradients.factor
+        return found
 
 
 def _answer_terms(trainer: Any, micro_batch: dict[str, Any], share: bool) -> AnswerTerms:

@@ -153,6 +153,7 @@ class PolicyTrainer(GRPOTrainer):
         self._validated: tuple[int, dict[str, float]] | None = None
         self._resumed_at: int | None = None
         self.shared_forward, self.step_influence = SharedForward(), StepInfluence()
+        self.step_factor = 1.0
         self._in_update: dict[str, Any] | None = None
         self._constant = ConstantRewards([objective.name for objective in self.objectives])
         self.add_callback(AfterStep(self))
@@ -397,6 +398,7 @@ class PolicyTrainer(GRPOTrainer):
             "validated": self._validated,
             "constant": self._constant.state_dict(),
             "step_influence": self.step_influence.state_dict(),
+            "step_factor": self.step_factor,
             "mixture": None if self.order is None else self.order.state_dict(),
         }
 
@@ -408,6 +410,7 @@ class PolicyTrainer(GRPOTrainer):
         self._validated = None if state["validated"] is None else (state["validated"][0], state["validated"][1])
         self._constant.load_state_dict(state.get("constant"))
         self.step_influence.load_state_dict(state["step_influence"])
+        self.step_factor = state.get("step_factor", 1.0)
         if self.order is not None and state["mixture"] is not None:
             self.order.load_state_dict(state["mixture"])
 

@@ -29,11 +29,13 @@ class Influence:
         influence_K: float64, `I_k = <g_k, sum_j g_j>`.
         gram_KK: float64, `M[j,k] = <g_j, g_k>`, where it was asked for; `I` is its row sums.
         method: how it was found.
+        tries: steps that finite differences tried.
     """
 
     influence_K: Tensor
     gram_KK: Tensor | None = None
     method: str = "exact"
+    tries: int = 0
 
     @classmethod
     def of(cls, gram_KK: Tensor, method: str = "exact") -> Influence:
@@ -81,6 +83,9 @@ class AnswerGradients:
         average: averages a tensor over processes, in place or not; identity by default.
         mixed: whether `terms` rounds more than the parameters where it makes a graph (autocast) and not where it makes none. The gradient is then
             off by that rounding, and finite differences are asked to agree with it to 5% instead of 1%.
+        factor: by which finite differences multiply the step that they choose; afterwards the one that was right. Given to the next batch, it saves
+            tries.
+        tries: steps that were tried.
     """
 
     model: nn.Module
@@ -89,6 +94,8 @@ class AnswerGradients:
     method: str = "jvp"
     average: Callable[[Tensor], Tensor] = lambda tensor: tensor
     mixed: bool = False
+    factor: float = 1.0
+    tries: int = 0
     _graph: Tensor | None = field(default=None, repr=False)
     _values: dict[int, Tensor] = field(default_factory=dict, repr=False)
 
@@ -99,7 +106,7 @@ class AnswerGradients:
         coarse = any(parameter.dtype not in (torch.float32, torch.float64) for parameter in self.parameters.values())
         if self.method != "exact" or coarse:
             products_K = self.products(direction, advantages_BK, total_B)
-            return Influence(products_K, method=self.method)
+            return Influence(products_K, method=self.method, tries=self.tries)
         # The products sum to <v, v>, so one backward pass can be saved.
         first_K = self.products(direction, advantages_BK[:, :-1], total_B)
         last = norm_squared(direction) - first_K.sum()
@@ -230,24 +237,26 @@ class AnswerGradients:
                 parameter.data.copy_(value + step * along)
             return [batch.terms().detach().double() for batch in self.batches]
 
-        found: list[tuple[float, list[Tensor]]] = []
+        found: list[tuple[float, float, list[Tensor]]] = []
         try:
             terms = torch.cat([terms.double() for terms in self._values.values()])
             size = self.average(terms.square().mean()).sqrt().item()
             # By Cauchy-Schwarz the root mean square of J v is at least <v, v> / (norm(total) sqrt(B)).
             step = 0.1 * precision ** (1 / 3) * size * (total_B.double().norm() * len(total_B) ** 0.5).item() / length
-            for factor in (1.0, 10.0, 0.1, 100.0):
+            for factor in sorted((1.0, 10.0, 0.1, 100.0), key=lambda factor: factor != self.factor):
+                self.tries += 1
                 above, below = terms_at(step * factor), terms_at(-step * factor)
                 slopes = [(a - b) / (2 * step * factor) for a, b in zip(above, below, strict=True)]
                 pairs = zip(slopes, self.batches, strict=True)
                 reached = sum((s @ total_B[batch.rows].to(s.device).double()).cpu() for s, batch in pairs)
-                found.append((abs(self.average(torch.as_tensor(reached)).item() / length - 1), slopes))
+                found.append((abs(self.average(torch.as_tensor(reached)).item() / length - 1), factor, slopes))
                 if found[-1][0] < (0.05 if self.mixed else 0.01 if precision > 1e-10 else 1e-6):
                     break
         finally:
             for parameter, value in zip(self.parameters.values(), kept, strict=True):
                 parameter.data.copy_(value)
-        return min(found, key=lambda pair: pair[0])
+        miss, self.factor, slopes = min(found, key=lambda entry: entry[0])
+        return miss, slopes
 
 
 def inner(a: Sequence[Tensor], b: Sequence[Tensor]) -> Tensor:
