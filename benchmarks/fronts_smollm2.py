@@ -23,7 +23,7 @@ from pathlib import Path
 
 import numpy as np
 from fronts import ACCURACY, BALANCED, EFFICIENCY, measured_run, weighting
-from fronts_table import describe, interval
+from fronts_table import describe, interval, told_difference
 
 RESULTS = Path(__file__).parent / "results"
 RUNS = RESULTS / "fronts" / "smollm2.jsonl"
@@ -114,9 +114,11 @@ def write_table():
         "# Fronts on SmolLM2-135M with word problems (SVAMP)", "",
         f"`python benchmarks/fronts_smollm2.py run SVAMP.json`, {max(r['date'] for r in rows)}; {platform.machine()}, one thread a run, "
         f"steelyard {rows[-1]['steelyard']}, torch {rows[-1]['torch']}. GRPO, {UPDATES} updates of 16 answers; settings carried over from the sums task.", "",
-        "| method | setting | seeds | hypervolume | accuracy | tokens | clarity | weights at the end | weighting s | s an update |",
-        "|---|---|---|---|---|---|---|---|---|---|",
+        "Differences to balanced fixed weights are paired by seed; 95% t intervals, which with two seeds are wide.", "",
+        "| method | setting | seeds | hypervolume | minus fixed-balanced | accuracy | tokens | clarity | weights at the end | weighting s | s an update |",
+        "|---|---|---|---|---|---|---|---|---|---|---|",
     ]  # fmt: skip
+    found = {method: {row["seed"]: row for row in rows if row["method"] == method} for method in METHODS}
     for method in METHODS:
         runs = [row for row in rows if row["method"] == method]
         if not runs:
@@ -128,7 +130,7 @@ def write_table():
         weighing = statistics.mean(row["seconds"]["weighting"] for row in runs)
         seconds = statistics.mean(sum(row["seconds"].values()) for row in runs)
         lines.append(
-            f"| {method} | {describe(METHODS[method])} | {len(runs)} | {spread} | {ends[0]:.3f} | {ends[1]:.1f} | {ends[2]:.3f} "
+            f"| {method} | {describe(METHODS[method])} | {len(runs)} | {spread} | {told_difference(found, method, 'fixed-balanced')} | {ends[0]:.3f} | {ends[1]:.1f} | {ends[2]:.3f} "
             f"| {'/'.join(f'{w:.2f}' for w in weights)} | {weighing:.1f} | {seconds:.1f} |"
         )
     starts = np.mean([row["points"][0][1] for row in rows], axis=0)
