@@ -50,6 +50,36 @@ WHAT = {
 }
 
 
+PAIRS = (
+    ("cooldown", "tau=5"), ("cooldown", "increasing"), ("cooldown", "linear"), ("tau=5", "scalarization"), ("stratified tau=1", "tau=1"),
+    ("stratified tau=5", "tau=5"), ("stratified cooldown", "cooldown"), ("stratified cooldown", "stratified tau=5"), ("stratified cooldown", "stratified tau=1"),
+    ("cooldown at cap", "stratified cooldown"), ("adaptive cooldown", "stratified cooldown"), ("adaptive cooldown", "stratified tau=5"),
+)  # fmt: skip
+"""What the study asks: one arm and another that differs from it in one thing."""
+
+
+def pairs_table(rows):
+    means = {(row["arm"], row["seed"]): group_means(row) for row in rows}
+    lines = [
+        "",
+        "Differences paired by seed, in per cent of the second's loss:",
+        "",
+        "| arm | minus | seeds | high | low | all |",
+        "|---|---|---|---|---|---|",
+    ]
+    for arm, other in PAIRS:
+        seeds = [seed for (name, seed) in means if name == arm and (other, seed) in means]
+        if len(seeds) < 2:
+            continue
+        cells = []
+        for group in ("high", "low", "all"):
+            mean, half = interval([100 * (means[arm, s][group] / means[other, s][group] - 1) for s in seeds])
+            text = f"{mean:+.1f}% ± {half:.1f}"
+            cells.append(f"**{text}**" if abs(mean) > half else text)
+        lines.append(f"| {arm} | {other} | {len(seeds)} | {' | '.join(cells)} |")
+    return lines if len(lines) > 5 else []
+
+
 def write_tables(data):
     for name, rows in data.items():
         if rows:
@@ -89,6 +119,7 @@ def write_table(name, rows):
             f"| {statistics.mean(count for count, _ in risen):.1f} of {named['low']}, by {statistics.mean(rise for _, rise in risen):.1%} "
             f"| {most}, {epochs[most]:.0f} times |"
         )
+    lines += pairs_table(rows)
     said = sorted({(row["arm"], row["seed"], line) for row in rows for line in row["said"]})
     if said:
         lines += ["", "What runs said: " + "; ".join(f"{arm}, seed {seed}: {line}" for arm, seed, line in said) + "."]
