@@ -135,6 +135,7 @@ def front_figure(rows, arms):
     with matplotlib.rc_context(STYLE):
         figure = Figure(figsize=(11.4, 4.6), layout="constrained")
         left, right = figure.subplots(1, 2)
+        tops, ends = [], {}
         for i, arm in enumerate(arms):
             mine = [row for row in rows if row["arm"] == arm]
             colour, marker = RUN_COLOURS[i % 8], "os^D"[i // 8 % 4]
@@ -143,17 +144,37 @@ def front_figure(rows, arms):
                 np.mean(xs), np.mean(ys), xerr=interval(xs)[1] if len(xs) > 1 else None, yerr=interval(ys)[1] if len(ys) > 1 else None,
                 fmt=marker, color=colour, markersize=5, elinewidth=0.7,
             )  # fmt: skip
-            left.annotate(arm, (np.mean(xs), np.mean(ys)), xytext=(4, 3), textcoords="offset points", fontsize=8)
+            ends[arm] = (np.mean(xs), np.mean(ys))
             steps = [point["step"] for point in mine[0]["curve"]][2:]
             curve = [np.mean([group_means(row, p)["low"] for row in mine]) for p in range(2, len(mine[0]["curve"]))]
+            tops.append(max(curve))
             right.plot(steps, curve, color=colour, linestyle="-" if i < 8 else "--", linewidth=1.3, label=arm)
+        label_points(left, ends)
         left.set_xlabel("high-resource loss, nats a byte")
         left.set_ylabel("low-resource loss, nats a byte")
         left.set_title("at the end: left and down is better")
+        # One arm that starts far above the others would flatten them all.
+        right.set_ylim(top=sorted(tops)[-2] * 1.02 if len(tops) > 1 else None)
         right.set_xlabel("update")
         right.set_title("low-resource loss over the run")
         right.legend(fontsize=7.5, ncols=2)
     return figure
+
+
+def label_points(axis, ends, points=(370, 300)):
+    """Names beside their points, each in the first of four places where it covers no other point or name; `points` is about the panel's size."""
+    (x0, x1), (y0, y1) = axis.get_xlim(), axis.get_ylim()
+    at = {arm: ((x - x0) / (x1 - x0) * points[0], (y - y0) / (y1 - y0) * points[1]) for arm, (x, y) in ends.items()}
+    taken = [(x - 3, y - 3, x + 3, y + 3) for x, y in at.values()]
+    for arm, (x, y) in sorted(at.items(), key=lambda pair: pair[1]):
+        width, best = 4.6 * len(arm), None
+        for dx, dy in ((5, 3), (5, -11), (-5 - width, 3), (-5 - width, -11)):
+            box = (x + dx, y + dy, x + dx + width, y + dy + 8)
+            hits = sum(box[0] < b[2] and b[0] < box[2] and box[1] < b[3] and b[1] < box[3] for b in taken)
+            if best is None or hits < best[0]:
+                best = (hits, (dx, dy), box)
+        taken.append(best[2])
+        axis.annotate(arm, ends[arm], xytext=best[1], textcoords="offset points", fontsize=8)
 
 
 def sizes_figure(rows, shown=("tau=1", "tau=5", "tau=100", "cooldown", "stratified cooldown")):
