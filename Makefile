@@ -42,6 +42,7 @@ bench-fronts: dev  ## every weighting with every estimator, over seeds (hours; g
 
 bench-mixture: dev  ## the mixture study: make bench-mixture TLDR=pages.jsonl.gz PO=rows.jsonl (hours; goes on where it was)
 	@OMP_NUM_THREADS=1 $(BIN)/python benchmarks/mixture_study.py tldr $(TLDR)
+	@OMP_NUM_THREADS=1 $(BIN)/python benchmarks/mixture_study.py few $(TLDR) --arms "tau=1,tau=5,cooldown,stratified cooldown,adaptive cooldown"
 	@OMP_NUM_THREADS=1 $(BIN)/python benchmarks/mixture_study.py po $(PO)
 	@$(BIN)/python benchmarks/mixture_study.py table
 
