@@ -87,7 +87,7 @@ def test_a_hanging_server_is_left_after_the_timeout(serve):
     server = serve(lambda number, body: "hang" if number == 1 else "done")
     began = time.perf_counter()
     assert client(server, timeout=0.3).ask_sync(ASKED).text == "done"
-    assert 0.3 < time.perf_counter() - began < 3
+    assert 0.3 < time.perf_counter() - began < 60  # it would hang for an hour
 
 
 def test_a_server_says_how_long_to_wait(serve):
