@@ -124,6 +124,7 @@ def write_table(name, rows):
     if said:
         lines += ["", "What runs said: " + "; ".join(f"{arm}, seed {seed}: {line}" for arm, seed, line in said) + "."]
     lines += ["", f"![Loss of every language against its size](mixture_{name}_sizes.png)", ""]
+    lines = [line.replace(" ± nan", "") for line in lines]
     (RESULTS / f"mixture_{name}.md").write_text("\n".join(lines))
     print("\n".join(lines))
     front_figure(rows, arms).savefig(RESULTS / f"mixture_{name}.png", dpi=140)
@@ -194,5 +195,6 @@ def sizes_figure(rows, shown=("tau=1", "tau=5", "tau=100", "cooldown", "stratifi
         axis.set_xscale("log")
         axis.set_xlabel("examples of the language")
         axis.set_ylabel("loss minus that of tau=1, nats a byte")
-        axis.legend()
+        if axis.lines[:-1]:
+            axis.legend()
     return figure
