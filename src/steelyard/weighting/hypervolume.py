@@ -41,9 +41,8 @@ class HypervolumeGuided(Weighting):
         weights: the preference, `[K]` or by name; None for equal weights.
         gain: see `meta_reward`; positive.
         reference: from where the volume is counted: "start" (the first validation, as in the paper) or "worst" (every objective's worst
-            bound, see `run_archive`). From
-            the start a point counts only if it is better in every objective at once: a run that trades one away for others has m = 0.5 throughout,
-            of which it warns.
+            bound, see `run_archive`). From the start a point counts only if it is better in every objective at once: a run that trades one away
+            for others has m = 0.5 throughout, of which it warns.
         normalize: "sum" or "each", see `FixedWeights`.
 
     Raises:
@@ -123,7 +122,7 @@ class HypervolumeGuided(Weighting):
     def load_state_dict(self, state: dict[str, Any]) -> None:
         """Take over the state of an earlier run."""
         super().load_state_dict(state)
-        self._meta, self._seen = state["meta"], state["seen"]
+        self._meta, self._seen = state["meta"], state.get("seen", 0)
         if state["archive"] is not None:
             self.archive = ParetoArchive([0.0] * len(state["weights"]), maximize=[True] * len(state["weights"]))
             self.archive.load_state_dict(state["archive"])
