@@ -10,6 +10,7 @@ from steelyard.mixture import (
     MixtureSampler,
     estimate_gradient_variance,
     gradient_variance,
+    moments_variance,
     scalarization_weights,
     temperature_probabilities,
 )
@@ -54,6 +55,20 @@ def test_theorem_2_and_ours_scalarization_is_at_least_sampling_is_at_least_strat
     found = [gradient_variance(regression[0], DOMAINS, tau=tau, batch_size=batch_size, method=method) for method in METHODS]
     assert found[0] > found[1] >= found[2] - 1e-12
     assert found[1] > found[2] or batch_size == 1
+
+
+@pytest.mark.parametrize("method", METHODS)
+def test_moments_tell_the_same_as_all_gradients(regression, method):
+    gradients = regression[0]
+    means = torch.stack([gradients[d == DOMAINS].mean(0) for d in range(3)])
+    squares = torch.stack([gradients[d == DOMAINS].square().sum(1).mean() for d in range(3)])
+    found = moments_variance(means @ means.T, squares, SIZES, tau=3.0, batch_size=7, method=method)
+    assert found == pytest.approx(gradient_variance(gradients, DOMAINS, tau=3.0, batch_size=7, method=method), rel=1e-12)
+
+
+def test_moments_must_fit_the_domains():
+    with pytest.raises(InputError, match=r"3 domains have moments \[3, 3\] and \[3\], but these are \[2, 2\] and \[2\]"):
+        moments_variance(torch.eye(2), torch.ones(2), SIZES, tau=3.0, batch_size=7, method="sampling")
 
 
 def test_where_theorem_2_does_not_reach():

@@ -22,7 +22,7 @@ from steelyard.mixture.words import parse_schedule
 if TYPE_CHECKING:
     from steelyard.mixture.sampler import MixtureSampler
     from steelyard.mixture.stream import MixtureStream
-    from steelyard.mixture.variance import VarianceEstimate, estimate_gradient_variance, gradient_variance
+    from steelyard.mixture.variance import VarianceEstimate, estimate_gradient_variance, gradient_variance, moments_variance
 
 _LATER = {
     "MixtureSampler": "sampler",
@@ -30,6 +30,7 @@ _LATER = {
     "VarianceEstimate": "variance",
     "estimate_gradient_variance": "variance",
     "gradient_variance": "variance",
+    "moments_variance": "variance",
 }
 
 __all__ = [
@@ -53,6 +54,7 @@ __all__ = [
     "count_domains",
     "estimate_gradient_variance",
     "gradient_variance",
+    "moments_variance",
     "parse_schedule",
     "plan_mixture",
     "scalarization_weights",

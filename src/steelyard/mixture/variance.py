@@ -17,7 +17,7 @@ from torch import Tensor
 from steelyard.errors import InputError
 from steelyard.mixture.sampler import MixtureSampler
 from steelyard.mixture.schedules import ConstantTemperature
-from steelyard.mixture.temperature import Floats, check_temperature, scalarization_weights, temperature_probabilities
+from steelyard.mixture.temperature import Floats, check_sizes, check_temperature, scalarization_weights, temperature_probabilities
 
 METHODS = ("scalarization", "sampling", "stratified")
 
@@ -62,22 +62,59 @@ def gradient_variance(gradients_NP: Tensor, domains_N: ArrayLike, *, tau: float,
     sizes = np.bincount(domains)
     if (sizes == 0).any():
         raise InputError(f"domains are numbered from 0 without gaps, but none is {int(np.flatnonzero(sizes == 0)[0])}")
-    if not isinstance(batch_size, int) or batch_size < 1:
-        raise InputError(f"batch_size must be a whole number, at least 1, but is {batch_size!r}")
-    _check_method(method)
     gradients = gradients_NP.double()
     index = torch.as_tensor(domains)
     counts = torch.as_tensor(sizes).double()
     mu_DP = torch.zeros(len(sizes), gradients.shape[1], dtype=torch.float64).index_add(0, index, gradients) / counts[:, None]
     m_D = torch.zeros(len(sizes), dtype=torch.float64).index_add(0, index, gradients.square().sum(1)) / counts
+    return moments_variance(mu_DP @ mu_DP.T, m_D, sizes, tau=tau, batch_size=batch_size, method=method)
+
+
+def moments_variance(
+    products_DD: Tensor, squares_D: Tensor, sizes_D: ArrayLike, *, tau: float, batch_size: int, method: str
+) -> float:
+    """The same where gradients are too many to hold: from inner products of the domains' mean gradients and their mean squared norms.
+
+    Args:
+        products_DD: `<mu_d, mu_e>`, `[D,D]`.
+        squares_D: `m_d`, `[D]`.
+        sizes_D: examples of each domain.
+        tau, batch_size, method: as for `gradient_variance`, whose equations these are.
+
+    Returns:
+        The variance.
+
+    Raises:
+        InputError: where an argument is out of range.
+
+    Example:
+        >>> moments_variance(torch.eye(2), torch.ones(2), [9, 1], tau=5.0, batch_size=8, method="sampling") == gradient_variance(
+        ...     torch.tensor([[1.0, 0.0]] * 9 + [[0.0, 1.0]]), [0] * 9 + [1], tau=5.0, batch_size=8, method="sampling"
+        ... )
+        True
+
+    Reference:
+        See `gradient_variance`.
+    """
+    if not isinstance(batch_size, int) or batch_size < 1:
+        raise InputError(f"batch_size must be a whole number, at least 1, but is {batch_size!r}")
+    _check_method(method)
+    sizes = check_sizes(sizes_D)
+    if products_DD.shape != (len(sizes), len(sizes)) or squares_D.shape != (len(sizes),):
+        shapes = f"{list(products_DD.shape)} and {list(squares_D.shape)}"
+        raise InputError(
+            f"{len(sizes)} domains have moments [{len(sizes)}, {len(sizes)}] and [{len(sizes)}], but these are {shapes}"
+        )
+    products, squares = products_DD.double(), squares_D.double()
     p_D = torch.as_tensor(temperature_probabilities(sizes, tau))
-    mean_square = float((p_D @ mu_DP).square().sum())
+    mean_square = float(p_D @ products @ p_D)
     if method == "scalarization":
-        return (float((p_D.square() / (counts / counts.sum()) * m_D).sum()) - mean_square) / batch_size
+        q_D = torch.as_tensor(sizes / sizes.sum())
+        return (float((p_D.square() / q_D * squares).sum()) - mean_square) / batch_size
     if method == "sampling":
-        return (float((p_D * m_D).sum()) - mean_square) / batch_size
-    within = float((p_D * (m_D - mu_DP.square().sum(1))).sum()) / batch_size
-    between = float((torch.as_tensor(systematic_covariance(p_D.numpy(), batch_size)) * (mu_DP @ mu_DP.T)).sum())
+        return (float((p_D * squares).sum()) - mean_square) / batch_size
+    within = float((p_D * (squares - products.diagonal())).sum()) / batch_size
+    between = float((torch.as_tensor(systematic_covariance(p_D.numpy(), batch_size)) * products).sum())
     return within + between / batch_size**2
 
 
