@@ -6,9 +6,11 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from steelyard.errors import InputError
+from steelyard.advantages import ESTIMATORS
+from steelyard.errors import InputError, nearest
 from steelyard.runlog import RunLog
 from steelyard.training.config import Recipe
+from steelyard.training.influence import check_loss
 from steelyard.weighting import Weighting, weighting_by_name
 from steelyard.weighting.influence import chosen_parameters
 
@@ -82,6 +84,38 @@ def lora_config(config: Any) -> Any:
         target_modules=config.target_modules,
         task_type="CAUSAL_LM",
     )
+
+
+def check_choices(*, estimator: str, validation_sampling: str, group_size: int | None) -> None:
+    """Refuse what a trainer does not know, before TRL's constructor loads a model."""
+    if estimator not in ESTIMATORS:
+        raise InputError(f"unknown estimator {estimator!r}: use one of {', '.join(ESTIMATORS)}{nearest(estimator, ESTIMATORS)}")
+    if validation_sampling not in ("sampled", "greedy"):
+        raise InputError(f"validation_sampling must be 'sampled' or 'greedy', but is {validation_sampling!r}")
+    if group_size is not None and (not isinstance(group_size, int) or group_size < 1):
+        raise InputError(f"group_size must be a number of answers, at least 1, but is {group_size!r}")
+
+
+def check_group_size(group_size: int, *, answers: int, estimator: str) -> None:
+    """Refuse groups that do not divide a batch, and lone answers for an estimator that compares them."""
+    if answers % group_size:
+        raise InputError(f"group_size must divide the {answers} answers of a batch, but is {group_size}")
+    if group_size < 2 and ESTIMATORS[estimator]:
+        raise InputError(f"{estimator} compares answers to one prompt: group_size must be at least 2 (reinforce needs no groups)")
+
+
+def check_weighting(weighting: Weighting, trainer: Any) -> None:
+    """Refuse, before anything is done, a trainer that cannot give a weighting what it needs, or validates on several sets."""
+    check_influence_layers(weighting, trainer.accelerator.unwrap_model(trainer.model))
+    if weighting.needs_gradients:
+        check_loss(trainer.loss_type)
+    if weighting.needs_validation and (trainer.eval_dataset is None or trainer.args.eval_strategy == "no"):
+        raise InputError(
+            f"{type(weighting).__name__} follows validation points: give eval_dataset=, and eval_strategy='steps' with eval_steps=1 "
+            "(after every update, as in the paper) or more"
+        )
+    if isinstance(trainer.eval_dataset, dict):
+        raise InputError("validation takes one set of held-out prompts, but eval_dataset is a dictionary: give one of its values")
 
 
 def check_trl_arguments(args: Any, weighting: Any) -> None:

@@ -54,6 +54,21 @@ def batch_record(names: Sequence[str], scores_BK: Tensor, weights_K: Tensor, inf
     return record
 
 
+def update_record(logs: dict[str, float], seconds: dict[str, float], total: float, lengths: Sequence[float]) -> dict[str, Any]:
+    """What an update's log adds to its record; the seconds that no phase took are the update's own.
+
+    Example:
+        >>> logs = {"loss": 0.5, "grad_norm": 1.0, "learning_rate": 1e-3}
+        >>> record = update_record(logs, {"rewards": 1.0}, 3.0, [10.0, 20.0])
+        >>> record["seconds"], record["tokens"]
+        ({'rewards': 1.0, 'update': 2.0}, 15.0)
+    """
+    phases = {phase: round(value, 4) for phase, value in seconds.items()}
+    phases["update"] = round(max(0.0, total - sum(seconds.values())), 4)
+    record: dict[str, Any] = {name: float(logs[name]) for name in ("loss", "grad_norm", "learning_rate")}
+    return record | {"seconds": phases} | ({"tokens": float(sum(lengths) / len(lengths))} if lengths else {})
+
+
 def answer_columns(
     names: Sequence[str],
     prompts: Sequence[str],

@@ -21,23 +21,31 @@ from torch.utils.data import Sampler
 from transformers import TrainerState
 from trl import GRPOConfig, GRPOTrainer
 
-from steelyard.advantages import ESTIMATORS, combine, estimate, of_equal_spread
-from steelyard.errors import InputError, RunError, nearest
+from steelyard.advantages import combine, estimate, of_equal_spread
+from steelyard.errors import InputError, RunError
 from steelyard.mixture import AdaptiveCooldown, Schedule
 from steelyard.objectives import Objective, apply_gates, check_names, text_of
 from steelyard.runlog import write_atomically
-from steelyard.training.arguments import as_weighting, batch_share, check_influence_layers, check_trl_arguments, shares
-from steelyard.training.influence import AfterStep, SharedForward, StepInfluence, buffered_influence, check_loss
+from steelyard.training.arguments import (
+    as_weighting,
+    batch_share,
+    check_choices,
+    check_group_size,
+    check_trl_arguments,
+    check_weighting,
+    shares,
+)
+from steelyard.training.influence import AfterStep, SharedForward, StepInfluence, buffered_influence
 from steelyard.training.mixture import DomainOrder, Mixture, as_mixture, domain_order, steps_a_batch, train_sampler
-from steelyard.training.record import ConstantRewards, Recorder, answer_columns, batch_record
+from steelyard.training.record import ConstantRewards, Recorder, answer_columns, batch_record, update_record
 from steelyard.training.rewards import as_objective, as_reward_function, left_to_trl
 from steelyard.training.sampler import GroupSampler, PromptOrder
-from steelyard.training.validation import measure
+from steelyard.training.validation import measure, point_metrics
 from steelyard.weighting import Batch, FixedWeights, Influence, Weighting
 from steelyard.weighting.influence import OPTIMIZER_STEP
 
 STATE_FILE = "steelyard.json"
-"""Our state in a checkpoint. It is written last: a checkpoint that has it is whole."""
+"""Our state in a checkpoint, written last: one that has it is whole."""
 
 
 class PolicyTrainer(GRPOTrainer):
@@ -77,14 +85,7 @@ class PolicyTrainer(GRPOTrainer):
         recorder: Recorder | None = None,
         **keywords: Any,
     ) -> None:
-        if estimator not in ESTIMATORS:
-            raise InputError(
-                f"unknown estimator {estimator!r}: use one of {', '.join(ESTIMATORS)}{nearest(estimator, ESTIMATORS)}"
-            )
-        if validation_sampling not in ("sampled", "greedy"):
-            raise InputError(f"validation_sampling must be 'sampled' or 'greedy', but is {validation_sampling!r}")
-        if group_size is not None and (not isinstance(group_size, int) or group_size < 1):
-            raise InputError(f"group_size must be a number of answers, at least 1, but is {group_size!r}")
+        check_choices(estimator=estimator, validation_sampling=validation_sampling, group_size=group_size)
         if (objectives is None) == (reward_funcs is None):
             raise InputError("give either objectives= or TRL's reward_funcs=, and not both")
         self._measuring = False
@@ -107,19 +108,10 @@ class PolicyTrainer(GRPOTrainer):
         self._mixture = None if mixture is None else as_mixture(mixture)
         self._order: DomainOrder | None = None
         if self._mixture is not None and isinstance(self._mixture.schedule, AdaptiveCooldown):
-            raise InputError(
-                "an adaptive cooldown follows held-out losses, which reinforcement learning has none of: give a cooldown"
-            )
+            raise InputError("an adaptive cooldown follows held-out losses, and reinforcement learning has none: give a cooldown")
         super().__init__(model, reward_funcs, args, *positional, **keywords)
         self.group_size: int = self.num_generations if group_size is None else group_size
-        if self.args.generation_batch_size % self.group_size:
-            raise InputError(
-                f"group_size must divide the {self.args.generation_batch_size} answers of a batch, but is {self.group_size}"
-            )
-        if self.group_size < 2 and ESTIMATORS[estimator]:
-            raise InputError(
-                f"{estimator} compares answers to one prompt: group_size must be at least 2 (reinforce needs no groups)"
-            )
+        check_group_size(self.group_size, answers=self.args.generation_batch_size, estimator=estimator)
         self.objectives = [
             Objective(name, left_to_trl) if objective is None else objective
             for name, objective in zip(self.reward_func_names, wrapped, strict=True)
@@ -129,18 +121,7 @@ class PolicyTrainer(GRPOTrainer):
         given = None if self.args.reward_weights is None else shares(self.args.reward_weights)
         self.weighting = FixedWeights(given) if weighting is None else as_weighting(weighting, given)
         self.weighting.setup(self.objectives)
-        check_influence_layers(self.weighting, self.accelerator.unwrap_model(self.model))
-        if self.weighting.needs_gradients:
-            check_loss(self.loss_type)
-        if self.weighting.needs_validation and (self.eval_dataset is None or self.args.eval_strategy == "no"):
-            raise InputError(
-                f"{type(self.weighting).__name__} follows validation points: give eval_dataset=, and eval_strategy='steps' with eval_steps=1 "
-                "(after every update, as in the paper) or more"
-            )
-        if isinstance(self.eval_dataset, dict):
-            raise InputError(
-                "validation takes one set of held-out prompts, but eval_dataset is a dictionary: give one of its values"
-            )
+        check_weighting(self.weighting, self)
         # TRL logs the weighted reward by these.
         self.reward_weights = self.weighting.weights().float()
         self._reward_signs = torch.tensor([objective.reward_sign for objective in self.objectives])
@@ -289,13 +270,9 @@ class PolicyTrainer(GRPOTrainer):
     def _note(self, scores_BK: Tensor, weights_K: Tensor, advantages_B: Tensor, influence: Influence | None) -> None:
         """Tell of a batch: its answers now, its record when the update is made."""
         names, step = [objective.name for objective in self.objectives], self.state.global_step + 1
-        draws = {} if self.order is None else {"draws": self.order.drawn(int((step - 1) // steps_a_batch(self)))}
-        self._record = {
-            "step": step,
-            "scale": self.weighting.scale(),
-            **draws,
-            **batch_record(names, scores_BK, weights_K, influence),
-        }
+        self._record = {"step": step, "scale": self.weighting.scale()} | batch_record(names, scores_BK, weights_K, influence)
+        if self.order is not None:
+            self._record["draws"] = self.order.drawn(int((step - 1) // steps_a_batch(self)))
         for kind, values in (("weights", self._record["weights"]), ("influence", self._record.get("influence", {}))):
             for name, value in values.items():
                 self._metrics["train"][f"{kind}/{name}"].append(value)
@@ -315,15 +292,9 @@ class PolicyTrainer(GRPOTrainer):
         """As TRL; an update's log completes its record."""
         if self.model.training and self._record and "grad_norm" in logs:
             total = time.perf_counter() - (self._step_began or time.perf_counter())
-            seconds = {phase: round(value, 4) for phase, value in self._seconds.items()}
-            seconds["update"] = round(max(0.0, total - sum(self._seconds.values())), 4)
-            record = {**self._record, "loss": float(logs["loss"]), "grad_norm": float(logs["grad_norm"])}
-            record |= {"learning_rate": float(logs["learning_rate"]), "seconds": seconds}
-            lengths = self._metrics["train"].get("completions/mean_length")
-            if lengths:
-                record["tokens"] = float(sum(lengths) / len(lengths))
             if self.recorder is not None:
-                self.recorder.on_step(record)
+                lengths = self._metrics["train"].get("completions/mean_length", [])
+                self.recorder.on_step(self._record | update_record(logs, self._seconds, total, lengths))
             self._record, self._step_began = {}, None
         super().log(logs, start_time)
 
@@ -344,29 +315,19 @@ class PolicyTrainer(GRPOTrainer):
             raise InputError("validation needs held-out prompts: give eval_dataset=")
         step = self.state.global_step
         if eval_dataset is None and self._validated is not None and self._validated[0] == step > 0:
-            return self._metrics_of(self._validated[1], metric_key_prefix)
+            return point_metrics(self, self._validated[1], metric_key_prefix)
         if eval_dataset is not None or (self._validated is not None and self._validated[0] == step) or self._resumed_at == step:
-            return self._metrics_of(measure(self, list(dataset)), metric_key_prefix)
+            return point_metrics(self, measure(self, list(dataset)), metric_key_prefix)
         began = time.perf_counter()
         point = measure(self, list(dataset))
         seconds = time.perf_counter() - began
         self._validated = (step, point)
         self.weighting.on_validation(list(point.values()))
-        metrics = self._metrics_of(point, metric_key_prefix)
+        metrics = point_metrics(self, point, metric_key_prefix)
         self.log(dict(metrics))
         self.control: Any = self.callback_handler.on_evaluate(self.args, self.state, self.control, metrics)
         if self.recorder is not None:
             self.recorder.on_validation(step, point, seconds, self)
-        return metrics
-
-    def _metrics_of(self, point: dict[str, float], prefix: str) -> dict[str, float]:
-        """A point in TRL's words, as far as they fit."""
-        rewards = {o.name: point[o.name] for o in self.objectives if o.measure is o.reward}
-        metrics = {f"{prefix}_{name}": value for name, value in point.items()}
-        metrics |= {f"{prefix}_rewards/{name}/mean": value for name, value in rewards.items()}
-        if len(rewards) == len(point):
-            signed = torch.tensor(list(rewards.values()), dtype=torch.float64) * self._reward_signs
-            metrics[f"{prefix}_reward"] = float(self.weighting.weights() @ signed)
         return metrics
 
     # Order and state -------------------------------------------------------------------------------------------------------------------

@@ -54,3 +54,15 @@ def measure(trainer: Any, rows: list[dict[str, Any]]) -> dict[str, float]:
         if value != value:
             raise RunError(f"objective {name!r} applies to no validation prompt: it cannot be measured; add some, or drop it")
     return dict(zip(names, means_K, strict=True))
+
+
+def point_metrics(trainer: Any, point: dict[str, float], prefix: str) -> dict[str, float]:
+    """A validation point in TRL's words, as far as they fit: `eval_NAME`, `eval_rewards/NAME/mean` and `eval_reward`."""
+    rewards = {o.name: point[o.name] for o in trainer.objectives if o.measure is o.reward}
+    metrics = {f"{prefix}_{name}": value for name, value in point.items()}
+    metrics |= {f"{prefix}_rewards/{name}/mean": value for name, value in rewards.items()}
+    if len(rewards) == len(point):
+        signs_K = torch.tensor([objective.reward_sign for objective in trainer.objectives])
+        signed_K = torch.tensor(list(rewards.values()), dtype=torch.float64) * signs_K
+        metrics[f"{prefix}_reward"] = float(trainer.weighting.weights() @ signed_K)
+    return metrics
