@@ -5,6 +5,7 @@ from __future__ import annotations
 import csv
 import gzip
 import json
+import sys
 import zlib
 from collections.abc import Iterable, Iterator
 from pathlib import Path
@@ -22,6 +23,18 @@ def read_rows(source: str, *, split: str = "train", subset: str | None = None, b
     Raises:
         InputError: where there is no such source, a line does not parse (with file and line number), or there are no rows.
     """
+    rows = list(iterate_rows(source, split=split, subset=subset, base=base))
+    if not rows:
+        raise InputError(f"{source}: no rows: at least one is needed")
+    return rows
+
+
+def iterate_rows(source: str, *, split: str = "train", subset: str | None = None, base: Path = Path(".")) -> Iterator[Row]:
+    """The raw rows of a file or a Hugging Face dataset, one after the other; there may be none.
+
+    Raises:
+        InputError: where there is no such source; in iteration, where a line does not parse.
+    """
     path = next((place for place in (base / source, Path(source)) if place.is_file()), None)
     if path is None:
         near = [f"{source}{suffix}" for suffix in SUFFIXES if (base / f"{source}{suffix}").is_file()]
@@ -30,15 +43,21 @@ def read_rows(source: str, *, split: str = "train", subset: str | None = None, b
             raise InputError(f"{what}: give a file that ends in {', '.join(SUFFIXES)}, or a dataset's name")
         if source.endswith(SUFFIXES):
             raise InputError(f"no file {source!r} (looked in {base.resolve()} and {Path.cwd()})")
-        rows = _from_datasets(source, split, subset)
-    elif not path.name.endswith(SUFFIXES):
+        return _from_datasets(source, split, subset)
+    if not path.name.endswith(SUFFIXES):
         raise InputError(f"{path}: cannot read {path.suffix or 'a file without suffix'}: use one of {', '.join(SUFFIXES)}")
-    else:
-        readers = {".jsonl": _from_jsonl, ".gz": _from_jsonl, ".json": _from_json, ".csv": _from_csv, ".parquet": _from_parquet}
-        rows = list(readers[path.suffix](path))
-    if not rows:
-        raise InputError(f"{path or source}: no rows: at least one is needed")
-    return rows
+    readers = {".jsonl": _from_jsonl, ".gz": _from_jsonl, ".json": _from_json, ".csv": _from_csv, ".parquet": _from_parquet}
+    return readers[path.suffix](path)
+
+
+def is_missing(value: object) -> bool:
+    """Whether a field holds nothing: null, an empty text, or NaN, which JSON as Python and pandas write it has in place of null.
+
+    Example:
+        >>> [is_missing(value) for value in (None, "", float("nan"), 0, " ")]
+        [True, True, True, False, False]
+    """
+    return value is None or value == "" or (isinstance(value, float) and value != value)
 
 
 def _from_jsonl(path: Path) -> Iterator[Row]:
@@ -73,9 +92,14 @@ def _from_json(path: Path) -> Iterator[Row]:
 
 
 def _from_csv(path: Path) -> Iterator[Row]:
+    # Of the whole process, and 131,072 at first: a field may hold a document.
+    csv.field_size_limit(sys.maxsize)
     with path.open(encoding="utf-8-sig", newline="") as lines:
         reader = csv.DictReader(lines, strict=True)
         try:
+            twice = {name for name in reader.fieldnames or [] if (reader.fieldnames or []).count(name) > 1}
+            if twice:
+                raise InputError(f"{path}:1: two columns are named {sorted(twice)[0]!r}: rename one")
             for row in reader:
                 if None in row or None in row.values():
                     raise InputError(
@@ -86,21 +110,23 @@ def _from_csv(path: Path) -> Iterator[Row]:
             raise InputError(f"{path}:{reader.line_num + 1}: not valid CSV: {error}") from None
 
 
-def _from_parquet(path: Path) -> list[Row]:
+def _from_parquet(path: Path) -> Iterator[Row]:
     import pyarrow as pa
     import pyarrow.parquet as pq
 
     try:
-        return pq.read_table(path).to_pylist()
+        with pq.ParquetFile(path) as file:
+            for batch in file.iter_batches():
+                yield from batch.to_pylist()
     except (pa.ArrowInvalid, OSError) as error:
         raise InputError(f"{path}: not a Parquet file: {str(error).splitlines()[0]}") from None
 
 
-def _from_datasets(name: str, split: str, subset: str | None) -> list[Row]:
+def _from_datasets(name: str, split: str, subset: str | None) -> Iterator[Row]:
     import datasets
 
     try:
-        return list(datasets.load_dataset(name, subset, split=split))
+        return iter(datasets.load_dataset(name, subset, split=split))
     except Exception as error:
         reason = str(error).splitlines()[0] if str(error) else type(error).__name__
         raise InputError(

@@ -1,6 +1,9 @@
 import gzip
 import json
+import os
 
+import pyarrow as pa
+import pyarrow.parquet as pq
 import pytest
 
 from steelyard.errors import InputError
@@ -48,6 +51,42 @@ def test_a_column_names_the_domains_gzipped_or_not(tmp_path):
     (tmp_path / "b.jsonl.gz").write_bytes(whole[: len(whole) // 2])
     with pytest.raises(InputError, match=r"b.jsonl.gz: cannot be read to its end"):
         count_domains([str(tmp_path / "b.jsonl.gz")], column="lang")
+
+
+def test_linked_folders_are_counted_once_and_one_that_cannot_be_read_is_named(tmp_path, monkeypatch):
+    (tmp_path / "elsewhere").mkdir()
+    (tmp_path / "elsewhere" / "more.txt").write_text("mbili\ntatu\n")
+    (tmp_path / "data" / "sw").mkdir(parents=True)
+    (tmp_path / "data" / "sw" / "a.txt").write_text("moja\n")
+    (tmp_path / "data" / "sw" / "linked").symlink_to(tmp_path / "elsewhere")
+    (tmp_path / "data" / "sw" / "round").symlink_to(tmp_path / "data" / "sw")
+    (tmp_path / "data" / "_SUCCESS").write_text("")
+    assert count_domains([str(tmp_path / "data")]) == {"sw": 3}
+    listed = os.scandir
+
+    def refused(place):
+        if str(place).endswith("linked"):
+            raise PermissionError(13, "Permission denied", str(place))
+        return listed(place)
+
+    monkeypatch.setattr(os, "scandir", refused)
+    with pytest.raises(InputError, match=r"sw/linked: cannot be read \(Permission denied\)"):
+        count_domains([str(tmp_path / "data")])
+    monkeypatch.undo()
+    (tmp_path / "data" / "sw" / "gone.txt").symlink_to(tmp_path / "nowhere.txt")
+    with pytest.raises(InputError, match=r"gone\.txt: a link to what is not there"):
+        count_domains([str(tmp_path / "data")])
+
+
+def test_a_table_without_rows_is_an_empty_domain_and_a_column_of_nothing_is_none(tmp_path):
+    pq.write_table(pa.table({"text": pa.array([], pa.string())}), tmp_path / "sw.parquet")
+    with pytest.raises(InputError, match=r"domain 'sw' .* is empty: leave it out"):
+        count_domains([str(tmp_path / "sw.parquet")])
+    with pytest.raises(InputError, match=r"sw\.parquet: no rows"):
+        count_domains([str(tmp_path / "sw.parquet")], column="lang")
+    (tmp_path / "rows.jsonl").write_text('{"lang": "en"}\n{"lang": NaN}\n')
+    with pytest.raises(InputError, match=r"row 2: no value in column 'lang'"):
+        count_domains([str(tmp_path / "rows.jsonl")], column="lang")
 
 
 def test_what_cannot_be_counted_is_named(tmp_path):

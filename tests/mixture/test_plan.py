@@ -8,6 +8,7 @@ from steelyard.errors import InputError
 from steelyard.mixture import (
     ConstantTemperature,
     Cooldown,
+    CosineTemperature,
     LinearTemperature,
     MixtureSampler,
     OrderMatters,
@@ -61,13 +62,28 @@ def test_small_domains_are_warned_of_and_the_suggestion_keeps_the_cap():
 
 @pytest.mark.parametrize(
     ("schedule", "suggested"),
-    [(ConstantTemperature(5.0), r"constant:[\d.]+"), (Shares([1, 1, 1, 1]), r"unimax:20")],
+    [
+        (ConstantTemperature(5.0), r"constant:[\d.]+"),
+        (LinearTemperature(5.0, 1.0), r"linear:[\d.]+,1"),
+        (CosineTemperature(5.0, 1.0), r"cosine:[\d.]+,1"),
+        (Shares([1, 1, 1, 1]), r"unimax:20"),
+    ],
 )
 def test_other_schedules_get_a_suggestion_of_their_kind_or_unimax(schedule, suggested):
     options = dict(num_samples=10_000, batch_size=10, max_epochs=20)
     plan = plan_mixture(SIZES, schedule, **options)
     word = re.search(suggested, plan.suggestion).group()
     assert plan_mixture(SIZES, parse_schedule(word), **options).warnings == []
+
+
+@pytest.mark.parametrize("end", [0.1, 0.5, 3.0])
+@pytest.mark.parametrize("cap", [7 / 3, 2.0000003])
+def test_what_is_suggested_keeps_the_cap_whatever_the_schedule_ends_in(end, cap):
+    options = dict(num_samples=2000, batch_size=10, max_epochs=cap)
+    plan = plan_mixture([900, 90, 9], Cooldown(start=6.0, end=end), **options)
+    assert plan.suggestion
+    for word in re.findall(r"(?:cooldown|unimax):[\d.,]*\d", plan.suggestion):
+        assert max(d.epochs for d in plan_mixture([900, 90, 9], parse_schedule(word), **options).domains) <= cap * (1 + 1e-9)
 
 
 def test_a_run_that_repeats_everything_cannot_be_mended_and_one_that_repeats_nothing_needs_no_word():

@@ -88,6 +88,15 @@ def test_no_example_comes_twice_within_a_pass_and_passes_differ(draw):
     assert ((stream >= low[domains]) & (stream < low[domains + 1])).all()
 
 
+def test_independent_draws_of_many_blocks_repeat_nothing_within_a_pass():
+    made = MixtureSampler([50_000, 7000, 11], ConstantTemperature(5.0), num_samples=60_000, batch_size=100, draw="independent")
+    domains, numbers = made.draws(0, 600)
+    for domain in range(3):
+        assert numbers[domains == domain].tolist() == list(range((domains == domain).sum()))
+    late, after = made.draws(500, 600)
+    assert (late.tolist(), after.tolist()) == (domains[50_000:].tolist(), numbers[50_000:].tolist())
+
+
 def test_a_stratified_batch_has_the_whole_number_below_or_above_of_every_domain_and_both_in_the_right_share():
     """Expectation over batches and seeds is exact: nothing is drawn more or less often than the schedule says."""
     expected = temperature_probabilities(SIZES, 5.0) * 16
@@ -159,6 +168,13 @@ def test_another_stream_is_not_resumed():
         sampler(schedule=ConstantTemperature(1.0)).load_state_dict(state)
     with pytest.raises(InputError, match="the mixture's seed was 0 when the run began and is 1 now"):
         sampler(seed=1).load_state_dict(state)
+    with pytest.raises(
+        InputError, match="world_size was 1 when the run began and is 2 now: a run is resumed on as many processes"
+    ):
+        sampler(world_size=2).load_state_dict(state)
+    for position in (-3, 10**6):
+        with pytest.raises(InputError, match=f"position is a number of this process's .* indices, but is {position}"):
+            sampler().load_state_dict({**state, "position": position})
 
 
 def test_seeds_and_nothing_else_change_the_stream():

@@ -77,6 +77,13 @@ def test_it_goes_on_where_it_stopped_twice():
     assert begun + list(third) == whole
 
 
+def test_it_does_not_go_on_where_sizes_are_others():
+    state = stream().state_dict()
+    sizes = state["sizes"]
+    with pytest.raises(InputError, match=r"the mixture's sizes was \[.*\] when the run began and is \[.*\] now"):
+        stream().load_state_dict({**state, "sizes": [size + 1 for size in sizes]})
+
+
 def test_a_source_that_was_read_through_once_is_not_read_through_again_to_resume():
     reads = {"count": 0}
 
@@ -86,8 +93,10 @@ def test_a_source_that_was_read_through_once_is_not_read_through_again_to_resume
             yield item
 
     made = MixtureStream({"x": counted, "y": counted}, ConstantTemperature(1.0), sizes=[1, 1], num_samples=3000, batch_size=10)
+    whole = list(made)
+    reads["count"] = 0
     made.load_state_dict({**made.state_dict(), "position": 2990})
-    assert len(list(made)) == 10
+    assert list(made) == whole[2990:]
     assert reads["count"] < 30
 
 

@@ -108,6 +108,7 @@ def test_a_malformed_line_is_named_by_file_and_number(jsonl):
         ("a.jsonl", b'{"prompt": "\xff"}\n', "a.jsonl:1: not a JSON object"),
         ("a.json", b"{}", "must hold a list of objects"),
         ("a.csv", b"prompt,answer\n", "no rows"),
+        ("a.csv", b"prompt,prompt\np,q\n", "a.csv:1: two columns are named 'prompt'"),
         ("a.csv", b"prompt,answer\np,1\nq\n", "a.csv:3: expected 2 fields"),
         ("a.parquet", b"nonsense", "not a Parquet file"),
         ("a.txt", b"p", "cannot read .txt"),
@@ -117,6 +118,21 @@ def test_files_that_cannot_be_used_are_named(tmp_path, name, content, message):
     (tmp_path / name).write_bytes(content)
     with pytest.raises(InputError, match=message):
         load_prompts(config(tmp_path / name))
+
+
+def test_a_field_of_a_table_may_hold_a_document(tmp_path):
+    (tmp_path / "a.csv").write_text("prompt,answer\n" + "x" * 200_000 + ",1\nq,2\n")
+    assert len(load_prompts(config(tmp_path / "a.csv"))[0][0]["prompt"]) == 200_000
+
+
+def test_null_and_nan_are_nothing_and_not_words(jsonl):
+    rows = [{"q": "a", "answer": None, "domain": float("nan")}, {"q": "b", "answer": float("nan"), "domain": None}, {"q": "c"}]
+    for plain in (False, True):
+        templates = {} if plain else {"answer": "{{ answer }}", "domain": "{{ domain }}"}
+        train, _, _ = load_prompts(config(jsonl(rows), prompt="{{ q }}", **templates))
+        assert [(row["answer"], row["domain"]) for row in train] == [(None, None), (None, None)]
+    with pytest.raises(InputError, match="row 1: the prompt is empty"):
+        load_prompts(config(jsonl(rows), prompt="{{ answer }}"))
 
 
 def test_a_missing_column_names_the_columns_found(jsonl):

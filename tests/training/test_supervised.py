@@ -180,6 +180,10 @@ def test_a_recipe_that_does_not_check_says_where(scratch_recipe, changes, messag
         (TEXTS, {"keep": "{{ text }}"}, "data.keep must give True or False, but gave 'word 0 of page 0'"),
         (TEXTS, {"keep": "False"}, "data.keep lets no row"),
         (TEXTS, {"text": "{{ txt }}"}, "'txt' is undefined (columns found: text, domain)"),
+        ([*TEXTS, {"text": float("nan"), "domain": "en"}], {}, "row 70: the text is empty"),
+        ([*TEXTS, {"text": "a", "domain": float("nan")}], {}, "row 70: the domain is empty"),
+        ([*TEXTS, {"text": None, "domain": "en"}], {"text": "{{ text }}"}, "row 70: the text is empty"),
+        ([*TEXTS, {"text": "a", "domain": None}], {"domain": "{{ domain }}"}, "row 70: the domain is empty"),
         (TEXTS, {"source": "absent.jsonl"}, "no file 'absent.jsonl'"),
     ],
 )
@@ -198,6 +202,9 @@ def test_repeats_are_left_out_and_counted(scratch_recipe):
     assert found.repeats == {"en": 5}
     assert len(found.train) + len(found.held_out) == 70
     content["data"]["repeats"] = True
+    kept = load_domains(parse_recipe(content).data)
+    assert len(kept.train) + len(kept.held_out) in range(70, 76)
+    assert {(row["domain"], row["text"]) for row in kept.train}.isdisjoint((row["domain"], row["text"]) for row in kept.held_out)
     assert load_domains(parse_recipe(content).data).repeats == {}
 
 
@@ -255,6 +262,22 @@ def test_an_adaptive_cooldown_without_held_out_rows_is_refused_at_once(scratch_r
     content = scratch_recipe(rows, mixture={"schedule": "adaptive"})
     with pytest.raises(InputError, match="none has held-out rows"):
         train(parse_recipe(content), out=tmp_path / "run")
+    assert not (tmp_path / "run").exists()
+
+
+def test_examples_longer_than_the_model_takes_are_refused_before_anything_is_written(scratch_recipe, tiny_policy_dir, tmp_path):
+    content = scratch_recipe(model={"name": str(tiny_policy_dir)}, training__max_tokens=4096)
+    with pytest.raises(InputError, match=r"training.max_tokens = 4096, but the model takes 64 tokens at most"):
+        train(parse_recipe(content), out=tmp_path / "run")
+    assert not (tmp_path / "run").exists()
+
+
+def test_a_prompt_without_a_domain_is_named(tiny_recipe, jsonl, tmp_path):
+    rows = [{"prompt": f"{i}+1=", "answer": str(i + 1), "domain": None if i == 2 else "one"} for i in range(12)]
+    tiny_recipe["prompts"] = {"source": str(jsonl(rows)), "domain": "{{ domain }}", "validation": {"size": 2}}
+    tiny_recipe["mixture"] = {"schedule": "constant:1"}
+    with pytest.raises(InputError, match="prompt 3: a mixture needs every prompt's domain"):
+        train(parse_recipe(tiny_recipe), out=tmp_path / "run")
     assert not (tmp_path / "run").exists()
 
 

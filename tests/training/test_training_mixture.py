@@ -82,6 +82,97 @@ def test_an_unmodified_sft_trainer_draws_by_the_mixture_and_its_epochs_become_st
     assert sorted(order) == sorted([*range(40), *range(40)])
 
 
+def test_a_strategy_by_epoch_becomes_one_by_as_many_steps_as_draw_all_rows_once(tiny_policy_dir, tmp_path):
+    by_epoch = {"max_steps": -1, "num_train_epochs": 3.0, "eval_strategy": "epoch", "save_strategy": "epoch"}
+    trainer = sft(tiny_policy_dir, tmp_path, mixture="constant:1", args=by_epoch)
+    trainer.train()
+    assert trainer.state.max_steps == 15
+    assert [entry["step"] for entry in trainer.state.log_history if "eval_loss" in entry] == [5, 10, 15]
+    assert sorted(path.name for path in (tmp_path / "out").glob("checkpoint-*")) == [
+        "checkpoint-10",
+        "checkpoint-15",
+        "checkpoint-5",
+    ]
+
+
+def test_an_unmodified_trainer_is_resumed_with_its_own_mixture_alone(tiny_policy_dir, tmp_path):
+    args = {"save_strategy": "steps", "save_steps": 2}
+    whole = sft(tiny_policy_dir, tmp_path / "whole", kind=SFTTrainer, args={"max_steps": 4})
+    use_mixture(whole, "cooldown:100,1,0.5")
+    whole.train()
+    first = sft(tiny_policy_dir, tmp_path, kind=SFTTrainer, args=args)
+    use_mixture(first, "cooldown:100,1,0.5")
+    first.train()
+    checkpoint = str(tmp_path / "out" / "checkpoint-2")
+    again = sft(tiny_policy_dir, tmp_path, kind=SFTTrainer, args=args)
+    use_mixture(again, "cooldown:100,1,0.5")
+    again.train(resume_from_checkpoint=checkpoint)
+    for one, other in zip(whole.model.parameters(), again.model.parameters(), strict=True):
+        assert torch.equal(one, other)
+    other = sft(tiny_policy_dir, tmp_path, kind=SFTTrainer, args=args)
+    use_mixture(other, "constant:1")
+    with pytest.raises(InputError, match=r"the mixture's segments was \[0, 2, 4\] when the run began and is \[0, 4\] now"):
+        other.train(resume_from_checkpoint=checkpoint)
+    without = sft(tiny_policy_dir, tmp_path / "without", kind=SFTTrainer, args=args)
+    without.train()
+    late = sft(tiny_policy_dir, tmp_path / "without", kind=SFTTrainer, args=args)
+    use_mixture(late, "constant:1")
+    with pytest.raises(InputError, match="this checkpoint was made without a mixture"):
+        late.train(resume_from_checkpoint=str(tmp_path / "without" / "out" / "checkpoint-2"))
+
+
+def test_a_validation_measures_the_weights_there_are_and_tells_of_each_update_once(tiny_policy_dir, tmp_path):
+    class Recorder:
+        def __init__(self):
+            self.told = []
+
+        def on_step(self, record):
+            pass
+
+        def on_validation(self, step, losses, tokens, seconds):
+            self.told.append(step)
+
+        def on_message(self, text):
+            pass
+
+    recorder = Recorder()
+    trainer = sft(tiny_policy_dir, tmp_path, args={"eval_strategy": "steps", "eval_steps": 2}, recorder=recorder)
+    trainer.train()
+    assert recorder.told == [2, 4]
+    before = trainer.evaluate()
+    with torch.no_grad():
+        for parameter in trainer.model.parameters():
+            parameter.mul_(1.5)
+    after = trainer.evaluate(metric_key_prefix="test")
+    assert set(after) == {"test_loss", "test_loss/a", "test_loss/b"}
+    assert abs(after["test_loss"] - before["eval_loss"]) > 0.01
+    named = trainer.evaluate({"one": trainer.eval_dataset})
+    assert named == {f"eval_one_{name.partition('_')[2]}": value for name, value in after.items()}
+    assert recorder.told == [2, 4]
+    trainer.train()
+    assert recorder.told == [2, 4, 2, 4]
+
+
+def test_a_run_that_is_resumed_at_its_end_is_not_told_of_its_last_validation_again(tiny_policy_dir, tmp_path):
+    made = {"eval_strategy": "steps", "eval_steps": 2, "save_strategy": "steps", "save_steps": 4}
+    sft(tiny_policy_dir, tmp_path, args=made).train()
+    resumed = sft(tiny_policy_dir, tmp_path, args=made)
+    resumed.train(resume_from_checkpoint=str(tmp_path / "out" / "checkpoint-4"))
+    assert (resumed.state.global_step, resumed.validated_at) == (4, 4)
+
+
+def test_the_best_model_by_a_domains_loss_is_the_one_with_the_lowest(tiny_policy_dir, tmp_path):
+    args = {
+        "eval_strategy": "steps", "eval_steps": 1, "save_strategy": "steps", "save_steps": 1, "load_best_model_at_end": True,
+        "metric_for_best_model": "eval_loss/b", "learning_rate": 0.5,
+    }  # fmt: skip
+    trainer = sft(tiny_policy_dir, tmp_path, args=args)
+    trainer.train()
+    losses = [entry["eval_loss/b"] for entry in trainer.state.log_history if "eval_loss/b" in entry]
+    assert max(losses) - min(losses) > 0.1
+    assert trainer.evaluate()["eval_loss/b"] == pytest.approx(min(losses), abs=1e-4)
+
+
 def test_the_policy_trainer_records_draws_and_counts_advantages_by_scalarization(tiny_policy_dir, tmp_path):
     class Recorder:
         answers, steps = [], []
@@ -217,6 +308,33 @@ def test_an_adaptive_cooldown_changes_the_order_from_where_it_cools_and_not_befo
     assert order().drawn(17)["b"] == 1
 
 
+def test_an_adaptive_cooldown_that_is_resumed_between_its_lowest_loss_and_its_turn_turns_as_well():
+    def order():
+        mixture = Mixture(AdaptiveCooldown(5.0, 1.0, 0.9, patience=2))
+        return DomainOrder(mixture, ["a"] * 90 + ["b"] * 10, num_samples=200, batch_size=10, seed=0)
+
+    def go_on(made, losses):
+        """What it draws with these losses, one after every two batches, from where it is."""
+        found = []
+        for number, row in enumerate(made):
+            found.append(row)
+            if number % 20 == 19 and (number // 20) in losses:
+                made.on_validation({"a": 1.0, "b": losses[number // 20]})
+        return found
+
+    losses = {0: 3.0, 1: 2.0, 2: 2.1, 3: 2.2, 4: 2.3}
+    whole = order()
+    rows = go_on(whole, losses)
+    assert whole.cooled_at == 8
+    broken = order()
+    go_on(broken, {number: loss for number, loss in losses.items() if number < 3})
+    assert broken.cooled_at is None
+    resumed = order()
+    resumed.load_state_dict(json.loads(json.dumps(broken.state_dict())))
+    assert go_on(resumed, {number: loss for number, loss in losses.items() if number >= 3}) == rows
+    assert resumed.cooled_at == 8
+
+
 @pytest.mark.parametrize(
     ("make", "message"),
     [
@@ -229,6 +347,12 @@ def test_an_adaptive_cooldown_changes_the_order_from_where_it_cools_and_not_befo
         (lambda *a: sft(*a, args={"padding_free": True, "max_length": None}, mixture="cooldown"), "padding_free joins examples"),
         (lambda *a: sft(*a, args={"label_smoothing_factor": 0.1}, mixture=Mixture(by="scalarization")), "weights a plain loss"),
         (lambda *a: use_mixture(sft(*a, kind=SFTTrainer), "adaptive"), "needs steelyard.training.MixtureSFTTrainer"),
+        (lambda *a: sft(*a, args={"ignore_data_skip": True}), "ignore_data_skip begins the mixture anew"),
+        (lambda *a: sft(*a, args={"auto_find_batch_size": True}), "auto_find_batch_size changes the batches"),
+        (lambda *a: sft(*a).evaluate(Dataset.from_list(ROWS[:3])), "held-out rows need the column 'input_ids'"),
+        (lambda *a: sft(*a).evaluate(Dataset.from_list([{"input_ids": [1]}])), "held-out rows need the column 'domain'"),
+        (lambda *a: sft(*a).evaluate(Dataset.from_list([{"input_ids": [1], "domain": "a"}])), "no held-out token has a loss"),
+        (lambda *a: sft(*a).evaluate(iter([])), "held-out rows that stream"),
         (lambda *a: sft(*a, mixture="late:c@0.5"), "late names 'c', which is no domain"),
         (lambda *a: use_mixture(sft(*a, kind=SFTTrainer), Mixture(by="scalarization")), "needs steelyard.training.PolicyTrainer"),
         (lambda *a: grpo(PolicyTrainer, *a, mixture="adaptive"), "follows held-out losses"),

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import os
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 from steelyard.errors import InputError
-from steelyard.rows import SUFFIXES, read_rows
+from steelyard.rows import SUFFIXES, is_missing, iterate_rows
 
 UNITS = ("examples", "bytes")
 BLOCK = 2**23
@@ -21,7 +22,7 @@ def count_domains(
 
     Args:
         sources: files, each a domain by its name without suffix; folders, each of whose entries is a domain (a folder in it counts all files below);
-            or, with a column, any sources that `read_rows` reads, names of Hugging Face datasets included.
+            or, with a column, any sources that `iterate_rows` reads, names of Hugging Face datasets included.
         column: names each row's domain.
         unit: "examples" (rows, or lines of a text file) or "bytes" (of the files).
         leave_out: a file in a folder that is no data.
@@ -51,7 +52,7 @@ def count_domains(
     for source in sources:
         path = Path(source)
         if path.is_dir():
-            entries = [entry for entry in sorted(path.iterdir()) if entry.name[0] != "." and not _same(entry, leave_out)]
+            entries = [entry for entry in sorted(path.iterdir()) if not _hidden(entry.name) and not _same(entry, leave_out)]
             if not entries:
                 raise InputError(f"{path}: an empty folder: each entry of a folder is a domain")
         elif path.is_file():
@@ -64,8 +65,7 @@ def count_domains(
                 raise InputError(f"{place}: a link to what is not there")
             if name in sizes:
                 raise InputError(f"two domains are named {name!r} (the second is {place}): rename one")
-            files = [place] if place.is_file() else sorted(place.rglob("*"))
-            sizes[name] = sum(_size(file, unit) for file in files if file.is_file() and not _hidden(file.relative_to(place)))
+            sizes[name] = sum(_size(file, unit) for file in _files(place))
             if not sizes[name]:
                 raise InputError(f"domain {name!r} ({place}) is empty: leave it out")
     return sizes
@@ -79,8 +79,34 @@ def _domain_name(place: Path) -> str:
     return place.name.removesuffix(known)
 
 
-def _hidden(inside: Path) -> bool:
-    return any(part.startswith(".") for part in inside.parts)
+def _files(place: Path) -> Iterator[Path]:
+    """A file, or all files below a folder, linked folders included, each folder once."""
+    if place.is_file():
+        yield place
+        return
+
+    def refuse(error: OSError) -> None:
+        raise InputError(f"{error.filename}: cannot be read ({error.strerror}): mend its permissions, or move it away")
+
+    seen = set()
+    for root, folders, files in os.walk(place, onerror=refuse, followlinks=True):
+        status = os.stat(root)
+        if (status.st_dev, status.st_ino) in seen:
+            folders.clear()
+            continue
+        seen.add((status.st_dev, status.st_ino))
+        folders[:] = sorted(name for name in folders if not _hidden(name))
+        for name in sorted(files):
+            file = Path(root, name)
+            if not _hidden(name) and not file.exists():
+                raise InputError(f"{file}: a link to what is not there")
+            if not _hidden(name) and file.is_file():
+                yield file
+
+
+def _hidden(name: str) -> bool:
+    """What is no data: hidden files, and the marker that Spark and its like leave beside theirs."""
+    return name.startswith(".") or name == "_SUCCESS"
 
 
 def _same(place: Path, other: Path | None) -> bool:
@@ -90,8 +116,9 @@ def _same(place: Path, other: Path | None) -> bool:
 def _by_column(sources: Sequence[str], column: str) -> dict[str, int]:
     counted: Counter[str] = Counter()
     for source in sources:
-        for number, row in enumerate(read_rows(source), start=1):
-            if row.get(column) in (None, ""):
+        before = counted.total()
+        for number, row in enumerate(iterate_rows(source), start=1):
+            if is_missing(row.get(column)):
                 found = ", ".join(map(str, row))
                 raise InputError(f"{source}, row {number}: no value in column {column!r} (columns found: {found})")
             name = str(row[column])
@@ -100,6 +127,8 @@ def _by_column(sources: Sequence[str], column: str) -> dict[str, int]:
                     f"{source}, row {number}: column {column!r} holds half a character (a lone surrogate): mend the text"
                 )
             counted[name] += 1
+        if counted.total() == before:
+            raise InputError(f"{source}: no rows: at least one is needed")
     return dict(counted)
 
 
@@ -108,7 +137,7 @@ def _size(path: Path, unit: str) -> int:
         return path.stat().st_size
     if path.name.endswith(SUFFIXES):
         # Parsed, and not only counted, so that a broken line is found before the training finds it.
-        return len(read_rows(str(path))) if path.stat().st_size else 0
+        return sum(1 for _ in iterate_rows(str(path))) if path.stat().st_size else 0
     found = passed = 0
     with path.open("rb") as file:
         while lines := file.readlines(BLOCK):

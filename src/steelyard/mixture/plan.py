@@ -2,18 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Sequence
+from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import ArrayLike
 
 from steelyard.errors import InputError
 from steelyard.mixture.base import Schedule
-from steelyard.mixture.schedules import ConstantTemperature, Cooldown
+from steelyard.mixture.schedules import ConstantTemperature, Cooldown, CosineTemperature, LinearTemperature
 from steelyard.mixture.segments import check_visits, is_dense, segment_shares, segment_starts
 from steelyard.mixture.temperature import Floats, check_sizes
 from steelyard.mixture.unimax import UniMax
+from steelyard.mixture.words import parse_schedule
 
 
 @dataclass(frozen=True)
@@ -45,7 +46,7 @@ class MixturePlan:
         phases: where each phase of the run begins, as a share of it.
         steps: batches of the run.
         warnings: a line for every domain that is repeated more often than the cap, and one for those that would probably never be drawn.
-        suggestion: the nearest schedule that keeps the cap, in words; None where nothing is to be mended.
+        suggestion: a schedule that keeps the cap, in words, of the same kind where that can be; None where nothing is to be mended.
     """
 
     domains: list[DomainPlan]
@@ -146,35 +147,35 @@ def _first_repeat(cumulative: Floats, shares: Floats, starts: Sequence[int], siz
 
 
 def suggest(sizes: Floats, schedule: Schedule, num_samples: int, batch_size: int, max_epochs: float) -> str:
-    """The nearest schedules of the same kind that keep every domain within a number of epochs, in words."""
+    """Schedules that keep every domain within a number of epochs, in words: Cooldown, constant, linear and cosine schedules with the highest
+    start (or the latest cooldown) that does, where there is one above 1; else UniMax with that cap.
+    """
 
-    def most_epochs(candidate: Schedule) -> float:
-        steps = -(-num_samples // batch_size)
-        starts = segment_starts(candidate, sizes, steps)
-        shares = segment_shares(candidate, sizes, starts)
-        return float((expected_draws(shares, starts, num_samples, batch_size).sum(0) / sizes).max())
+    def fits(word: str) -> bool:
+        candidate = parse_schedule(word).for_run(num_samples, None, sizes)
+        starts = segment_starts(candidate, sizes, -(-num_samples // batch_size))
+        draws = expected_draws(segment_shares(candidate, sizes, starts), starts, num_samples, batch_size)
+        return float((draws.sum(0) / sizes).max()) <= max_epochs * (1 + 1e-9)
 
-    def nearest_that_fits(make: Callable[[float], Schedule], good: float, bad: float) -> float:
-        for _ in range(40):
-            middle = (good + bad) / 2
-            good, bad = (middle, bad) if most_epochs(make(middle)) <= max_epochs else (good, middle)
-        return good
+    def highest(form: str, least: float, most: float, step: float = 0.01) -> list[str]:
+        """The form with the highest number of whole steps that fits, if the least does and is more than that one step."""
+        low, high = round(least / step), round(min(most, 1e6) / step)
+        while high - low > 1:
+            middle = (low + high) // 2
+            low, high = (middle, high) if fits(form.format(f"{middle * step:.12g}")) else (low, middle)
+        word = form.format(f"{low * step:.12g}")
+        return [word] if low > round(least / step) and fits(word) else []
 
-    if num_samples / sizes.sum() > max_epochs:
+    if num_samples / sizes.sum() > max_epochs * (1 + 1e-9):
         return f"no mixture keeps every domain within {max_epochs:g} epochs: the run draws {num_samples / sizes.sum():.3g} times all there is"
-    kept = f"keeps every domain within {max_epochs:g} epochs"
-    if isinstance(schedule, Cooldown) and schedule.end <= 1 < schedule.start:
-        cooler = nearest_that_fits(lambda start: replace(schedule, start=start), 1.0, min(schedule.start, 1e6))
-        text = f"cooldown:{_down(cooler)},{schedule.end:g},{schedule.at:g} {kept}"
-        earlier = nearest_that_fits(lambda at: replace(schedule, at=at), 1e-9, schedule.at)
-        if earlier > 0.01:
-            text += f", and so does cooldown:{schedule.start:g},{schedule.end:g},{_down(earlier)}"
-        return text
-    if isinstance(schedule, ConstantTemperature) and schedule.tau > 1:
-        return f"constant:{_down(nearest_that_fits(ConstantTemperature, 1.0, min(schedule.tau, 1e6)))} {kept}"
-    return f"unimax:{max_epochs:g} {kept}"
-
-
-def _down(value: float) -> str:
-    """Two decimals, rounded down: the cap still holds."""
-    return f"{int(value * 100) / 100:g}"
+    words: list[str] = []
+    if isinstance(schedule, Cooldown):
+        words += highest(f"cooldown:{{}},{schedule.end:.12g},{schedule.at:.12g}", 1.0, schedule.start)
+        words += highest(f"cooldown:{schedule.start:.12g},{schedule.end:.12g},{{}}", 0.0, schedule.at)
+    elif isinstance(schedule, ConstantTemperature):
+        words += highest("constant:{}", 1.0, schedule.tau)
+    elif isinstance(schedule, LinearTemperature):
+        kind = "cosine" if isinstance(schedule, CosineTemperature) else "linear"
+        words += highest(f"{kind}:{{}},{schedule.end:.12g}", 1.0, schedule.start)
+    first, *others = words or [f"unimax:{max_epochs:.12g}"]
+    return f"{first} keeps every domain within {max_epochs:g} epochs" + "".join(f", and so does {word}" for word in others)

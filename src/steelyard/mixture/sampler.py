@@ -15,7 +15,7 @@ from __future__ import annotations
 import hashlib
 import itertools
 import math
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -186,11 +186,9 @@ class MixtureSampler(torch.utils.data.Sampler[int]):
         Raises:
             InputError: where domains, schedule, seed or sizes of the run are others.
         """
-        for name, value in self._identity().items():
-            if state.get(name) != value:
-                raise InputError(
-                    f"the mixture's {name} was {state.get(name)!r} when the run began and is {value!r} now: a run is resumed on the same data"
-                )
+        check_same_stream(state, self._identity())
+        if not 0 <= state["position"] <= len(self):
+            raise InputError(f"position is a number of this process's {len(self)} indices, but is {state['position']}")
         self.position = int(state["position"])
 
     def _identity(self) -> dict[str, Any]:
@@ -301,6 +299,23 @@ class MixtureSampler(torch.utils.data.Sampler[int]):
             domains.append(found[kept])
             numbers.append(places[kept])
         return np.concatenate(domains), np.concatenate(numbers)
+
+
+def check_same_stream(kept: Mapping[str, Any], now: Mapping[str, Any]) -> None:
+    """Refuse to go on with another stream than the run began with.
+
+    Example:
+        >>> check_same_stream({"seed": 1}, {"seed": 2})
+        Traceback (most recent call last):
+        steelyard.errors.InputError: the mixture's seed was 1 when the run began and is 2 now: a run is resumed with the same settings
+    """
+    what = {"domains": "on the same data", "sizes": "on the same data", "world_size": "on as many processes"}
+    for name, value in now.items():
+        if kept.get(name) != value:
+            raise InputError(
+                f"the mixture's {name} was {kept.get(name)!r} when the run began and is {value!r} now: a run is resumed "
+                f"{what.get(name, 'with the same settings')}"
+            )
 
 
 def floor_sums(count: int, modulus: int, slope: int, starts: Counts) -> Counts:

@@ -13,7 +13,7 @@ from numpy.typing import ArrayLike
 
 from steelyard.errors import InputError
 from steelyard.mixture.base import Schedule
-from steelyard.mixture.sampler import MixtureSampler
+from steelyard.mixture.sampler import MixtureSampler, check_same_stream
 from steelyard.mixture.temperature import Floats, check_sizes
 
 Source = Iterable[Any] | Callable[[], Iterable[Any]]
@@ -26,10 +26,11 @@ class MixtureStream(torch.utils.data.IterableDataset[Any]):
         sources: by domain name, each an iterable that can be iterated anew for every pass (a list, a `datasets.IterableDataset`), or a function
             that returns one. Where a source has `set_epoch`, it is told the number of every pass, so that it can shuffle anew.
         schedule: a `Schedule`.
-        sizes: of the domains, by name or in order, in any one unit: what the schedule's probabilities follow. Sources need not know theirs.
+        sizes: of the domains, by name or in order, in any one unit: what the schedule's probabilities follow. Sources need not know theirs. `UniMax`
+            and `CooldownAtCap` count passes, and so need numbers of examples.
         num_samples, batch_size, seed, draw, rank, world_size: as for `MixtureSampler`. All processes together give the stream of one; each
             reads past what falls to the others. Workers of a DataLoader share this process's batches out among them, in turn, and every one reads the
-            sources itself; a `datasets.IterableDataset` gives each worker another part, and is refused there.
+            sources itself (a loader whose batches are of another size gives the same examples in another order); a `datasets.IterableDataset` gives each worker another part, and is refused there.
 
     `state_dict` holds how far the iteration in this process is, see `MixtureSampler.state_dict`; going on reads past what was seen already (of a
     source that has ended once, only what its current pass has given).
@@ -67,7 +68,7 @@ class MixtureStream(torch.utils.data.IterableDataset[Any]):
                 raise InputError(f"no size is given for {', '.join(missing)}: the schedule needs every domain's")
             sizes = [sizes[name] for name in self.names]
         self.sources = dict(sources)
-        given = check_sizes(sizes, self.names)
+        given = self.sizes = check_sizes(sizes, self.names)
         if len(given) != len(self.names):
             raise InputError(f"there are {len(self.names)} sources, but {len(given)} sizes")
         self.sampler = MixtureSampler(
@@ -102,7 +103,8 @@ class MixtureStream(torch.utils.data.IterableDataset[Any]):
 
     def state_dict(self, *, consumed: int | None = None) -> dict[str, Any]:
         """As `MixtureSampler.state_dict`; where workers iterate, their copies move and this one does not, so `consumed` must be given."""
-        return self.sampler.state_dict(consumed=self.position if consumed is None else consumed)
+        state = self.sampler.state_dict(consumed=self.position if consumed is None else consumed)
+        return {**state, "sizes": self.sizes.tolist()}
 
     def load_state_dict(self, state: dict[str, Any]) -> None:
         """Go on where another stream stopped.
@@ -110,7 +112,8 @@ class MixtureStream(torch.utils.data.IterableDataset[Any]):
         Raises:
             InputError: where domains, schedule, seed or sizes of the run are others.
         """
-        self.sampler.load_state_dict(state)
+        check_same_stream({"sizes": state.get("sizes")}, {"sizes": self.sizes.tolist()})
+        self.sampler.load_state_dict({**state, "sizes": self.sampler.sizes.tolist()})
         self.position, self.sampler.position = self.sampler.position, 0
 
 

@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from steelyard.errors import InputError, nearest
-from steelyard.rows import Row, read_rows
+from steelyard.rows import Row, is_missing, read_rows
 from steelyard.training.prompts import Template
 from steelyard.training.supervised_config import DataConfig, HeldOutConfig
 
@@ -48,7 +48,7 @@ def load_domains(config: DataConfig, *, base: Path = Path(".")) -> DomainData:
             row = write(raw, f"{source}, row {number}", name or None)
             if row is None:
                 continue
-            key = (row["domain"], repr(row.get("text") or (row.get("prompt"), row.get("completion"))))
+            key = (row["domain"], _said(row))
             if not config.repeats and key in seen:
                 repeats[row["domain"]] += 1
                 continue
@@ -66,13 +66,19 @@ def load_domains(config: DataConfig, *, base: Path = Path(".")) -> DomainData:
     train: list[Row] = []
     held_out: list[Row] = []
     for name in sorted(written):
-        kept = held_out_rows(len(written[name]), config.held_out, name)
-        for number, row in enumerate(written[name]):
-            (held_out if number in kept else train).append(row)
+        # Where repeats are kept, all that say the same go to one side.
+        distinct = list({_said(row): row for row in written[name]}.values())
+        kept = {_said(distinct[number]) for number in held_out_rows(len(distinct), config.held_out, name)}
+        held_out += [row for row in distinct if _said(row) in kept]
+        train += [row for row in written[name] if _said(row) not in kept]
     without = sorted(set(written) - {row["domain"] for row in held_out})
     if not held_out:
         raise InputError("every domain has a single row: none can be held out")
     return DomainData(train, held_out, dict(repeats), without)
+
+
+def _said(row: Row) -> str:
+    return repr(row.get("text") or (row.get("prompt"), row.get("completion")))
 
 
 def held_out_rows(size: int, config: HeldOutConfig, name: str) -> set[int]:
@@ -121,7 +127,7 @@ class _Writer:
         if name in self.templates:
             text = self.templates[name].render(raw, where)
         elif name in raw:
-            text = "" if raw[name] is None else str(raw[name])
+            text = "" if is_missing(raw[name]) else str(raw[name])
         else:
             found = ", ".join(map(str, raw))
             raise InputError(

@@ -272,7 +272,7 @@ class AfterStep(TrainerCallback):
         if (
             trainer.weighting.needs_validation
             and state.global_step == 0
-            and trainer._validated is None
+            and trainer.validated_at is None
             and not args.eval_on_start
         ):
             trainer.evaluate()

@@ -14,9 +14,12 @@ import numpy as np
 import torch
 from torch import Tensor
 from torch.utils.data import Sampler
+from transformers import TrainerCallback
+from transformers.trainer_callback import ExportableState
 
 from steelyard.errors import InputError
 from steelyard.mixture import AdaptiveCooldown, ConstantTemperature, MixtureSampler, Schedule, parse_schedule
+from steelyard.mixture.sampler import check_same_stream
 from steelyard.mixture.temperature import Floats
 from steelyard.training.sampler import GroupSampler
 
@@ -199,11 +202,7 @@ class DomainOrder(Sampler[int]):
         Raises:
             InputError: where domains, their sizes, the schedule or the length of the run are others.
         """
-        for name, value in self.state_dict().items():
-            if name not in ("cooled_at", "history") and state.get(name) != value:
-                raise InputError(
-                    f"the mixture's {name} was {state.get(name)!r} when the run began and is {value!r} now: a run is resumed on the same data"
-                )
+        check_same_stream(state, {k: v for k, v in self.state_dict().items() if k not in ("cooled_at", "history")})
         self.history = list(state["history"])
         if state["cooled_at"] is not None:
             self._cool(state["cooled_at"])
@@ -212,9 +211,10 @@ class DomainOrder(Sampler[int]):
 def domain_order(trainer: Any, mixture: Mixture) -> DomainOrder:
     """A mixture's order for one of TRL's trainers: global batches of rows, or of prompts where answers are generated."""
     dataset, args = trainer.train_dataset, trainer.args
-    if getattr(args, "packing", False) or getattr(args, "eval_packing", False):
+    check_order(args)
+    if dataset is None or not hasattr(dataset, "__len__"):
         raise InputError(
-            "packing mixes domains within an example: turn it off with a mixture, or pack each domain's rows on their own"
+            "a mixture draws rows by number, but the training set streams: load it, or mix the sources by MixtureStream"
         )
     columns = getattr(dataset, "column_names", None)
     if columns is None or mixture.column not in columns:
@@ -227,10 +227,30 @@ def domain_order(trainer: Any, mixture: Mixture) -> DomainOrder:
     if args.max_steps <= 0:
         # Said in steps: the order covers the whole run, and the trainer would take it for one epoch of several.
         args.max_steps = math.ceil(args.num_train_epochs * len(dataset) / batch_size * steps_a_batch(trainer))
+    a_pass = max(1, round(len(dataset) / batch_size * steps_a_batch(trainer)))
+    for what in ("eval", "save", "logging"):
+        # The order is one epoch to the trainer, however long the run.
+        if getattr(args, f"{what}_strategy") == "epoch":
+            setattr(args, f"{what}_strategy", type(getattr(args, f"{what}_strategy"))("steps"))
+            setattr(args, f"{what}_steps", a_pass)
     batches = math.ceil(args.max_steps / steps_a_batch(trainer))
     return DomainOrder(
         mixture, column_of(dataset, mixture.column), num_samples=batches * batch_size, batch_size=batch_size, seed=args.seed
     )
+
+
+def check_order(args: Any) -> None:
+    """Refuse settings with which the order would not be the run's."""
+    if getattr(args, "packing", False) or getattr(args, "eval_packing", False):
+        raise InputError(
+            "packing mixes domains within an example: turn it off with a mixture, or pack each domain's rows on their own"
+        )
+    if args.ignore_data_skip:
+        raise InputError("ignore_data_skip begins the mixture anew where a run is resumed: turn it off, to skip takes no time")
+    if args.auto_find_batch_size:
+        raise InputError(
+            "auto_find_batch_size changes the batches that a mixture is laid out in: turn it off, and set their size"
+        )
 
 
 def column_of(dataset: Any, name: str) -> list[Any]:
@@ -264,7 +284,20 @@ def use_mixture(trainer: Any, mixture: Mixture | Schedule | str = "cooldown") ->
     Raises:
         InputError: where the column is missing, examples are packed, or the mixture does not fit.
 
-    A run that is resumed draws on where it stopped, since the order follows from the seed alone. Groups stay whole.
+    A run that is resumed draws on where it stopped, since the order follows from the seed alone; on other data, or with another mixture, it is
+    refused. Groups stay whole. Strategies by epoch (`eval_strategy="epoch"`) become ones by steps: as many as draw as many rows as there are.
+
+    Example:
+        >>> from types import SimpleNamespace
+        >>> from datasets import Dataset
+        >>> from transformers import TrainingArguments
+        >>> args = TrainingArguments("out", max_steps=2, per_device_train_batch_size=4, use_cpu=True)
+        >>> rows = Dataset.from_dict({"text": ["a", "b", "c", "moja"], "domain": ["en", "en", "en", "sw"]})
+        >>> accelerator = SimpleNamespace(num_processes=1)
+        >>> trainer = SimpleNamespace(train_dataset=rows, args=args, accelerator=accelerator, add_callback=lambda callback: None)
+        >>> order = use_mixture(trainer, "constant:inf")
+        >>> [order.drawn(batch) for batch in range(2)]
+        [{'en': 2, 'sw': 2}, {'en': 2, 'sw': 2}]
     """
     chosen = as_mixture(mixture)
     if isinstance(chosen.schedule, AdaptiveCooldown):
@@ -273,7 +306,26 @@ def use_mixture(trainer: Any, mixture: Mixture | Schedule | str = "cooldown") ->
         raise InputError("scalarization weights the loss, which needs steelyard.training.PolicyTrainer or MixtureSFTTrainer")
     order = domain_order(trainer, chosen)
     trainer._get_train_sampler = lambda dataset=None: train_sampler(trainer, order)
+    trainer.add_callback(MixtureState(order))
     return order
+
+
+class MixtureState(TrainerCallback, ExportableState):
+    """Writes what an order depends on into every checkpoint, and refuses one of another order."""
+
+    def __init__(self, order: DomainOrder) -> None:
+        self.order = order
+
+    def state(self) -> dict[str, Any]:
+        """What the trainer writes into its state."""
+        return self.order.state_dict()
+
+    def on_train_begin(self, args: Any, state: Any, control: Any, **kwargs: Any) -> None:
+        """The trainer has read a checkpoint's state, where it resumes."""
+        kept = state.stateful_callbacks.get(type(self).__name__)
+        if kept is None:
+            raise InputError("this checkpoint was made without a mixture: begin a new run, or resume without use_mixture")
+        self.order.load_state_dict(kept)
 
 
 def train_sampler(trainer: Any, order: DomainOrder) -> Sampler[int]:

@@ -15,7 +15,7 @@ import jinja2.sandbox
 
 from steelyard.errors import InputError, nearest
 from steelyard.objectives import text_of
-from steelyard.rows import Row, read_rows
+from steelyard.rows import Row, is_missing, read_rows
 from steelyard.training.config import PromptsConfig
 
 
@@ -108,14 +108,14 @@ class RowWriter:
             raise InputError(f"{where}: the prompt holds half a character (a lone surrogate): mend the text") from None
         out: Row = {"prompt": prompt, "answer": self._answer(row, where)}
         domain = self.domain.render(row, where) if self.domain else row.get("domain")
-        if domain is not None:
-            out["domain"] = str(domain)
+        if self.domain or "domain" in row:
+            out["domain"] = None if is_missing(domain) else str(domain)
         return out
 
     def _answer(self, row: Mapping[str, Any], where: str) -> str | None:
         if self.answer:
-            return self.answer.render(row, where)
-        if row.get("answer") is not None:
+            return self.answer.render(row, where) or None
+        if not is_missing(row.get("answer")):
             return str(row["answer"])
         verl = row.get("reward_model")
         if isinstance(verl, dict) and verl.get("ground_truth") is not None:
@@ -124,7 +124,7 @@ class RowWriter:
 
 
 class Template:
-    """A Jinja template over a row's columns, where an unknown column is an error that names the known ones.
+    """A Jinja template over a row's columns, where an unknown column is an error that names the known ones, and null gives nothing.
 
     Example:
         >>> Template("{{ Body }} {{ Question }}", "prompt").render({"Body": "Two.", "Question": "How many?"}, "row 1")
@@ -136,7 +136,10 @@ class Template:
 
     def __init__(self, text: str, name: str) -> None:
         environment = jinja2.sandbox.SandboxedEnvironment(
-            undefined=jinja2.StrictUndefined, autoescape=False, keep_trailing_newline=True
+            undefined=jinja2.StrictUndefined,
+            autoescape=False,
+            keep_trailing_newline=True,
+            finalize=lambda value: "" if is_missing(value) else value,
         )
         environment.filters.update(regex_replace=_regex_replace, number=_number, boxed=_boxed)
         self.name = name

@@ -93,8 +93,12 @@ def _train_policy(recipe: Recipe, log: RunLog, resume: bool, progress: Progress,
     print_of_data = fingerprint([*train_rows, *validation_rows])
     check_answers(recipe, train_rows, raw_rows)
     check_enough(recipe, train_rows)
-    if mixture is not None and any(row.get("domain") is None for row in train_rows):
-        raise InputError("a mixture needs every prompt's domain: name it in prompts.domain, as in '{{ subject }}'")
+    without = next((number for number, row in enumerate(train_rows, start=1) if row.get("domain") is None), None)
+    if mixture is not None and without is not None:
+        raise InputError(
+            f"{recipe.prompts.source}, prompt {without}: a mixture needs every prompt's domain: name it in prompts.domain, "
+            "as in '{{ subject }}', and fill it in"
+        )
     if mixture is not None:
         # What does not fit is found before anything is written.
         labels, a_batch = [row["domain"] for row in train_rows], recipe.algorithm.prompts_per_step
@@ -155,7 +159,8 @@ def _reinforce(
             if checkpoint is None:
                 trainer.evaluate()
             trainer.train(resume_from_checkpoint=None if checkpoint is None else str(checkpoint))
-        trainer.evaluate()
+        if trainer.validated_at != recipe.algorithm.steps:
+            trainer.evaluate()
         recorder.on_checkpoint(recipe.algorithm.steps)
     finally:
         progress.end()

@@ -47,7 +47,8 @@ class MixtureSFTTrainer(SFTTrainer):
         mixture: a `Mixture`, a `Schedule`, or a schedule in a word.
         recorder: see `SFTRecorder`.
 
-    `evaluate()` gives `eval_loss` over all held-out tokens and `eval_loss/NAME` for every domain, in nats a token.
+    `evaluate()` gives `eval_loss` over all held-out tokens and `eval_loss/NAME` for every domain, in nats a token; the best model by any of them
+    (`metric_for_best_model`) has the lowest.
 
     Raises:
         InputError: where the mixture does not fit the data or TRL's arguments.
@@ -77,7 +78,10 @@ class MixtureSFTTrainer(SFTTrainer):
                 "give one eval_dataset with a column of domains, and not a dictionary: every domain has its own loss"
             )
         self.order = domain_order(self, chosen)
+        if "loss/" in (self.args.metric_for_best_model or ""):
+            self.args.greater_is_better = False  # TRL takes only names that end in "loss" for losses.
         if self.eval_dataset is not None:
+            check_held_out(self.eval_dataset, chosen.column)
             self.order.watched(map(str, column_of(self.eval_dataset, chosen.column)))
         self._tokens_D: Tensor | None = None
         if chosen.by == "scalarization":
@@ -86,7 +90,7 @@ class MixtureSFTTrainer(SFTTrainer):
         self.recorder = recorder
         self.data_collator: Any = _WithDomain(self.data_collator, chosen.column)
         self._began: float | None = None
-        self._validated: tuple[int, dict[str, float]] | None = None
+        self.validated_at: int | None = None
 
     # The order of rows and their weights -------------------------------------------------------------------------------------------------
 
@@ -160,28 +164,32 @@ class MixtureSFTTrainer(SFTTrainer):
     def evaluate(
         self, eval_dataset: Any = None, ignore_keys: list[str] | None = None, metric_key_prefix: str = "eval"
     ) -> dict[str, float]:
-        """The loss of every domain on held-out rows; an adaptive cooldown and the recorder are told.
+        """The loss of every domain on held-out rows; an adaptive cooldown and the recorder are told, once after an update.
 
-        A dataset given here is only measured.
+        A dataset given here, with rows as in `trainer.eval_dataset`, is only measured; so is each of several, given by name.
         """
         dataset = self.eval_dataset if eval_dataset is None else eval_dataset
         if dataset is None:
             raise InputError("validation needs held-out rows: give eval_dataset=")
+        if isinstance(dataset, dict):
+            found = [self.evaluate(one, ignore_keys, f"{metric_key_prefix}_{name}") for name, one in dataset.items()]
+            return {name: value for metrics in found for name, value in metrics.items()}
+        check_held_out(dataset, self.order.mixture.column)
         step = self.state.global_step
-        if eval_dataset is None and self._validated is not None and self._validated[0] == step and step > 0:
-            return dict(self._validated[1])
         began = time.perf_counter()
         losses, tokens = domain_losses(self, dataset)
         total = sum(tokens.values())
+        if not total:
+            raise InputError("no held-out token has a loss: raise max_length, or give longer rows")
         if not all(map(math.isfinite, losses.values())):
             worst = next(name for name, loss in losses.items() if not math.isfinite(loss))
             raise RunError(f"step {step}: the held-out loss of {worst!r} is {losses[worst]}: lower the learning rate")
         mean = sum(loss * tokens[name] for name, loss in losses.items()) / total
         metrics = {f"{metric_key_prefix}_loss": mean}
         metrics |= {f"{metric_key_prefix}_loss/{name}": loss for name, loss in losses.items()}
-        if eval_dataset is not None:
+        if eval_dataset is not None or self.validated_at == step:
             return metrics
-        self._validated = (step, metrics)
+        self.validated_at = step
         decided = self.order.on_validation(losses)
         if self.recorder is not None:
             if decided is not None:
@@ -200,15 +208,17 @@ class MixtureSFTTrainer(SFTTrainer):
         super()._save_checkpoint(model, trial)
         if self.args.should_save:
             folder = Path(self._get_output_dir(trial=trial)) / f"checkpoint-{self.state.global_step}"
-            state = {"mixture": self.order.state_dict(), "validated": self._validated}
+            state = {"mixture": self.order.state_dict(), "validated": self.validated_at}
             write_atomically(folder / STATE_FILE, json.dumps(state, allow_nan=False))
 
     def _load_optimizer_and_scheduler(self, checkpoint: str | None) -> None:
         super()._load_optimizer_and_scheduler(checkpoint)
+        if checkpoint is None and self.validated_at:
+            self.validated_at = None  # Another run begins, and counts from 0.
         if checkpoint is not None and (Path(checkpoint) / STATE_FILE).is_file():
             state = json.loads((Path(checkpoint) / STATE_FILE).read_text(encoding="utf-8"))
             self.order.load_state_dict(state["mixture"])
-            self._validated = None if state["validated"] is None else (state["validated"][0], state["validated"][1])
+            self.validated_at = state["validated"]
 
 
 DOMAIN = "domain_label"
@@ -224,6 +234,26 @@ class _WithDomain:
         labels = [example.get(self.column) for example in examples]
         batch = self.collator([{k: v for k, v in example.items() if k != self.column} for example in examples])
         return {**batch, DOMAIN: labels}
+
+
+def check_held_out(dataset: Any, column: str) -> None:
+    """Refuse held-out rows whose losses cannot be told by domain.
+
+    Example:
+        >>> from datasets import Dataset
+        >>> check_held_out(Dataset.from_list([{"text": "a", "domain": "en"}]), "domain")
+        Traceback (most recent call last):
+        steelyard.errors.InputError: held-out rows need the column 'input_ids' (columns found: text, domain): give text as eval_dataset= ...
+    """
+    columns = getattr(dataset, "column_names", None) or []
+    if not hasattr(dataset, "__len__"):
+        raise InputError("held-out rows that stream cannot be measured by domain: give a datasets.Dataset")
+    for name in (column, "input_ids"):
+        if name not in columns:
+            raise InputError(
+                f"held-out rows need the column {name!r} (columns found: {', '.join(columns)}): give text as eval_dataset= to the "
+                "trainer, which tokenizes it and keeps every row's domain"
+            )
 
 
 def token_counts(dataset: Any) -> list[int]:

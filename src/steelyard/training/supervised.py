@@ -75,6 +75,12 @@ def train_supervised(
     model, tokenizer = _model(recipe, base)
     if recipe.data.chat and not getattr(tokenizer, "chat_template", None):
         raise InputError(f"data.chat: model {recipe.model.name!r} has no chat template: leave chat out")
+    longest = getattr(model.config.get_text_config(), "max_position_embeddings", None)
+    if longest is not None and longest < recipe.training.max_tokens:
+        raise InputError(
+            f"training.max_tokens = {recipe.training.max_tokens}, but the model takes {longest} tokens at most "
+            "(max_position_embeddings in its config): lower the first, or raise the second where the model's positions can be extended"
+        )
     train_rows, held_out_rows = data.train, data.held_out
     if recipe.training.pack:
         train_rows = pack_domains(train_rows, tokenizer, recipe.training.max_tokens)
@@ -224,7 +230,8 @@ def _run(recipe: SupervisedRecipe, trainer: Any, tokenizer: Any, log: RunLog, pr
             trainer.evaluate()
         if not (resume and done.is_dir() and step >= recipe.training.steps):
             trainer.train(resume_from_checkpoint=None if checkpoint is None else str(checkpoint))
-            trainer.evaluate()
+            if trainer.validated_at != recipe.training.steps:
+                trainer.evaluate()
             unfinished = log.checkpoints / f".unfinished-{FINAL}"
             shutil.rmtree(unfinished, ignore_errors=True)
             shutil.rmtree(done, ignore_errors=True)

@@ -131,7 +131,7 @@ class PolicyTrainer(GRPOTrainer):
         self._seconds: dict[str, float] = {}
         self._record: dict[str, Any] = {}
         self._step_began: float | None = None
-        self._validated: tuple[int, dict[str, float]] | None = None
+        self.validated_at: int | None = None
         self._resumed_at: int | None = None
         self.shared_forward, self.step_influence = SharedForward(), StepInfluence()
         self.step_factor = 1.0
@@ -306,7 +306,7 @@ class PolicyTrainer(GRPOTrainer):
         """Measure every objective on held-out prompts: `{eval_NAME: mean measure}`; the weighting, the recorder and callbacks are told.
 
         Objectives that are measured by their reward also have TRL's `eval_rewards/NAME/mean`, and where all are, there is `eval_reward`. A dataset
-        given here is only measured: it is no point of the run's front. Nor is one where a resumed run goes on, nor a second one at the start.
+        given here is only measured: it is no point of the run's front. Nor is one where a resumed run goes on, nor a second one after an update.
 
         Every validation of a run uses the same prompts and the same random numbers, which are not those of training.
         """
@@ -314,14 +314,12 @@ class PolicyTrainer(GRPOTrainer):
         if dataset is None:
             raise InputError("validation needs held-out prompts: give eval_dataset=")
         step = self.state.global_step
-        if eval_dataset is None and self._validated is not None and self._validated[0] == step > 0:
-            return point_metrics(self, self._validated[1], metric_key_prefix)
-        if eval_dataset is not None or (self._validated is not None and self._validated[0] == step) or self._resumed_at == step:
+        if eval_dataset is not None or step in (self.validated_at, self._resumed_at):
             return point_metrics(self, measure(self, list(dataset)), metric_key_prefix)
         began = time.perf_counter()
         point = measure(self, list(dataset))
         seconds = time.perf_counter() - began
-        self._validated = (step, point)
+        self.validated_at = step
         self.weighting.on_validation(list(point.values()))
         metrics = point_metrics(self, point, metric_key_prefix)
         self.log(dict(metrics))
@@ -356,7 +354,7 @@ class PolicyTrainer(GRPOTrainer):
         return {
             "weighting": self.weighting.state_dict(),
             "objectives": {objective.name: objective.state_dict() for objective in self.objectives},
-            "validated": self._validated,
+            "validated": self.validated_at,
             "constant": self._constant.state_dict(),
             "step_influence": self.step_influence.state_dict(),
             "step_factor": self.step_factor,
@@ -368,7 +366,7 @@ class PolicyTrainer(GRPOTrainer):
         self.weighting.load_state_dict(state["weighting"])
         for objective in self.objectives:
             objective.load_state_dict(state["objectives"][objective.name])
-        self._validated = None if state["validated"] is None else (state["validated"][0], state["validated"][1])
+        self.validated_at = state["validated"]
         self._constant.load_state_dict(state.get("constant"))
         self.step_influence.load_state_dict(state["step_influence"])
         self.step_factor = state.get("step_factor", 1.0)
@@ -394,6 +392,8 @@ class PolicyTrainer(GRPOTrainer):
 
     def _load_optimizer_and_scheduler(self, checkpoint: str | None) -> None:
         super()._load_optimizer_and_scheduler(checkpoint)
+        if checkpoint is None and self.validated_at:
+            self.validated_at = None  # Another run begins, and counts from 0.
         if checkpoint is not None:
             self._resumed_at = TrainerState.load_from_json(str(Path(checkpoint) / "trainer_state.json")).global_step
         if checkpoint is not None and (Path(checkpoint) / STATE_FILE).is_file():
