@@ -117,7 +117,7 @@ def write_table(name, rows):
         lines.append(
             f"| {arm} | {len(mine)} | {' | '.join(cells)} | {everything[0]:.4f} ± {everything[1]:.4f} "
             f"| {statistics.mean(count for count, _ in risen):.1f} of {named['low']}, by {statistics.mean(rise for _, rise in risen):.1%} "
-            f"| {most}, {epochs[most]:.0f} times |"
+            f"| {most}, {epochs[most]:.{0 if epochs[most] >= 9.5 else 1}f} times |"
         )
     lines += pairs_table(rows)
     said = sorted({(row["arm"], row["seed"], line) for row in rows for line in row["said"]})

@@ -255,7 +255,7 @@ def mix(
     unit: Annotated[str, typer.Option(help="examples or bytes; a step draws --batch-size of them.")] = "examples",
     max_epochs: Annotated[float, typer.Option(help="Warn of domains that are seen more often.")] = 10.0,
     picture: Annotated[Path, typer.Option(help="Where the picture goes (.png or .svg).")] = Path("mix.png"),
-    limit: Annotated[int, typer.Option(help="Rows of the table; warnings are all shown.")] = 60,
+    limit: Annotated[int, typer.Option(min=0, help="Rows of the table; warnings are all shown.")] = 60,
 ) -> None:
     """Show what a mixture of domains will do, before any training: draws, epochs, repetitions, and what would hold them back."""
     from steelyard.mixture import count_domains, parse_schedule, plan_mixture

@@ -131,6 +131,9 @@ def test_shares_come_from_a_file_by_name(tmp_path):
     path.write_text('{"sw": -1}')
     with pytest.raises(InputError, match=r"doremi.json: shares must be finite, not negative"):
         Shares.load(path)
+    path.write_text('{"sw": 1, "en": 3, "sw": 2}')
+    with pytest.raises(InputError, match="doremi.json: two shares are given for 'sw'"):
+        Shares.load(path)
     with pytest.raises(InputError, match="cannot read shares from"):
         Shares.load(tmp_path / "nothing.json")
 
@@ -159,6 +162,7 @@ def test_shares_come_from_a_file_by_name(tmp_path):
         (lambda: Shares({"en": 1}).probabilities([1], 0.0), "call for_run"),
         (lambda: UniMax(0), "max_epochs must be positive"),
         (lambda: UniMax(1.0).probabilities([1, 2], 0.0), "needs the length of the run"),
+        (lambda: OrderMatters("sw"), r"write \['sw'\]"),
         (lambda: OrderMatters([]), "one domain at least"),
         (lambda: OrderMatters([5]).probabilities([1, 2], 0.0), "numbered from 0"),
         (lambda: OrderMatters([0, 1]).probabilities([1, 2], 0.0), "all domains are late"),

@@ -107,6 +107,7 @@ def test_a_thousand_domains_take_less_than_a_second():
     [
         (dict(max_epochs=0), "max_epochs must be positive"),
         (dict(num_samples=0), "num_samples must be a whole number"),
+        (dict(names=["en", "sw", "en", "lo"]), "two domains are named 'en'"),
         (dict(names=["en"]), "there are 4 domains, but 1 names"),
     ],
 )

@@ -207,6 +207,7 @@ def test_a_thousandfold_imbalance_at_scale_is_quick_to_start_and_to_reach_into()
         (dict(sizes=[10, 1.5]), "numbers of examples: whole"),
         (dict(num_samples=0), "num_samples must be a whole number, at least 1, but is 0"),
         (dict(batch_size=2.5), "batch_size must be a whole number"),
+        (dict(seed=1.5), "seed must be a whole number, but is 1.5"),
         (dict(draw="random"), "'stratified' or 'independent', but is 'random'"),
         (dict(world_size=3), "world_size must divide it"),
         (dict(rank=2, world_size=2), "rank 2 of 2 processes"),

@@ -126,7 +126,8 @@ def test_a_field_of_a_table_may_hold_a_document(tmp_path):
 
 
 def test_null_and_nan_are_nothing_and_not_words(jsonl):
-    rows = [{"q": "a", "answer": None, "domain": float("nan")}, {"q": "b", "answer": float("nan"), "domain": None}, {"q": "c"}]
+    rows = [{"q": "a", "answer": None, "domain": float("nan")}, {"q": "b", "answer": float("nan"), "domain": None}]
+    rows.append({"q": "c", "answer": 1, "domain": "x"})
     for plain in (False, True):
         templates = {} if plain else {"answer": "{{ answer }}", "domain": "{{ domain }}"}
         train, _, _ = load_prompts(config(jsonl(rows), prompt="{{ q }}", **templates))

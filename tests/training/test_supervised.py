@@ -158,6 +158,7 @@ def test_the_command_ends_in_a_table_and_a_report(scratch_recipe, tmp_path, caps
         ({"mixture": {"schedule": "adaptive", "draw": "independent"}}, "only they can change on the way"),
         ({"training__micro_batch": 4}, "micro_batch must divide batch_size = 6, but is 4"),
         ({"training__max_tokens": 64}, "does not fit model.scratch.context = 32"),
+        ({"data__source": {"en": "a.jsonl", "sw": "a.jsonl"}}, "two domains have one source"),
         ({"data__prompt": "{{ text }}"}, "prompt and completion go together"),
         ({"kind": "supervized"}, "unknown kind 'supervized': use one of reinforcement, supervised (did you mean 'supervised'?)"),
     ],

@@ -12,7 +12,15 @@ from steelyard.mixture.temperature import Floats, temperature_probabilities
 
 
 class Schedule(ABC):
-    """Says how often each domain is drawn at every share of a run."""
+    """Says how often each domain is drawn at every share of a run.
+
+    Example:
+        >>> class FromHalfOn(Schedule):
+        ...     def probabilities(self, sizes, progress):
+        ...         return temperature_probabilities(sizes, 0.5 + progress)
+        >>> FromHalfOn().probabilities([3, 1], 0.0).round(3).tolist(), FromHalfOn().probabilities([3, 1], 0.5).round(3).tolist()
+        ([0.9, 0.1], [0.75, 0.25])
+    """
 
     @abstractmethod
     def probabilities(self, sizes: ArrayLike, progress: float) -> Floats:

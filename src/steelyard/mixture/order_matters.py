@@ -19,7 +19,10 @@ class OrderMatters(Schedule):
 
     Attributes:
         late: the domains that come late, by number or name.
-        at: the share of the run at which they do.
+        at: the share of the run at which they do, above 0 and below 1.
+
+    Raises:
+        InputError: where no domain is named, or `at` is out of range.
 
     Example:
         >>> schedule = OrderMatters([1], at=0.5)
@@ -34,6 +37,8 @@ class OrderMatters(Schedule):
     at: float = 0.5
 
     def __post_init__(self) -> None:
+        if isinstance(self.late, str):
+            raise InputError(f"late is a list of domains, but is the text {self.late!r}: write [{self.late!r}]")
         if not self.late:
             raise InputError("late must name one domain at least")
         if not 0 < self.at < 1:

@@ -27,6 +27,11 @@ class DomainPlan:
         draws: expected in the whole run.
         epochs: passes over the domain, `draws / size`.
         repeats_at: the step, counted from 1, in which its examples begin to come again; None if they never do.
+
+    Example:
+        >>> plan = plan_mixture([90, 10], ConstantTemperature(1.0), num_samples=200, batch_size=10, names=["en", "sw"]).domains[1]
+        >>> plan.name, round(plan.draws, 6), round(plan.epochs, 6), plan.repeats_at
+        ('sw', 20.0, 2.0, 11)
     """
 
     name: str
@@ -47,6 +52,11 @@ class MixturePlan:
         steps: batches of the run.
         warnings: a line for every domain that is repeated more often than the cap, and one for those that would probably never be drawn.
         suggestion: a schedule that keeps the cap, in words, of the same kind where that can be; None where nothing is to be mended.
+
+    Example:
+        >>> plan = plan_mixture([90, 10], Cooldown(), num_samples=200, batch_size=10)
+        >>> plan.steps, plan.phases, plan.suggestion
+        (20, [0.0, 0.5], None)
     """
 
     domains: list[DomainPlan]
@@ -143,7 +153,8 @@ def _first_repeat(cumulative: Floats, shares: Floats, starts: Sequence[int], siz
     if segment == len(cumulative):
         return None
     before = float(cumulative[segment - 1]) if segment else 0.0
-    return 1 + starts[segment] + int((size - before) / (float(shares[segment]) * batch_size))
+    # A whole number of batches may come out a rounding below it.
+    return 1 + starts[segment] + int((size - before) / (float(shares[segment]) * batch_size) * (1 + 1e-12))
 
 
 def suggest(sizes: Floats, schedule: Schedule, num_samples: int, batch_size: int, max_epochs: float) -> str:

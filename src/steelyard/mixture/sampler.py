@@ -82,6 +82,8 @@ class MixtureSampler(torch.utils.data.Sampler[int]):
         checked = check_sizes(sizes, names)
         if (checked != np.floor(checked)).any() or checked.sum() >= 2**62:
             raise InputError("sizes of a sampler's domains are numbers of examples: whole, and below 2^62 together")
+        if not isinstance(seed, (int, np.integer)):
+            raise InputError(f"seed must be a whole number, but is {seed!r}")
         for label, value in (("num_samples", num_samples), ("batch_size", batch_size), ("world_size", world_size)):
             if not isinstance(value, (int, np.integer)) or value < 1:
                 raise InputError(f"{label} must be a whole number, at least 1, but is {value!r}")

@@ -17,6 +17,12 @@ from steelyard.mixture.temperature import check_temperature
 class ConstantTemperature(TemperatureSchedule):
     """One temperature throughout.
 
+    Attributes:
+        tau: above 0; 1 draws in proportion, infinity all alike.
+
+    Raises:
+        InputError: where it is not.
+
     Example:
         >>> ConstantTemperature(1.0).probabilities([3, 1], 0.5).tolist()
         [0.75, 0.25]
@@ -37,7 +43,10 @@ class PiecewiseTemperature(TemperatureSchedule):
     """Temperatures that hold from given shares of the run on.
 
     Attributes:
-        points: `(progress, temperature)` pairs, ascending, the first at 0.
+        points: `(progress, temperature)` pairs, ascending from 0 to 1 at most, the first at 0; temperatures above 0, infinity allowed.
+
+    Raises:
+        InputError: where they are not.
 
     Example:
         >>> schedule = PiecewiseTemperature([(0.0, 100.0), (0.2, 5.0), (0.6, 1.0)])
@@ -66,6 +75,13 @@ class PiecewiseTemperature(TemperatureSchedule):
 @dataclass(frozen=True)
 class Cooldown(TemperatureSchedule):
     """A high temperature first, a low one from a given share of the run on; without arguments the paper's.
+
+    Attributes:
+        start, end: the temperatures, above 0, infinity allowed.
+        at: where it cools down, above 0 and below 1.
+
+    Raises:
+        InputError: where one is out of range.
 
     Example:
         >>> [Cooldown().temperature(p) for p in (0.0, 0.49, 0.5, 1.0)]
@@ -98,6 +114,12 @@ class Cooldown(TemperatureSchedule):
 class LinearTemperature(TemperatureSchedule):
     """A temperature that moves along a line, `(1 - p) start + p end`.
 
+    Attributes:
+        start, end: the temperatures, above 0 and finite.
+
+    Raises:
+        InputError: where they are not.
+
     Example:
         >>> LinearTemperature(5.0, 1.0).temperature(0.25)
         4.0
@@ -118,7 +140,13 @@ class LinearTemperature(TemperatureSchedule):
 
 @dataclass(frozen=True)
 class CosineTemperature(LinearTemperature):
-    """A temperature that moves along half a cosine, slow at both ends.
+    """A temperature that moves along half a cosine, slow at both ends: `start + (end - start) (1 - cos(pi p)) / 2`.
+
+    Attributes:
+        start, end: the temperatures, above 0 and finite.
+
+    Raises:
+        InputError: where they are not.
 
     Example:
         >>> CosineTemperature(5.0, 1.0).temperature(0.5)

@@ -23,6 +23,9 @@ class Shares(Schedule):
     Attributes:
         shares: one a domain, not negative, in the domains' order or by name.
 
+    Raises:
+        InputError: where a share is negative or not finite, or all are 0.
+
     Example:
         >>> Shares([3.0, 1.0]).probabilities([10, 10], 0.0).tolist()
         [0.75, 0.25]
@@ -39,9 +42,28 @@ class Shares(Schedule):
 
     @classmethod
     def load(cls, path: Path | str) -> Shares:
-        """Read shares from a JSON file, an object from domain names to numbers."""
+        """Read shares from a JSON file, an object from domain names to numbers.
+
+        Raises:
+            InputError: where it cannot be read, is no such object, or names a domain twice.
+
+        Example:
+            >>> import tempfile
+            >>> path = Path(tempfile.mkdtemp()) / "weights.json"
+            >>> _ = path.write_text('{"en": 0.9, "sw": 0.1}')
+            >>> Shares.load(path)
+            Shares(shares={'en': 0.9, 'sw': 0.1})
+        """
+
+        def once(pairs: list[tuple[str, float]]) -> dict[str, float]:
+            found = dict(pairs)
+            if len(found) < len(pairs):
+                names = [name for name, _ in pairs]
+                raise InputError(f"{path}: two shares are given for {next(n for n in names if names.count(n) > 1)!r}")
+            return found
+
         try:
-            found = json.loads(Path(path).read_text(encoding="utf-8"))
+            found = json.loads(Path(path).read_text(encoding="utf-8"), object_pairs_hook=once)
         except OSError as error:
             raise InputError(f"cannot read shares from {path}: {error.strerror}") from None
         except ValueError as error:

@@ -27,10 +27,13 @@ def check_sizes(sizes: ArrayLike, names: Sequence[str] | None = None) -> Floats:
         raise InputError(f"sizes must be a list of numbers, one a domain, but are {sizes!r}") from None
     if values.ndim != 1 or not values.size:
         raise InputError(f"sizes must be a list of one number a domain, but have shape {list(values.shape)}")
+    if names is not None and len(set(names)) < len(names):
+        twice = next(name for name in names if list(names).count(name) > 1)
+        raise InputError(f"two domains are named {twice!r}: rename one, or put them together")
     wrong = np.flatnonzero(~(np.isfinite(values) & (values > 0)))
     if wrong.size:
         first = int(wrong[0])
-        name = repr(names[first]) if names is not None else str(first)
+        name = repr(names[first]) if names is not None and first < len(names) else str(first)
         raise InputError(f"sizes must be positive and finite, but domain {name} has {values[first]:g}: leave empty domains out")
     return values
 

@@ -143,6 +143,11 @@ class VarianceEstimate:
         variance: of the gradient of one batch.
         half_width: of its 95% interval, from Student's distribution over the pairs.
         pairs: of batches that it rests on.
+
+    Example:
+        >>> found = VarianceEstimate(variance=2.0, half_width=0.5, pairs=16)
+        >>> f"{found.variance} +- {found.half_width}"
+        '2.0 +- 0.5'
     """
 
     variance: float

@@ -28,6 +28,12 @@ FORMS = {
 def parse_schedule(text: str) -> Schedule:
     """A schedule from one word, as on the command line.
 
+    Args:
+        text: one of `FORMS`, numbers filled in.
+
+    Returns:
+        The schedule.
+
     Raises:
         InputError: naming the forms there are.
 

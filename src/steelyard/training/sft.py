@@ -52,6 +52,24 @@ class MixtureSFTTrainer(SFTTrainer):
 
     Raises:
         InputError: where the mixture does not fit the data or TRL's arguments.
+
+    Example:
+        >>> import tempfile
+        >>> from datasets import Dataset
+        >>> from trl import SFTConfig
+        >>> from steelyard.training.scratch import byte_tokenizer, new_model
+        >>> tokenizer = byte_tokenizer()
+        >>> rows = Dataset.from_list([{"text": "one two"}] * 6 + [{"text": "moja"}] * 2).add_column("domain", ["en"] * 6 + ["sw"] * 2)
+        >>> trainer = MixtureSFTTrainer(
+        ...     model=new_model(tokenizer, width=8, layers=1, heads=1, context=16, seed=0),
+        ...     args=SFTConfig(tempfile.mkdtemp(), max_steps=2, per_device_train_batch_size=4, use_cpu=True, bf16=False, report_to="none"),
+        ...     train_dataset=rows,
+        ...     eval_dataset=rows,
+        ...     processing_class=tokenizer,
+        ...     mixture="constant:inf",
+        ... )
+        >>> trainer.order.drawn(0), sorted(trainer.evaluate())
+        ({'en': 2, 'sw': 2}, ['eval_loss', 'eval_loss/en', 'eval_loss/sw'])
     """
 
     def __init__(

@@ -79,6 +79,8 @@ class DataConfig(Part):
             raise ValueError("chat needs prompt and completion")
         if isinstance(self.source, dict) and self.domain is not None:
             raise ValueError("the domains are named by source: leave domain out")
+        if isinstance(self.source, dict) and len(set(self.source.values())) < len(self.source):
+            raise ValueError("two domains have one source: a domain's rows are its own")
         if isinstance(self.source, dict) and len(self.source) < 2:
             raise ValueError("a mixture needs two domains at least")
         return self
