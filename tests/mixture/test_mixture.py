@@ -132,7 +132,7 @@ def test_shares_come_from_a_file_by_name(tmp_path):
     with pytest.raises(InputError, match=r"doremi.json: shares must be finite, not negative"):
         Shares.load(path)
     path.write_text('{"sw": 1, "en": 3, "sw": 2}')
-    with pytest.raises(InputError, match="doremi.json: two shares are given for 'sw'"):
+    with pytest.raises(InputError, match=r"doremi.json: two shares are given for 'sw'"):
         Shares.load(path)
     with pytest.raises(InputError, match="cannot read shares from"):
         Shares.load(tmp_path / "nothing.json")
