@@ -202,7 +202,7 @@ def left_out(train_rows: list[Row], held_out_rows: list[Row], trainer: Any, max_
 
 def _domains(data: DomainData, trainer: Any, held_out_domains: Iterable[str]) -> dict[str, dict[str, int]]:
     """What there is of every domain: rows read, examples and tokens that can be drawn, rows held out, repeats left out."""
-    from steelyard.training.sft import token_counts
+    from steelyard.training.domain_losses import token_counts
 
     rows, held_out = Counter(row["domain"] for row in data.train), Counter(held_out_domains)
     examples: Counter[str] = Counter()
