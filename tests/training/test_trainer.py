@@ -597,7 +597,10 @@ def test_trls_reward_weights_are_where_a_named_weighting_starts(make, tmp_path):
 def test_measuring_another_dataset_is_no_point_of_the_run(make, tmp_path):
     memory = Memory()
     trainer = make(
-        objectives=[Objective("first", lambda prompts: [float(p[:2]) for p in prompts], bounds=(10, 49)), repetition(ngram=1)],
+        objectives=[
+            Objective("first", lambda prompts: [float(p[:2]) for p in prompts], bounds=(10, 49)),
+            Objective("letters", lambda completions: [float(sum(map(ord, text))) for text in completions], bounds=(0, 10_000)),
+        ],
         weighting=HypervolumeGuided(),
         recorder=memory,
         args=arguments(tmp_path, max_steps=1, eval_strategy="steps", eval_steps=1),
@@ -607,4 +610,10 @@ def test_measuring_another_dataset_is_no_point_of_the_run(make, tmp_path):
     state, points = trainer.weighting.state_dict(), list(memory.points)
     other = trainer.evaluate(Dataset.from_list(sums_rows(16, 40)[1][30:]))
     assert other != {f"eval_{name}": value for name, value in points[-1][1].items()}
+    assert (trainer.weighting.state_dict(), memory.points) == (state, points)
+    with torch.no_grad():
+        for parameter in trainer.model.parameters():
+            parameter.zero_()
+    changed = trainer.evaluate(metric_key_prefix="test")
+    assert changed["test_letters"] != points[-1][1]["letters"]
     assert (trainer.weighting.state_dict(), memory.points) == (state, points)
