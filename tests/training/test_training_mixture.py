@@ -95,7 +95,8 @@ def test_a_strategy_by_epoch_becomes_one_by_as_many_steps_as_draw_all_rows_once(
     ]
 
 
-def test_an_unmodified_trainer_is_resumed_with_its_own_mixture_alone(tiny_policy_dir, tmp_path):
+@pytest.mark.parametrize("restored", [False, True])
+def test_an_unmodified_trainer_is_resumed_with_its_own_mixture_alone(tiny_policy_dir, tmp_path, restored):
     args = {"save_strategy": "steps", "save_steps": 2}
     whole = sft(tiny_policy_dir, tmp_path / "whole", kind=SFTTrainer, args={"max_steps": 4})
     use_mixture(whole, "cooldown:100,1,0.5")
@@ -104,12 +105,12 @@ def test_an_unmodified_trainer_is_resumed_with_its_own_mixture_alone(tiny_policy
     use_mixture(first, "cooldown:100,1,0.5")
     first.train()
     checkpoint = str(tmp_path / "out" / "checkpoint-2")
-    again = sft(tiny_policy_dir, tmp_path, kind=SFTTrainer, args=args)
+    again = sft(tiny_policy_dir, tmp_path, kind=SFTTrainer, args={**args, "restore_callback_states_from_checkpoint": restored})
     use_mixture(again, "cooldown:100,1,0.5")
     again.train(resume_from_checkpoint=checkpoint)
     for one, other in zip(whole.model.parameters(), again.model.parameters(), strict=True):
         assert torch.equal(one, other)
-    other = sft(tiny_policy_dir, tmp_path, kind=SFTTrainer, args=args)
+    other = sft(tiny_policy_dir, tmp_path, kind=SFTTrainer, args={**args, "restore_callback_states_from_checkpoint": restored})
     use_mixture(other, "constant:1")
     with pytest.raises(InputError, match=r"the mixture's segments was \[0, 2, 4\] when the run began and is \[0, 4\] now"):
         other.train(resume_from_checkpoint=checkpoint)

@@ -306,26 +306,26 @@ def use_mixture(trainer: Any, mixture: Mixture | Schedule | str = "cooldown") ->
         raise InputError("scalarization weights the loss, which needs steelyard.training.PolicyTrainer or MixtureSFTTrainer")
     order = domain_order(trainer, chosen)
     trainer._get_train_sampler = lambda dataset=None: train_sampler(trainer, order)
-    trainer.add_callback(MixtureState(order))
+    trainer.add_callback(mixture_state(order))
     return order
 
 
-class MixtureState(TrainerCallback, ExportableState):
-    """Writes what an order depends on into every checkpoint, and refuses one of another order."""
+def mixture_state(order: DomainOrder) -> TrainerCallback:
+    """A callback that writes what an order depends on into every checkpoint, and refuses one of another order."""
 
-    def __init__(self, order: DomainOrder) -> None:
-        self.order = order
+    class MixtureState(TrainerCallback, ExportableState):
+        # Without arguments, since transformers makes another one where it restores callbacks from a checkpoint.
 
-    def state(self) -> dict[str, Any]:
-        """What the trainer writes into its state."""
-        return self.order.state_dict()
+        def state(self) -> dict[str, Any]:
+            return {"order": order.state_dict()}
 
-    def on_train_begin(self, args: Any, state: Any, control: Any, **kwargs: Any) -> None:
-        """The trainer has read a checkpoint's state, where it resumes."""
-        kept = state.stateful_callbacks.get(type(self).__name__)
-        if kept is None:
-            raise InputError("this checkpoint was made without a mixture: begin a new run, or resume without use_mixture")
-        self.order.load_state_dict(kept)
+        def on_train_begin(self, args: Any, state: Any, control: Any, **kwargs: Any) -> None:
+            kept = state.stateful_callbacks.get("MixtureState")
+            if kept is None:
+                raise InputError("this checkpoint was made without a mixture: begin a new run, or resume without use_mixture")
+            order.load_state_dict(kept["order"])
+
+    return MixtureState()
 
 
 def train_sampler(trainer: Any, order: DomainOrder) -> Sampler[int]:
