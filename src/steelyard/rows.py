@@ -106,8 +106,20 @@ def _from_csv(path: Path) -> Iterator[Row]:
                         f"{path}:{reader.line_num}: expected {len(reader.fieldnames or [])} fields, found another number"
                     )
                 yield dict(row)
-        except (csv.Error, UnicodeDecodeError) as error:
+        except csv.Error as error:
             raise InputError(f"{path}:{reader.line_num + 1}: not valid CSV: {error}") from None
+        except UnicodeDecodeError as error:
+            # Text is decoded in blocks, ahead of the reader.
+            number = 1 + path.read_bytes()[: _wrong_byte(path)].count(b"\n")
+            raise InputError(f"{path}:{number}: not UTF-8 text: {error.reason}") from None
+
+
+def _wrong_byte(path: Path) -> int:
+    try:
+        path.read_bytes().decode("utf-8")
+    except UnicodeDecodeError as error:
+        return error.start
+    return 0
 
 
 def _from_parquet(path: Path) -> Iterator[Row]:
@@ -116,10 +128,13 @@ def _from_parquet(path: Path) -> Iterator[Row]:
 
     try:
         with pq.ParquetFile(path) as file:
+            names = file.schema_arrow.names
+            if len(set(names)) < len(names):
+                raise InputError(f"{path}: two columns are named {next(n for n in names if names.count(n) > 1)!r}: rename one")
             for batch in file.iter_batches():
                 yield from batch.to_pylist()
-    except (pa.ArrowInvalid, OSError) as error:
-        raise InputError(f"{path}: not a Parquet file: {str(error).splitlines()[0]}") from None
+    except (pa.ArrowException, OSError, UnicodeDecodeError) as error:
+        raise InputError(f"{path}: cannot be read as a Parquet file of UTF-8 text: {str(error).splitlines()[0]}") from None
 
 
 def _from_datasets(name: str, split: str, subset: str | None) -> Iterator[Row]:

@@ -126,6 +126,16 @@ class RunLog:
         write_atomically(self.path / "recipe.yaml", recipe_text)
         return self
 
+    def discard(self) -> None:
+        """Remove what `create` made, where a run could not begin; a folder that is linked to stays, empty."""
+        for entry in self.path.iterdir():
+            if entry.is_dir() and not entry.is_symlink():
+                shutil.rmtree(entry)
+            else:
+                entry.unlink()
+        if not self.path.is_symlink():
+            self.path.rmdir()
+
     def check_new(self) -> None:
         """Refuse a folder that holds something already."""
         if self.path.exists() and (not self.path.is_dir() or any(self.path.iterdir())):

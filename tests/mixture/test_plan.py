@@ -76,6 +76,15 @@ def test_other_schedules_get_a_suggestion_of_their_kind_or_unimax(schedule, sugg
     assert plan_mixture(SIZES, parse_schedule(word), **options).warnings == []
 
 
+def test_a_temperature_that_rises_is_to_rise_less():
+    options = dict(num_samples=1000, batch_size=10, names=["en", "sw"], max_epochs=4)
+    plan = plan_mixture([9000, 10], Cooldown(start=1.0, end=5.0), **options)
+    assert "lower the end temperature or come to it later" in plan.warnings[0]
+    word = re.match(r"cooldown:1,([\d.]+),0.5", plan.suggestion)
+    assert float(word.group(1)) > 1.5
+    assert plan_mixture([9000, 10], parse_schedule(word.group()), **options).warnings == []
+
+
 @pytest.mark.parametrize("end", [0.1, 0.5, 3.0])
 @pytest.mark.parametrize("cap", [7 / 3, 2.0000003])
 def test_what_is_suggested_keeps_the_cap_whatever_the_schedule_ends_in(end, cap):

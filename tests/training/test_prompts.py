@@ -110,7 +110,8 @@ def test_a_malformed_line_is_named_by_file_and_number(jsonl):
         ("a.csv", b"prompt,answer\n", "no rows"),
         ("a.csv", b"prompt,prompt\np,q\n", "a.csv:1: two columns are named 'prompt'"),
         ("a.csv", b"prompt,answer\np,1\nq\n", "a.csv:3: expected 2 fields"),
-        ("a.parquet", b"nonsense", "not a Parquet file"),
+        ("a.csv", b"prompt,answer\n" + b"p,1\n" * 5000 + b"q\xe9,2\np,1\n", "a.csv:5002: not UTF-8 text"),
+        ("a.parquet", b"nonsense", "cannot be read as a Parquet file"),
         ("a.txt", b"p", "cannot read .txt"),
     ],
 )
@@ -118,6 +119,19 @@ def test_files_that_cannot_be_used_are_named(tmp_path, name, content, message):
     (tmp_path / name).write_bytes(content)
     with pytest.raises(InputError, match=message):
         load_prompts(config(tmp_path / name))
+
+
+def test_tables_that_are_no_text_or_name_a_column_twice_are_named(tmp_path):
+    import pyarrow as pa
+    import pyarrow.parquet as pq
+
+    broken = pa.Array.from_buffers(pa.string(), 1, [None, pa.py_buffer(b"\0\0\0\0\2\0\0\0"), pa.py_buffer(b"\xff\xfe")])
+    pq.write_table(pa.table({"prompt": broken}), tmp_path / "a.parquet")
+    with pytest.raises(InputError, match=r"a\.parquet: cannot be read as a Parquet file of UTF-8 text"):
+        load_prompts(config(tmp_path / "a.parquet"))
+    pq.write_table(pa.Table.from_arrays([pa.array(["a"]), pa.array(["b"])], names=["prompt", "prompt"]), tmp_path / "b.parquet")
+    with pytest.raises(InputError, match=r"b\.parquet: two columns are named 'prompt'"):
+        load_prompts(config(tmp_path / "b.parquet"))
 
 
 def test_a_field_of_a_table_may_hold_a_document(tmp_path):

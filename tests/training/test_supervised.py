@@ -158,6 +158,7 @@ def test_the_command_ends_in_a_table_and_a_report(scratch_recipe, tmp_path, caps
         ({"mixture": {"schedule": "adaptive", "draw": "independent"}}, "only they can change on the way"),
         ({"training__micro_batch": 4}, "micro_batch must divide batch_size = 6, but is 4"),
         ({"training__max_tokens": 64}, "does not fit model.scratch.context = 32"),
+        ({"data__held_out": {"least": 4, "most": 1}}, "least = 4 rows of a domain are more than most = 1"),
         ({"data__source": {"en": "a.jsonl", "sw": "a.jsonl"}}, "two domains have one source"),
         ({"data__prompt": "{{ text }}"}, "prompt and completion go together"),
         ({"kind": "supervized"}, "unknown kind 'supervized': use one of reinforcement, supervised (did you mean 'supervised'?)"),
@@ -271,6 +272,20 @@ def test_examples_longer_than_the_model_takes_are_refused_before_anything_is_wri
     with pytest.raises(InputError, match=r"training.max_tokens = 4096, but the model takes 64 tokens at most"):
         train(parse_recipe(content), out=tmp_path / "run")
     assert not (tmp_path / "run").exists()
+
+
+def test_a_key_that_yaml_reads_as_no_text_is_to_be_quoted(tmp_path):
+    (tmp_path / "r.yaml").write_text("name: a\nkind: supervised\ndata: {source: {en: en.jsonl, no: no.jsonl}}\n")
+    with pytest.raises(InputError, match=r"YAML reads the key False in data.source as no text: put it in quotes"):
+        load_recipe(str(tmp_path / "r.yaml"))
+
+
+def test_a_run_that_cannot_begin_leaves_a_linked_folder_as_it_was(scratch_recipe, tmp_path):
+    (tmp_path / "real").mkdir()
+    (tmp_path / "linked").symlink_to(tmp_path / "real")
+    with pytest.raises(InputError, match="late names 'xx', which is no domain"):
+        train(parse_recipe(scratch_recipe(mixture={"schedule": "late:xx@0.5"})), out=tmp_path / "linked")
+    assert list((tmp_path / "real").iterdir()) == []
 
 
 def test_a_prompt_without_a_domain_is_named(tiny_recipe, jsonl, tmp_path):

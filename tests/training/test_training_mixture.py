@@ -13,7 +13,7 @@ from trl import GRPOConfig, GRPOTrainer, SFTConfig, SFTTrainer
 from steelyard.errors import InputError
 from steelyard.mixture import AdaptiveCooldown, Cooldown, scalarization_weights
 from steelyard.training import Mixture, MixtureSFTTrainer, PolicyTrainer, use_mixture
-from steelyard.training.mixture import DomainOrder
+from steelyard.training.domain_order import DomainOrder
 from steelyard.training.policy import load_policy
 
 ROWS = [{"prompt": f"{i}+{i}=", "text": f"{i}+{i}={2 * i}", "domain": "b" if i % 10 == 9 else "a"} for i in range(40)]
@@ -118,8 +118,70 @@ def test_an_unmodified_trainer_is_resumed_with_its_own_mixture_alone(tiny_policy
     without.train()
     late = sft(tiny_policy_dir, tmp_path / "without", kind=SFTTrainer, args=args)
     use_mixture(late, "constant:1")
-    with pytest.raises(InputError, match="this checkpoint was made without a mixture"):
+    with pytest.raises(InputError, match="does not say by which mixture it was made"):
         late.train(resume_from_checkpoint=str(tmp_path / "without" / "out" / "checkpoint-2"))
+
+
+def test_a_checkpoint_of_an_unmodified_trainer_is_taken_up_with_its_mixture_alone(tiny_policy_dir, tmp_path):
+    args = {"save_strategy": "steps", "save_steps": 2}
+    for name, mixture in (("plain", None), ("mixed", "constant:1")):
+        first = sft(tiny_policy_dir, tmp_path / name, kind=SFTTrainer, args=args)
+        if mixture is not None:
+            use_mixture(first, mixture)
+        first.train()
+    with pytest.raises(InputError, match="does not say by which mixture it was made"):
+        sft(tiny_policy_dir, tmp_path, mixture="constant:1", args=args).train(str(tmp_path / "plain" / "out" / "checkpoint-2"))
+    checkpoint = str(tmp_path / "mixed" / "out" / "checkpoint-2")
+    with pytest.raises(InputError, match="the mixture's segments was"):
+        sft(tiny_policy_dir, tmp_path, mixture="cooldown", args=args).train(checkpoint)
+    same = sft(tiny_policy_dir, tmp_path, mixture="constant:1", args=args)
+    same.train(checkpoint)
+    assert same.state.global_step == 4
+
+
+def test_arguments_that_two_trainers_share_are_laid_out_for_each(tiny_policy_dir, tmp_path):
+    shared = config(SFTConfig, tmp_path, max_steps=-1, num_train_epochs=2, eval_strategy="epoch")
+    model, tokenizer = load_policy(str(tiny_policy_dir))
+    steps = []
+    for rows in (ROWS, ROWS * 3):
+        dataset = Dataset.from_list([{"text": row["text"], "domain": row["domain"]} for row in rows])
+        trainer = SFTTrainer(model, shared, train_dataset=dataset, eval_dataset=dataset, processing_class=tokenizer)
+        use_mixture(trainer, "constant:1")
+        steps.append((trainer.args.max_steps, trainer.args.eval_steps))
+    assert steps == [(10, 5), (30, 15)]
+    assert (shared.max_steps, shared.eval_strategy) == (-1, "epoch")
+
+
+def test_the_last_mixture_given_is_the_one_and_a_changed_length_is_refused(tiny_policy_dir, tmp_path):
+    trainer = sft(tiny_policy_dir, tmp_path, kind=SFTTrainer)
+    use_mixture(trainer, "cooldown")
+    order = use_mixture(trainer, "constant:inf")
+    trainer.train()
+    assert trainer.state.stateful_callbacks["MixtureState"]["order"] == order.state_dict()
+    trainer.args.max_steps = 12
+    with pytest.raises(InputError, match="the mixture is laid out over 4 batches, but max_steps = 12"):
+        trainer.train()
+
+
+def test_another_run_of_the_same_trainer_starts_over(tiny_policy_dir, tmp_path):
+    args = {"max_steps": 12, "eval_strategy": "steps", "eval_steps": 2, "save_strategy": "steps", "save_steps": 2}
+    trainer = sft(tiny_policy_dir, tmp_path, mixture=TurnsAtTheThird(), args=args)
+    trainer.train()
+    first = trainer.order.cooled_at
+    assert first is not None
+    before = json.loads((tmp_path / "out" / "checkpoint-2" / "steelyard.json").read_text())["mixture"]
+    trainer.order.load_state_dict(before)
+    assert (trainer.order.cooled_at, len(trainer.order.history)) == (None, 1)
+    assert trainer.order.drawn(10) == sft(tiny_policy_dir, tmp_path, mixture=TurnsAtTheThird(), args=args).order.drawn(10)
+    trainer.train()
+    assert trainer.order.cooled_at == first
+
+
+def test_a_domain_without_a_target_has_no_loss(tiny_policy_dir, tmp_path):
+    trainer = sft(tiny_policy_dir, tmp_path, mixture="constant:1")
+    rows = [*trainer.eval_dataset, {"input_ids": [3], "labels": [3], "domain": "short"}]
+    kept = [{name: row[name] for name in ("input_ids", "domain")} for row in rows]
+    assert set(trainer.evaluate(Dataset.from_list(kept))) == {"eval_loss", "eval_loss/a", "eval_loss/b"}
 
 
 def test_a_validation_measures_the_weights_there_are_and_tells_of_each_update_once(tiny_policy_dir, tmp_path):
@@ -150,8 +212,9 @@ def test_a_validation_measures_the_weights_there_are_and_tells_of_each_update_on
     named = trainer.evaluate({"one": trainer.eval_dataset})
     assert named == {f"eval_one_{name.partition('_')[2]}": value for name, value in after.items()}
     assert recorder.told == [2, 4]
+    trainer.args.eval_steps = 4
     trainer.train()
-    assert recorder.told == [2, 4, 2, 4]
+    assert recorder.told == [2, 4, 4]
 
 
 def test_a_run_that_is_resumed_at_its_end_is_not_told_of_its_last_validation_again(tiny_policy_dir, tmp_path):
@@ -349,6 +412,15 @@ def test_an_adaptive_cooldown_that_is_resumed_between_its_lowest_loss_and_its_tu
         (lambda *a: sft(*a, args={"label_smoothing_factor": 0.1}, mixture=Mixture(by="scalarization")), "weights a plain loss"),
         (lambda *a: use_mixture(sft(*a, kind=SFTTrainer), "adaptive"), "needs steelyard.training.MixtureSFTTrainer"),
         (lambda *a: sft(*a, args={"ignore_data_skip": True}), "ignore_data_skip begins the mixture anew"),
+        (
+            lambda *a: sft(*a, args={"train_sampling_strategy": "sequential"}),
+            "train_sampling_strategy='sequential' orders the rows",
+        ),
+        (lambda *a: sft(*a, compute_metrics=len), "compute_metrics is never called"),
+        (lambda *a: sft(*a, args={"metric_for_best_model": "eval_mean_token_accuracy"}), "must be eval_loss or eval_loss/DOMAIN"),
+        (lambda *a: use_mixture(sft(*a)), "a MixtureSFTTrainer takes mixture= itself"),
+        (lambda *a: use_mixture(grpo(PolicyTrainer, *a)), "a PolicyTrainer takes mixture= itself"),
+        (lambda *a: DomainOrder(Mixture(), ["a", float("nan")], num_samples=4, batch_size=2, seed=0), "row 2 has no domain"),
         (lambda *a: sft(*a, args={"auto_find_batch_size": True}), "auto_find_batch_size changes the batches"),
         (lambda *a: sft(*a).evaluate(Dataset.from_list(ROWS[:3])), "held-out rows need the column 'input_ids'"),
         (lambda *a: sft(*a).evaluate(Dataset.from_list([{"input_ids": [1]}])), "held-out rows need the column 'domain'"),

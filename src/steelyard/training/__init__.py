@@ -9,7 +9,7 @@ if TYPE_CHECKING:
     from steelyard.training.callback import WeightingCallback as WeightingCallback
     from steelyard.training.config import Recipe as Recipe
     from steelyard.training.config import load_recipe as load_recipe
-    from steelyard.training.mixture import Mixture as Mixture
+    from steelyard.training.domain_order import Mixture as Mixture
     from steelyard.training.mixture import use_mixture as use_mixture
     from steelyard.training.run import RunResult as RunResult
     from steelyard.training.run import train as train
@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 _HOMES = {
     "PolicyTrainer": "steelyard.training.trainer",
     "MixtureSFTTrainer": "steelyard.training.sft",
-    "Mixture": "steelyard.training.mixture",
+    "Mixture": "steelyard.training.domain_order",
     "use_mixture": "steelyard.training.mixture",
     "WeightingCallback": "steelyard.training.callback",
     "train": "steelyard.training.run",

@@ -343,6 +343,7 @@ def load_recipe(name: str | Path, *, changes: list[str] | None = None) -> Any:
         raise InputError(
             f"{path}: a recipe is a mapping of keys, but found {'nothing' if content is None else type(content).__name__}"
         )
+    _check_keys(content, str(path))
     for change in changes or []:
         key, equals, value = change.partition("=")
         if not equals or not key:
@@ -361,6 +362,20 @@ def _value(change: str, text: str) -> Any:
         with contextlib.suppress(ValueError):
             value = float(value)
     return value
+
+
+def _check_keys(content: Any, where: str, inside: str = "") -> None:
+    """YAML reads some names as what they are not: `no` as False, `1` as a number."""
+    if isinstance(content, list):
+        for part in content:
+            _check_keys(part, where, inside)
+    if not isinstance(content, dict):
+        return
+    for key, value in content.items():
+        if not isinstance(key, str):
+            told = f" in {inside}" if inside else ""
+            raise InputError(f'{where}: YAML reads the key {key!r}{told} as no text: put it in quotes, as in "no" for Norwegian')
+        _check_keys(value, where, f"{inside}.{key}" if inside else key)
 
 
 def _changed(place: Any, keys: list[str], value: Any) -> Any:

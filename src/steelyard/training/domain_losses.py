@@ -83,7 +83,9 @@ def target_counts(dataset: Any) -> list[int]:
 
 @torch.no_grad()
 def domain_losses(trainer: Any, dataset: Any) -> tuple[dict[str, float], dict[str, int]]:
-    """Mean loss a token on each domain's rows, in nats, and the number of tokens; over all processes."""
+    """Mean loss a token on each domain's rows, in nats, and the number of tokens; over all processes, without domains none of whose tokens has a
+    loss.
+    """
     accelerator, model = trainer.accelerator, trainer.model
     column = trainer.order.mixture.column
     lengths = token_counts(dataset)
@@ -109,7 +111,5 @@ def domain_losses(trainer: Any, dataset: Any) -> tuple[dict[str, float], dict[st
     names = sorted({str(label) for label in column_of(dataset, column)})
     totals = torch.tensor([sums[name] for name in names], dtype=torch.float64, device=accelerator.device)
     totals = accelerator.reduce(totals, reduction="sum").cpu()
-    return (
-        {name: float(loss / max(count, 1.0)) for name, (loss, count) in zip(names, totals.tolist(), strict=True)},
-        {name: int(count) for name, (_, count) in zip(names, totals.tolist(), strict=True)},
-    )
+    counted = {name: (loss, count) for name, (loss, count) in zip(names, totals.tolist(), strict=True) if count}
+    return {name: loss / count for name, (loss, count) in counted.items()}, {name: int(n) for name, (_, n) in counted.items()}

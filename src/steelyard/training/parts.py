@@ -10,7 +10,7 @@ from pydantic import BaseModel, ConfigDict, Field, model_validator
 from steelyard.mixture import AdaptiveCooldown, parse_schedule
 
 if TYPE_CHECKING:
-    from steelyard.training.mixture import Mixture
+    from steelyard.training.domain_order import Mixture
 
 
 class Part(BaseModel):
@@ -52,7 +52,7 @@ class MixtureConfig(Part):
 
 def build_mixture(config: MixtureConfig, *, base: Path = Path(".")) -> Mixture:
     """A recipe's mixture; a file of shares is found relative to `base`, else in the working directory."""
-    from steelyard.training.mixture import Mixture
+    from steelyard.training.domain_order import Mixture
 
     kind, _, rest = config.schedule.partition(":")
     schedule = f"shares:{base / rest}" if kind == "shares" and (base / rest).is_file() else config.schedule

@@ -20,7 +20,7 @@ from steelyard.runlog import RunLog, damage_is_clear, disk_full_is_clear
 from steelyard.training.arguments import check_influence_layers, lora_config, training_arguments
 from steelyard.training.config import Recipe, find_recipe, load_recipe, parse_recipe
 from steelyard.training.domain_data import check_unchanged, fingerprint
-from steelyard.training.mixture import DomainOrder, Mixture
+from steelyard.training.domain_order import DomainOrder, Mixture
 from steelyard.training.parts import build_mixture
 from steelyard.training.policy import load_policy
 from steelyard.training.progress import Progress, QuietProgress

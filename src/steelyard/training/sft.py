@@ -22,7 +22,8 @@ from steelyard.errors import InputError, RunError
 from steelyard.mixture import Schedule
 from steelyard.runlog import write_atomically
 from steelyard.training.domain_losses import DOMAIN, WithDomain, check_held_out, domain_losses, target_counts
-from steelyard.training.mixture import Mixture, as_mixture, column_of, domain_order
+from steelyard.training.domain_order import Mixture, as_mixture
+from steelyard.training.mixture import column_of, kept_order, order_for, train_sampler
 from steelyard.training.trainer import STATE_FILE
 
 
@@ -91,12 +92,19 @@ class MixtureSFTTrainer(SFTTrainer):
             raise InputError(
                 "scalarization weights a plain loss: leave out label_smoothing_factor, compute_loss_func and any loss_type but 'nll'"
             )
+        if self.compute_metrics is not None:
+            raise InputError("compute_metrics is never called: every domain's loss is measured, and nothing else")
         if isinstance(self.eval_dataset, dict):
             raise InputError(
                 "give one eval_dataset with a column of domains, and not a dictionary: every domain has its own loss"
             )
-        self.order = domain_order(self, chosen)
-        if "loss/" in (self.args.metric_for_best_model or ""):
+        self.order = order_for(self, chosen)
+        if self.args.metric_for_best_model is not None:
+            known = ["loss", *(f"loss/{name}" for name in self.order.names)]
+            if self.args.metric_for_best_model.removeprefix("eval_") not in known:
+                raise InputError(
+                    f"metric_for_best_model must be eval_loss or eval_loss/DOMAIN, but is {self.args.metric_for_best_model!r}"
+                )
             self.args.greater_is_better = False  # TRL takes only names that end in "loss" for losses.
         if self.eval_dataset is not None:
             check_held_out(self.eval_dataset, chosen.column)
@@ -119,7 +127,14 @@ class MixtureSFTTrainer(SFTTrainer):
             self._signature_columns: Any = [*columns, self.data_collator.column]
 
     def _get_train_sampler(self, dataset: Any = None) -> Sampler:
-        return self.order
+        return train_sampler(self, self.order)
+
+    def train(self, resume_from_checkpoint: Any = None, *args: Any, **kwargs: Any) -> Any:
+        """As TRL; without a checkpoint another run begins, whose steps count from 0 and whose cooldown is to come."""
+        if not resume_from_checkpoint:
+            self.validated_at = None if self.validated_at else self.validated_at
+            self.order.reset()
+        return super().train(resume_from_checkpoint, *args, **kwargs)
 
     def get_batch_samples(self, *args: Any, **kwargs: Any) -> Any:
         """As TRL; an example's domain becomes its loss weight."""
@@ -231,9 +246,11 @@ class MixtureSFTTrainer(SFTTrainer):
 
     def _load_optimizer_and_scheduler(self, checkpoint: str | None) -> None:
         super()._load_optimizer_and_scheduler(checkpoint)
-        if checkpoint is None and self.validated_at:
-            self.validated_at = None  # Another run begins, and counts from 0.
-        if checkpoint is not None and (Path(checkpoint) / STATE_FILE).is_file():
+        if checkpoint is None:
+            return
+        if (Path(checkpoint) / STATE_FILE).is_file():
             state = json.loads((Path(checkpoint) / STATE_FILE).read_text(encoding="utf-8"))
             self.order.load_state_dict(state["mixture"])
             self.validated_at = state["validated"]
+        else:
+            self.order.load_state_dict(kept_order(self.state.stateful_callbacks))

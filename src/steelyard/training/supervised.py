@@ -100,10 +100,10 @@ def train_supervised(
         for line in left_out(train_rows, held_out_rows, trainer, recipe.training.max_tokens):
             progress.message(line)
         if data.without:
-            progress.message(f"{', '.join(data.without)}: one row each, so nothing is held out and no loss is measured")
+            progress.message(f"{', '.join(data.without)}: one text each, so nothing is held out and no loss is measured")
     except (SteelyardError, ValueError, TypeError) as error:
         if not resume:
-            shutil.rmtree(log.path)
+            log.discard()
         if isinstance(error, SteelyardError):
             raise
         raise InputError(f"the recipe's settings do not fit together for TRL: {error}") from error

@@ -49,6 +49,12 @@ class HeldOutConfig(Part):
     least: int = Field(1, ge=1, description="rows of a domain; one of less than twice as many rows keeps half of them")
     most: int = Field(200, ge=1, description="rows of a domain")
 
+    @model_validator(mode="after")
+    def _least_below_most(self) -> HeldOutConfig:
+        if self.least > self.most:
+            raise ValueError(f"least = {self.least} rows of a domain are more than most = {self.most}")
+        return self
+
 
 class DataConfig(Part):
     """Rows, their domains, and how they are written."""

@@ -35,8 +35,9 @@ from steelyard.training.arguments import (
     check_weighting,
     shares,
 )
+from steelyard.training.domain_order import DomainOrder, Mixture, as_mixture
 from steelyard.training.influence import AfterStep, SharedForward, StepInfluence, buffered_influence
-from steelyard.training.mixture import DomainOrder, Mixture, as_mixture, domain_order, steps_a_batch, train_sampler
+from steelyard.training.mixture import order_for, steps_a_batch, train_sampler
 from steelyard.training.record import ConstantRewards, Recorder, answer_columns, batch_record, update_record
 from steelyard.training.rewards import as_objective, as_reward_function, left_to_trl
 from steelyard.training.sampler import GroupSampler, PromptOrder
@@ -328,13 +329,21 @@ class PolicyTrainer(GRPOTrainer):
             self.recorder.on_validation(step, point, seconds, self)
         return metrics
 
+    def train(self, resume_from_checkpoint: Any = None, *args: Any, **kwargs: Any) -> Any:
+        """As TRL; without a checkpoint another run begins, whose steps count from 0."""
+        if not resume_from_checkpoint:
+            self.validated_at = None if self.validated_at else self.validated_at
+        if self._mixture is not None and self._order is None:
+            self._order = order_for(self, self._mixture)
+        return super().train(resume_from_checkpoint, *args, **kwargs)
+
     # Order and state -------------------------------------------------------------------------------------------------------------------
 
     @property
     def order(self) -> DomainOrder | None:
         """The order of prompts where a mixture was given."""
         if self._order is None and self._mixture is not None:
-            self._order = domain_order(self, self._mixture)
+            self._order = order_for(self, self._mixture)
         return self._order
 
     def _get_train_sampler(self, dataset: Any = None) -> Sampler:
@@ -392,8 +401,6 @@ class PolicyTrainer(GRPOTrainer):
 
     def _load_optimizer_and_scheduler(self, checkpoint: str | None) -> None:
         super()._load_optimizer_and_scheduler(checkpoint)
-        if checkpoint is None and self.validated_at:
-            self.validated_at = None  # Another run begins, and counts from 0.
         if checkpoint is not None:
             self._resumed_at = TrainerState.load_from_json(str(Path(checkpoint) / "trainer_state.json")).global_step
         if checkpoint is not None and (Path(checkpoint) / STATE_FILE).is_file():
