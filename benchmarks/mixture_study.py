@@ -8,7 +8,7 @@
 A byte-level Llama (0.35 million parameters) learns the pages of the tldr project from nothing, without alias pages, in 39 languages. Every run takes
 600 updates of 32 pieces of 128 bytes, the same learning rate (3e-3, cosine) and the same held-out pages; nothing is tuned by arm. That is a third of a
 pass over the pages, and no language is learnt by heart; "few" keeps every tenth page and makes 2,400 updates of 8 pieces, three passes. On "po" the same
-model learns to translate English interface strings into some hundred languages, 32 strings an update. A run is a line in results/mixture/; runs that are there already are not repeated. `table` writes results/mixture.md and the figures.
+model learns to translate English interface strings into some hundred languages, 32 strings an update. A run is a line in results/mixture/; runs that are there already are not repeated. `table` writes results/mixture*.md and the figures.
 """
 
 import argparse

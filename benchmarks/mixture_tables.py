@@ -71,19 +71,49 @@ def pairs_table(rows):
         seeds = [seed for (name, seed) in means if name == arm and (other, seed) in means]
         if len(seeds) < 2:
             continue
-        cells = []
-        for group in ("high", "low", "all"):
-            mean, half = interval([100 * (means[arm, s][group] / means[other, s][group] - 1) for s in seeds])
-            text = f"{mean:+.1f}% ± {half:.1f}"
-            cells.append(f"**{text}**" if abs(mean) > half else text)
+        cells = [percent([means[arm, s][group] / means[other, s][group] - 1 for s in seeds]) for group in ("high", "low", "all")]
         lines.append(f"| {arm} | {other} | {len(seeds)} | {' | '.join(cells)} |")
     return lines if len(lines) > 5 else []
+
+
+def percent(ratios):
+    """A mean of relative differences with its interval, bold where clear of zero."""
+    mean, half = interval([100 * ratio for ratio in ratios])
+    text = f"{mean:+.1f}% ± {half:.1f}"
+    return f"**{text}**" if abs(mean) > half else text
 
 
 def write_tables(data):
     for name, rows in data.items():
         if rows:
             write_table(name, rows)
+    write_overview({name: rows for name, rows in data.items() if rows})
+
+
+def write_overview(data):
+    """Every comparison on all data side by side, and what stratified draws do over all of them."""
+    means = {(name, row["arm"], row["seed"]): group_means(row) for name, rows in data.items() for row in rows}
+    lines = [
+        "# Mixtures: every comparison on all data", "",
+        "Held-out loss of one arm minus another's, paired by seed, in per cent of the second's, with 95% intervals; bold where clear of zero. "
+        + " ".join(f"[{name}](mixture_{name}.md): {WHAT[name]}." for name in data), "",
+        "| arm | minus |" + "".join(f" {name}, high | {name}, low |" for name in data), "|---|---|" + "---|---|" * len(data),
+    ]  # fmt: skip
+
+    def ratios(name, arm, other, group):
+        seeds = [s for n, a, s in means if (n, a) == (name, arm) and (name, other, s) in means]
+        return [means[name, arm, s][group] / means[name, other, s][group] - 1 for s in seeds]
+
+    for arm, other in PAIRS:
+        cells = [ratios(name, arm, other, group) for name in data for group in ("high", "low")]
+        lines.append(f"| {arm} | {other} | " + " | ".join(percent(found) if len(found) > 1 else "" for found in cells) + " |")
+    stratified = [(arm, other) for arm, other in PAIRS if arm == f"stratified {other}"]
+    found = [ratio for name in data for arm, other in stratified for ratio in ratios(name, arm, other, "all")]
+    lower = sum(statistics.mean(r) < 0 for name in data for arm, other in stratified if (r := ratios(name, arm, other, "all")))
+    compared = sum(bool(ratios(name, arm, other, "all")) for name in data for arm, other in stratified)
+    lines += ["", f"Stratified draws minus independent ones, over all languages: lower in {lower} of {compared} comparisons, {percent(found)} over {len(found)} pairs.", ""]  # fmt: skip
+    (RESULTS / "mixture.md").write_text("\n".join(lines))
+    print("\n".join(lines))
 
 
 def write_table(name, rows):
