@@ -108,13 +108,17 @@ def use_mixture(trainer: Any, mixture: Mixture | Schedule | str = "cooldown") ->
     refused. Groups stay whole. Strategies by epoch (`eval_strategy="epoch"`) become ones by steps: as many as draw as many rows as there are.
 
     Example:
-        >>> from types import SimpleNamespace
+        >>> import tempfile
         >>> from datasets import Dataset
-        >>> from transformers import TrainingArguments
-        >>> args = TrainingArguments("out", max_steps=2, per_device_train_batch_size=4, use_cpu=True)
-        >>> rows = Dataset.from_dict({"text": ["a", "b", "c", "moja"], "domain": ["en", "en", "en", "sw"]})
-        >>> accelerator = SimpleNamespace(num_processes=1)
-        >>> trainer = SimpleNamespace(train_dataset=rows, args=args, accelerator=accelerator, add_callback=lambda callback: None)
+        >>> from trl import SFTConfig, SFTTrainer
+        >>> from steelyard.training.scratch import byte_tokenizer, new_model
+        >>> tokenizer = byte_tokenizer()
+        >>> trainer = SFTTrainer(
+        ...     new_model(tokenizer, width=8, layers=1, heads=1, context=16, seed=0),
+        ...     SFTConfig(tempfile.mkdtemp(), max_steps=2, per_device_train_batch_size=4, use_cpu=True, bf16=False, report_to="none"),
+        ...     train_dataset=Dataset.from_dict({"text": ["one", "two", "three", "moja"], "domain": ["en", "en", "en", "sw"]}),
+        ...     processing_class=tokenizer,
+        ... )
         >>> order = use_mixture(trainer, "constant:inf")
         >>> [order.drawn(batch) for batch in range(2)]
         [{'en': 2, 'sw': 2}, {'en': 2, 'sw': 2}]
