@@ -141,14 +141,9 @@ def _from_datasets(name: str, split: str, subset: str | None) -> Iterator[Row]:
     import datasets
 
     try:
-        found = datasets.load_dataset(name, subset, split=split)
+        return iter(datasets.load_dataset(name, subset, split=split))
     except Exception as error:
         reason = str(error).splitlines()[0] if str(error) else type(error).__name__
         raise InputError(
             f"prompts source {name!r} is neither a file nor a dataset that can be loaded (split {split!r}): {type(error).__name__}: {reason}"
         ) from None
-    # Classes by their names; what is none (-1, where it is not known) is null.
-    classes = {column: feature.names for column, feature in (found.features or {}).items() if hasattr(feature, "int2str")}
-    for row in found:
-        named = {column: names[row[column]] if row[column] in range(len(names)) else None for column, names in classes.items()}
-        yield {**row, **named}

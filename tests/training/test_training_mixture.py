@@ -177,25 +177,6 @@ def test_another_run_of_the_same_trainer_starts_over(tiny_policy_dir, tmp_path):
     assert trainer.order.cooled_at == first
 
 
-def test_domains_that_are_class_labels_go_by_their_names(tiny_policy_dir, tmp_path):
-    from datasets import ClassLabel
-
-    model, tokenizer = load_policy(str(tiny_policy_dir))
-    rows = Dataset.from_list([{"text": row["text"], "domain": row["domain"]} for row in ROWS])
-    rows = rows.cast_column("domain", ClassLabel(names=["b", "a"]))
-    trainer = MixtureSFTTrainer(
-        model,
-        config(SFTConfig, tmp_path),
-        train_dataset=rows,
-        eval_dataset=rows,
-        processing_class=tokenizer,
-        mixture="late:b@0.5",
-    )
-    trainer.train()
-    assert trainer.order.drawn(0) == {"a": 8, "b": 0}
-    assert {"eval_loss/a", "eval_loss/b"} < set(trainer.evaluate())
-
-
 def test_a_domain_without_a_target_has_no_loss(tiny_policy_dir, tmp_path):
     trainer = sft(tiny_policy_dir, tmp_path, mixture="constant:1")
     rows = [*trainer.eval_dataset, {"input_ids": [3], "labels": [3], "domain": "short"}]

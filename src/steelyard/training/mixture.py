@@ -32,7 +32,6 @@ def order_for(trainer: Any, mixture: Mixture) -> DomainOrder:
         raise InputError(
             "a mixture draws rows by number, but the training set streams: load it, or mix the sources by MixtureStream"
         )
-    dataset = trainer.train_dataset = with_names(dataset, mixture.column)
     columns = getattr(dataset, "column_names", None)
     if columns is None or mixture.column not in columns:
         raise InputError(f"a mixture needs the column {mixture.column!r} in the training set (columns found: {columns})")
@@ -83,22 +82,6 @@ def column_of(dataset: Any, name: str) -> list[Any]:
         ['sw']
     """
     return list(dataset[name][:])
-
-
-def with_names(dataset: Any, column: str) -> Any:
-    """A dataset whose column holds classes by their names, where it held `datasets.ClassLabel`'s numbers.
-
-    Example:
-        >>> from datasets import ClassLabel, Dataset, Features
-        >>> numbered = Dataset.from_dict({"domain": [1, 0]}, features=Features({"domain": ClassLabel(names=["en", "sw"])}))
-        >>> with_names(numbered, "domain")["domain"][:]
-        ['sw', 'en']
-    """
-    feature: Any = (getattr(dataset, "features", None) or {}).get(column)
-    if not hasattr(feature, "int2str"):
-        return dataset
-    names = [feature.names[number] if number in range(len(feature.names)) else None for number in column_of(dataset, column)]
-    return dataset.add_column(f"{column} by name", names).remove_columns(column).rename_column(f"{column} by name", column)
 
 
 def steps_a_batch(trainer: Any) -> float:

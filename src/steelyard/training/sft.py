@@ -23,7 +23,7 @@ from steelyard.mixture import Schedule
 from steelyard.runlog import write_atomically
 from steelyard.training.domain_losses import DOMAIN, WithDomain, check_held_out, domain_losses, target_counts
 from steelyard.training.domain_order import Mixture, as_mixture
-from steelyard.training.mixture import column_of, kept_order, order_for, train_sampler, with_names
+from steelyard.training.mixture import column_of, kept_order, order_for, train_sampler
 from steelyard.training.trainer import STATE_FILE
 
 
@@ -107,7 +107,6 @@ class MixtureSFTTrainer(SFTTrainer):
                 )
             self.args.greater_is_better = False  # TRL takes only names that end in "loss" for losses.
         if self.eval_dataset is not None:
-            self.eval_dataset: Any = with_names(self.eval_dataset, chosen.column)
             check_held_out(self.eval_dataset, chosen.column)
             self.order.watched(map(str, column_of(self.eval_dataset, chosen.column)))
         self._tokens_D: Tensor | None = None
@@ -208,7 +207,6 @@ class MixtureSFTTrainer(SFTTrainer):
         if isinstance(dataset, dict):
             found = [self.evaluate(one, ignore_keys, f"{metric_key_prefix}_{name}") for name, one in dataset.items()]
             return {name: value for metrics in found for name, value in metrics.items()}
-        dataset = with_names(dataset, self.order.mixture.column)
         check_held_out(dataset, self.order.mixture.column)
         step = self.state.global_step
         began = time.perf_counter()
