@@ -139,6 +139,24 @@ def test_a_checkpoint_of_an_unmodified_trainer_is_taken_up_with_its_mixture_alon
     assert same.state.global_step == 4
 
 
+def test_a_policy_trainer_is_resumed_with_its_own_mixture_alone(tiny_policy_dir, tmp_path):
+    args = {"save_strategy": "steps", "save_steps": 2}
+    for name, mixture in (("plain", {}), ("mixed", {"mixture": "constant:1"})):
+        grpo(PolicyTrainer, tiny_policy_dir, tmp_path / name, args=args, **mixture).train()
+    plain, mixed = (str(tmp_path / name / "out" / "checkpoint-2") for name in ("plain", "mixed"))
+    with pytest.raises(InputError, match="does not say by which mixture it was made"):
+        grpo(PolicyTrainer, tiny_policy_dir, tmp_path, args=args, mixture="constant:1").train(plain)
+    with pytest.raises(InputError, match="the checkpoint was made with a mixture"):
+        grpo(PolicyTrainer, tiny_policy_dir, tmp_path, args=args).train(mixed)
+    with pytest.raises(InputError, match="the mixture's shares was"):
+        grpo(PolicyTrainer, tiny_policy_dir, tmp_path, args=args, mixture="constant:inf").train(mixed)
+    with pytest.raises(InputError, match="the mixture's sizes was"):
+        grpo(PolicyTrainer, tiny_policy_dir, tmp_path, args=args, mixture="constant:1", rows=ROWS[:30]).train(mixed)
+    same = grpo(PolicyTrainer, tiny_policy_dir, tmp_path, args=args, mixture="constant:1")
+    same.train(mixed)
+    assert same.state.global_step == 4
+
+
 def test_arguments_that_two_trainers_share_are_laid_out_for_each(tiny_policy_dir, tmp_path):
     shared = config(SFTConfig, tmp_path, max_steps=-1, num_train_epochs=2, eval_strategy="epoch")
     model, tokenizer = load_policy(str(tiny_policy_dir))
@@ -159,7 +177,10 @@ def test_the_last_mixture_given_is_the_one_and_a_changed_length_is_refused(tiny_
     trainer.train()
     assert trainer.state.stateful_callbacks["MixtureState"]["order"] == order.state_dict()
     trainer.args.max_steps = 12
-    with pytest.raises(InputError, match="the mixture is laid out over 4 batches, but max_steps = 12"):
+    with pytest.raises(InputError, match="laid out over 4 batches of 8, but the arguments ask for 12 of 8 now"):
+        trainer.train()
+    trainer.args.max_steps, trainer.args.gradient_accumulation_steps = 4, 3
+    with pytest.raises(InputError, match="laid out over 4 batches of 8, but the arguments ask for 4 of 24 now"):
         trainer.train()
 
 
@@ -169,8 +190,8 @@ def test_another_run_of_the_same_trainer_starts_over(tiny_policy_dir, tmp_path):
     trainer.train()
     first = trainer.order.cooled_at
     assert first is not None
-    before = json.loads((tmp_path / "out" / "checkpoint-2" / "steelyard.json").read_text())["mixture"]
-    trainer.order.load_state_dict(before)
+    state = json.loads((tmp_path / "out" / "checkpoint-2" / "trainer_state.json").read_text())
+    trainer.order.load_state_dict(state["stateful_callbacks"]["MixtureState"]["order"])
     assert (trainer.order.cooled_at, len(trainer.order.history)) == (None, 1)
     assert trainer.order.drawn(10) == sft(tiny_policy_dir, tmp_path, mixture=TurnsAtTheThird(), args=args).order.drawn(10)
     trainer.train()
@@ -417,7 +438,14 @@ def test_an_adaptive_cooldown_that_is_resumed_between_its_lowest_loss_and_its_tu
             "train_sampling_strategy='sequential' orders the rows",
         ),
         (lambda *a: sft(*a, compute_metrics=len), "compute_metrics is never called"),
-        (lambda *a: sft(*a, args={"metric_for_best_model": "eval_mean_token_accuracy"}), "must be eval_loss or eval_loss/DOMAIN"),
+        (
+            lambda *a: sft(*a, args={"metric_for_best_model": "eval_mean_token_accuracy"}),
+            "must be eval_loss, or eval_loss/DOMAIN",
+        ),
+        (
+            lambda *a: sft(*a, args={"metric_for_best_model": "eval_loss/c"}),
+            "of which something is held out, but is 'eval_loss/c'",
+        ),
         (lambda *a: use_mixture(sft(*a)), "a MixtureSFTTrainer takes mixture= itself"),
         (lambda *a: use_mixture(grpo(PolicyTrainer, *a)), "a PolicyTrainer takes mixture= itself"),
         (lambda *a: DomainOrder(Mixture(), ["a", float("nan")], num_samples=4, batch_size=2, seed=0), "row 2 has no domain"),

@@ -127,8 +127,8 @@ def plan_mixture(
         domains.append(DomainPlan(label, float(values[d]), of_phases, total, total / float(values[d]), repeats))
     over = [domain for domain in domains if domain.epochs > max_epochs * (1 + 1e-9)]
     cooler = "lower the start temperature or cool down earlier"
-    if isinstance(schedule, Cooldown) and schedule.start < schedule.end:
-        cooler = "lower the end temperature or come to it later"
+    if isinstance(schedule, Cooldown) and schedule.start <= schedule.end:
+        cooler = "lower its temperatures"
     remedies = {Cooldown: cooler, UniMax: f"lower its cap to {max_epochs:g}"}
     remedy = next((words for kind, words in remedies.items() if isinstance(schedule, kind)), "lower the temperature")
     warnings = [
@@ -183,8 +183,8 @@ def suggest(sizes: Floats, schedule: Schedule, num_samples: int, batch_size: int
     if num_samples / sizes.sum() > max_epochs * (1 + 1e-9):
         return f"no mixture keeps every domain within {max_epochs:g} epochs: the run draws {num_samples / sizes.sum():.3g} times all there is"
     words: list[str] = []
-    if isinstance(schedule, Cooldown) and schedule.start < schedule.end:
-        words += highest(f"cooldown:{schedule.start:.12g},{{}},{schedule.at:.12g}", 1.0, schedule.end)
+    if isinstance(schedule, Cooldown) and schedule.start <= schedule.end:
+        words += highest(f"cooldown:{schedule.start:.12g},{{}},{schedule.at:.12g}", max(1.0, schedule.start), schedule.end)
     elif isinstance(schedule, Cooldown):
         words += highest(f"cooldown:{{}},{schedule.end:.12g},{schedule.at:.12g}", 1.0, schedule.start)
         words += highest(f"cooldown:{schedule.start:.12g},{schedule.end:.12g},{{}}", 0.0, schedule.at)

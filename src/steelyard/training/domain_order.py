@@ -171,7 +171,7 @@ class DomainOrder(Sampler[int]):
         found = [name for name, up in zip(self.names, upsampled, strict=True) if up and name in known]
         if not found:
             raise InputError(
-                "an adaptive cooldown follows the held-out losses of the upsampled domains, but none has held-out rows"
+                "an adaptive cooldown follows the held-out losses of the upsampled domains, but none has held-out rows with a target"
             )
         return found
 

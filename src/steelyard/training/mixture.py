@@ -35,11 +35,7 @@ def order_for(trainer: Any, mixture: Mixture) -> DomainOrder:
     columns = getattr(dataset, "column_names", None)
     if columns is None or mixture.column not in columns:
         raise InputError(f"a mixture needs the column {mixture.column!r} in the training set (columns found: {columns})")
-    if hasattr(trainer, "num_generations"):
-        group = getattr(trainer, "_given_group_size", None) or trainer.num_generations
-        batch_size = args.generation_batch_size // group
-    else:
-        batch_size = args.train_batch_size * args.gradient_accumulation_steps * trainer.accelerator.num_processes
+    batch_size = rows_a_batch(trainer)
     if args.max_steps <= 0:
         # Said in steps: the order covers the whole run, and the trainer would take it for one epoch of several.
         args.max_steps = math.ceil(args.num_train_epochs * len(dataset) / batch_size * steps_a_batch(trainer))
@@ -84,6 +80,14 @@ def column_of(dataset: Any, name: str) -> list[Any]:
     return list(dataset[name][:])
 
 
+def rows_a_batch(trainer: Any) -> int:
+    """Rows of a global batch, or prompts where answers are generated."""
+    args = trainer.args
+    if hasattr(trainer, "num_generations"):
+        return int(args.generation_batch_size // (getattr(trainer, "_given_group_size", None) or trainer.num_generations))
+    return int(args.train_batch_size * args.gradient_accumulation_steps * trainer.accelerator.num_processes)
+
+
 def steps_a_batch(trainer: Any) -> float:
     """How many updates are made from one batch that the order gives."""
     if not hasattr(trainer, "num_generations"):
@@ -105,7 +109,7 @@ def use_mixture(trainer: Any, mixture: Mixture | Schedule | str = "cooldown") ->
         InputError: where the column is missing, examples are packed, the mixture does not fit, or the trainer takes one itself.
 
     A run that is resumed draws on where it stopped, since the order follows from the seed alone; on other data, or with another mixture, it is
-    refused. Groups stay whole. Strategies by epoch (`eval_strategy="epoch"`) become ones by steps: as many as draw as many rows as there are.
+    refused. The trainer gets arguments of its own (`trainer.args`), so that others may share those it was given. Groups stay whole. Strategies by epoch (`eval_strategy="epoch"`) become ones by steps: as many as draw as many rows as there are.
 
     Example:
         >>> import tempfile
@@ -159,8 +163,7 @@ def kept_order(stateful_callbacks: dict[str, Any]) -> dict[str, Any]:
     kept = stateful_callbacks.get(MIXTURE_STATE)
     if kept is None:
         raise InputError(
-            "the checkpoint does not say by which mixture it was made: resume as it was made (with MixtureSFTTrainer, or without a "
-            "mixture), or begin a new run"
+            "the checkpoint does not say by which mixture it was made: resume as it was made, without a mixture, or begin a new run"
         )
     found: dict[str, Any] = kept["order"]
     return found
@@ -172,10 +175,11 @@ def train_sampler(trainer: Any, order: DomainOrder) -> Sampler[int]:
     Raises:
         InputError: where the run has another length than the order, which is asked for when it begins.
     """
-    if math.ceil(trainer.args.max_steps / steps_a_batch(trainer)) != order.batches:
+    batches, rows = math.ceil(trainer.args.max_steps / steps_a_batch(trainer)), rows_a_batch(trainer)
+    if (batches, rows) != (order.batches, order.batch_size):
         raise InputError(
-            f"the mixture is laid out over {order.batches} batches, but max_steps = {trainer.args.max_steps} asks for another number: set "
-            "max_steps before the mixture"
+            f"the mixture is laid out over {order.batches} batches of {order.batch_size}, but the arguments ask for {batches} of {rows} now: "
+            "set them before the mixture"
         )
     if not hasattr(trainer, "num_generations"):
         return order

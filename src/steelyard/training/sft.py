@@ -23,7 +23,7 @@ from steelyard.mixture import Schedule
 from steelyard.runlog import write_atomically
 from steelyard.training.domain_losses import DOMAIN, WithDomain, check_held_out, domain_losses, target_counts
 from steelyard.training.domain_order import Mixture, as_mixture
-from steelyard.training.mixture import column_of, kept_order, order_for, train_sampler
+from steelyard.training.mixture import column_of, mixture_state, order_for, train_sampler
 from steelyard.training.trainer import STATE_FILE
 
 
@@ -99,16 +99,21 @@ class MixtureSFTTrainer(SFTTrainer):
                 "give one eval_dataset with a column of domains, and not a dictionary: every domain has its own loss"
             )
         self.order = order_for(self, chosen)
-        if self.args.metric_for_best_model is not None:
-            known = ["loss", *(f"loss/{name}" for name in self.order.names)]
-            if self.args.metric_for_best_model.removeprefix("eval_") not in known:
-                raise InputError(
-                    f"metric_for_best_model must be eval_loss or eval_loss/DOMAIN, but is {self.args.metric_for_best_model!r}"
-                )
-            self.args.greater_is_better = False  # TRL takes only names that end in "loss" for losses.
+        self.add_callback(mixture_state(self.order))
+        measured: list[str] = []
         if self.eval_dataset is not None:
             check_held_out(self.eval_dataset, chosen.column)
-            self.order.watched(map(str, column_of(self.eval_dataset, chosen.column)))
+            labels = column_of(self.eval_dataset, chosen.column)
+            measured = [str(label) for label, count in zip(labels, target_counts(self.eval_dataset), strict=True) if count]
+            self.order.watched(measured)
+        if self.args.metric_for_best_model is not None:
+            known = ["loss", *(f"loss/{name}" for name in measured)]
+            if self.args.metric_for_best_model.removeprefix("eval_") not in known:
+                raise InputError(
+                    "metric_for_best_model must be eval_loss, or eval_loss/DOMAIN with a domain of which something is held out, but is "
+                    f"{self.args.metric_for_best_model!r}"
+                )
+            self.args.greater_is_better = False  # TRL takes only names that end in "loss" for losses.
         self._tokens_D: Tensor | None = None
         if chosen.by == "scalarization":
             counts = np.bincount(self.order.ids, weights=target_counts(self.train_dataset))
@@ -241,16 +246,9 @@ class MixtureSFTTrainer(SFTTrainer):
         super()._save_checkpoint(model, trial)
         if self.args.should_save:
             folder = Path(self._get_output_dir(trial=trial)) / f"checkpoint-{self.state.global_step}"
-            state = {"mixture": self.order.state_dict(), "validated": self.validated_at}
-            write_atomically(folder / STATE_FILE, json.dumps(state, allow_nan=False))
+            write_atomically(folder / STATE_FILE, json.dumps({"validated": self.validated_at}))
 
     def _load_optimizer_and_scheduler(self, checkpoint: str | None) -> None:
         super()._load_optimizer_and_scheduler(checkpoint)
-        if checkpoint is None:
-            return
-        if (Path(checkpoint) / STATE_FILE).is_file():
-            state = json.loads((Path(checkpoint) / STATE_FILE).read_text(encoding="utf-8"))
-            self.order.load_state_dict(state["mixture"])
-            self.validated_at = state["validated"]
-        else:
-            self.order.load_state_dict(kept_order(self.state.stateful_callbacks))
+        if checkpoint is not None and (Path(checkpoint) / STATE_FILE).is_file():
+            self.validated_at = json.loads((Path(checkpoint) / STATE_FILE).read_text(encoding="utf-8"))["validated"]

@@ -37,7 +37,7 @@ from steelyard.training.arguments import (
 )
 from steelyard.training.domain_order import DomainOrder, Mixture, as_mixture
 from steelyard.training.influence import AfterStep, SharedForward, StepInfluence, buffered_influence
-from steelyard.training.mixture import order_for, steps_a_batch, train_sampler
+from steelyard.training.mixture import MIXTURE_STATE, mixture_state, order_for, steps_a_batch, train_sampler
 from steelyard.training.record import ConstantRewards, Recorder, answer_columns, batch_record, update_record
 from steelyard.training.rewards import as_objective, as_reward_function, left_to_trl
 from steelyard.training.sampler import GroupSampler, PromptOrder
@@ -333,8 +333,8 @@ class PolicyTrainer(GRPOTrainer):
         """As TRL; without a checkpoint another run begins, whose steps count from 0."""
         if not resume_from_checkpoint:
             self.validated_at = None if self.validated_at else self.validated_at
-        if self._mixture is not None and self._order is None:
-            self._order = order_for(self, self._mixture)
+            self._resumed_at = None
+        _ = self.order  # Before the trainer asks its arguments how long the run is.
         return super().train(resume_from_checkpoint, *args, **kwargs)
 
     # Order and state -------------------------------------------------------------------------------------------------------------------
@@ -344,6 +344,7 @@ class PolicyTrainer(GRPOTrainer):
         """The order of prompts where a mixture was given."""
         if self._order is None and self._mixture is not None:
             self._order = order_for(self, self._mixture)
+            self.add_callback(mixture_state(self._order))
         return self._order
 
     def _get_train_sampler(self, dataset: Any = None) -> Sampler:
@@ -367,7 +368,6 @@ class PolicyTrainer(GRPOTrainer):
             "constant": self._constant.state_dict(),
             "step_influence": self.step_influence.state_dict(),
             "step_factor": self.step_factor,
-            "mixture": None if self.order is None else self.order.state_dict(),
         }
 
     def load_state_dict(self, state: dict[str, Any]) -> None:
@@ -379,8 +379,6 @@ class PolicyTrainer(GRPOTrainer):
         self._constant.load_state_dict(state.get("constant"))
         self.step_influence.load_state_dict(state["step_influence"])
         self.step_factor = state.get("step_factor", 1.0)
-        if self.order is not None and state["mixture"] is not None:
-            self.order.load_state_dict(state["mixture"])
 
     def restore(self, checkpoint: str) -> None:
         """Take over model and state of a checkpoint, to validate and not to train on."""
@@ -401,6 +399,8 @@ class PolicyTrainer(GRPOTrainer):
 
     def _load_optimizer_and_scheduler(self, checkpoint: str | None) -> None:
         super()._load_optimizer_and_scheduler(checkpoint)
+        if checkpoint is not None and self._mixture is None and MIXTURE_STATE in self.state.stateful_callbacks:
+            raise InputError("the checkpoint was made with a mixture: give mixture= as then, or begin a new run")
         if checkpoint is not None:
             self._resumed_at = TrainerState.load_from_json(str(Path(checkpoint) / "trainer_state.json")).global_step
         if checkpoint is not None and (Path(checkpoint) / STATE_FILE).is_file():
