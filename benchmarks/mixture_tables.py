@@ -201,7 +201,8 @@ def label_points(axis, ends, points=(370, 300)):
         width, best = 4.6 * len(arm), None
         for dx, dy in ((5, 3), (5, -11), (-5 - width, 3), (-5 - width, -11)):
             box = (x + dx, y + dy, x + dx + width, y + dy + 8)
-            hits = sum(box[0] < b[2] and b[0] < box[2] and box[1] < b[3] and b[1] < box[3] for b in taken)
+            outside = box[0] < 0 or box[2] > points[0]
+            hits = outside + sum(box[0] < b[2] and b[0] < box[2] and box[1] < b[3] and b[1] < box[3] for b in taken)
             if best is None or hits < best[0]:
                 best = (hits, (dx, dy), box)
         taken.append(best[2])
