@@ -453,6 +453,10 @@ def test_an_adaptive_cooldown_that_is_resumed_between_its_lowest_loss_and_its_tu
         (lambda *a: sft(*a).evaluate(Dataset.from_list(ROWS[:3])), "held-out rows need the column 'input_ids'"),
         (lambda *a: sft(*a).evaluate(Dataset.from_list([{"input_ids": [1]}])), "held-out rows need the column 'domain'"),
         (lambda *a: sft(*a).evaluate(Dataset.from_list([{"input_ids": [1], "domain": "a"}])), "no held-out token has a loss"),
+        (
+            lambda *a: sft(*a).evaluate(Dataset.from_dict({"input_ids": [[1, 2]], "domain": [None]})),
+            "held-out row 1 has no domain",
+        ),
         (lambda *a: sft(*a).evaluate(iter([])), "held-out rows that stream"),
         (lambda *a: sft(*a, mixture="late:c@0.5"), "late names 'c', which is no domain"),
         (lambda *a: use_mixture(sft(*a, kind=SFTTrainer), Mixture(by="scalarization")), "needs steelyard.training.PolicyTrainer"),

@@ -10,6 +10,7 @@ import torch
 from torch import Tensor
 
 from steelyard.errors import InputError
+from steelyard.rows import is_missing
 from steelyard.training.mixture import column_of
 
 DOMAIN = "domain_label"
@@ -46,6 +47,9 @@ def check_held_out(dataset: Any, column: str) -> None:
                 f"held-out rows need the column {name!r} (columns found: {', '.join(columns)}): give text as eval_dataset= to the "
                 "trainer, which tokenizes it and keeps every row's domain"
             )
+    missing = next((row for row, label in enumerate(column_of(dataset, column), start=1) if is_missing(label)), None)
+    if missing is not None:
+        raise InputError(f"held-out row {missing} has no {column}: every row belongs to one")
 
 
 def token_counts(dataset: Any) -> list[int]:
