@@ -95,6 +95,21 @@ class BudgetError(LLMError):
     """
 
 
+def repeated(names: Iterable[str]) -> str | None:
+    """The first name that comes a second time, or None.
+
+    Example:
+        >>> repeated(["en", "sw", "en"]), repeated(["en", "sw"])
+        ('en', None)
+    """
+    seen: set[str] = set()
+    for name in names:
+        if name in seen:
+            return name
+        seen.add(name)
+    return None
+
+
 def nearest(name: str, known: Iterable[str]) -> str:
     """Suggest the known name closest to a misspelt one, as the end of a message; empty where none is close.
 

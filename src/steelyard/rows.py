@@ -11,7 +11,7 @@ from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import Any
 
-from steelyard.errors import InputError
+from steelyard.errors import InputError, repeated
 
 Row = dict[str, Any]
 SUFFIXES = (".jsonl", ".jsonl.gz", ".json", ".csv", ".parquet")
@@ -97,9 +97,8 @@ def _from_csv(path: Path) -> Iterator[Row]:
     with path.open(encoding="utf-8-sig", newline="") as lines:
         reader = csv.DictReader(lines, strict=True)
         try:
-            twice = {name for name in reader.fieldnames or [] if (reader.fieldnames or []).count(name) > 1}
-            if twice:
-                raise InputError(f"{path}:1: two columns are named {sorted(twice)[0]!r}: rename one")
+            if (twice := repeated(reader.fieldnames or [])) is not None:
+                raise InputError(f"{path}:1: two columns are named {twice!r}: rename one")
             for row in reader:
                 if None in row or None in row.values():
                     raise InputError(
@@ -109,17 +108,17 @@ def _from_csv(path: Path) -> Iterator[Row]:
         except csv.Error as error:
             raise InputError(f"{path}:{reader.line_num + 1}: not valid CSV: {error}") from None
         except UnicodeDecodeError as error:
-            # Text is decoded in blocks, ahead of the reader.
-            number = 1 + path.read_bytes()[: _wrong_byte(path)].count(b"\n")
-            raise InputError(f"{path}:{number}: not UTF-8 text: {error.reason}") from None
+            raise InputError(f"{path}:{_line_not_utf8(path)}: not UTF-8 text: {error.reason}") from None
 
 
-def _wrong_byte(path: Path) -> int:
+def _line_not_utf8(path: Path) -> int:
+    """Found from the bytes, since text is decoded in blocks, ahead of its reader."""
+    content = path.read_bytes()
     try:
-        path.read_bytes().decode("utf-8")
+        content.decode("utf-8")
     except UnicodeDecodeError as error:
-        return error.start
-    return 0
+        return 1 + content[: error.start].count(b"\n")
+    return 1
 
 
 def _from_parquet(path: Path) -> Iterator[Row]:
@@ -128,9 +127,8 @@ def _from_parquet(path: Path) -> Iterator[Row]:
 
     try:
         with pq.ParquetFile(path) as file:
-            names = file.schema_arrow.names
-            if len(set(names)) < len(names):
-                raise InputError(f"{path}: two columns are named {next(n for n in names if names.count(n) > 1)!r}: rename one")
+            if (twice := repeated(file.schema_arrow.names)) is not None:
+                raise InputError(f"{path}: two columns are named {twice!r}: rename one")
             for batch in file.iter_batches():
                 yield from batch.to_pylist()
     except (pa.ArrowException, OSError, UnicodeDecodeError) as error:

@@ -161,8 +161,8 @@ def _first_repeat(cumulative: Floats, shares: Floats, starts: Sequence[int], siz
 
 
 def suggest(sizes: Floats, schedule: Schedule, num_samples: int, batch_size: int, max_epochs: float) -> str:
-    """Schedules that keep every domain within a number of epochs, in words: Cooldown, constant, linear and cosine schedules with the highest
-    start (or the latest cooldown) that does, where there is one above 1; else UniMax with that cap.
+    """Schedules that keep every domain within a number of epochs, in words: of the same kind with the highest temperature, or the latest cooldown,
+    that does; UniMax with that cap where there is none, or the kind has no temperature.
     """
 
     def fits(word: str) -> bool:
@@ -172,7 +172,7 @@ def suggest(sizes: Floats, schedule: Schedule, num_samples: int, batch_size: int
         return float((draws.sum(0) / sizes).max()) <= max_epochs * (1 + 1e-9)
 
     def highest(form: str, least: float, most: float, step: float = 0.01) -> list[str]:
-        """The form with the highest number of whole steps that fits, if the least does and is more than that one step."""
+        """The form with the highest number above the least that fits, in whole steps; empty where there is none."""
         low, high = round(least / step), round(min(most, 1e6) / step)
         while high - low > 1:
             middle = (low + high) // 2

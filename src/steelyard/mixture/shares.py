@@ -11,7 +11,7 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import ArrayLike
 
-from steelyard.errors import InputError, nearest
+from steelyard.errors import InputError, nearest, repeated
 from steelyard.mixture.base import Schedule, check_progress
 from steelyard.mixture.temperature import Floats, check_sizes
 
@@ -56,11 +56,9 @@ class Shares(Schedule):
         """
 
         def once(pairs: list[tuple[str, float]]) -> dict[str, float]:
-            found = dict(pairs)
-            if len(found) < len(pairs):
-                names = [name for name, _ in pairs]
-                raise InputError(f"{path}: two shares are given for {next(n for n in names if names.count(n) > 1)!r}")
-            return found
+            if (twice := repeated(name for name, _ in pairs)) is not None:
+                raise InputError(f"{path}: two shares are given for {twice!r}")
+            return dict(pairs)
 
         try:
             found = json.loads(Path(path).read_text(encoding="utf-8"), object_pairs_hook=once)

@@ -8,7 +8,7 @@ from numbers import Real
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from steelyard.errors import InputError
+from steelyard.errors import InputError, repeated
 
 Floats = NDArray[np.float64]
 
@@ -27,8 +27,7 @@ def check_sizes(sizes: ArrayLike, names: Sequence[str] | None = None) -> Floats:
         raise InputError(f"sizes must be a list of numbers, one a domain, but are {sizes!r}") from None
     if values.ndim != 1 or not values.size:
         raise InputError(f"sizes must be a list of one number a domain, but have shape {list(values.shape)}")
-    if names is not None and len(set(names)) < len(names):
-        twice = next(name for name in names if list(names).count(name) > 1)
+    if names is not None and (twice := repeated(names)) is not None:
         raise InputError(f"two domains are named {twice!r}: rename one, or put them together")
     wrong = np.flatnonzero(~(np.isfinite(values) & (values > 0)))
     if wrong.size:

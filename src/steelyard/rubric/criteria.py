@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from steelyard.errors import InputError, nearest
+from steelyard.errors import InputError, nearest, repeated
 from steelyard.rubric.meta_rubric import TIERS
 
 MOST_CRITERIA = 15
@@ -38,9 +38,8 @@ def check_given(criteria: Sequence[Criterion]) -> None:
         name.strip() and criterion.description.strip() for name, criterion in zip(names, criteria, strict=True)
     ):
         raise InputError("given criteria need a name and a description each, and there must be one at least")
-    twice = sorted({name for name in names if names.count(name) > 1})
-    if twice:
-        raise InputError(f"two given criteria are named {twice[0]!r}")
+    if (twice := repeated(names)) is not None:
+        raise InputError(f"two given criteria are named {twice!r}")
     for criterion in criteria:
         if criterion.tier not in TIERS:
             raise InputError(

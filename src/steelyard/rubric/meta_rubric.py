@@ -11,7 +11,7 @@ from typing import Any, Literal
 import yaml
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
-from steelyard.errors import InputError, nearest
+from steelyard.errors import InputError, nearest, repeated
 
 RUBRICS_DIR = Path(__file__).parent / "rubrics"
 TIERS = ("hard", "core", "important", "highlight")
@@ -106,10 +106,8 @@ class MetaRubric(_Part):
 
     @model_validator(mode="after")
     def _fields_fit(self) -> MetaRubric:
-        ids = [principle.id for principle in self.principles]
-        twice = sorted({name for name in ids if ids.count(name) > 1})
-        if twice:
-            raise ValueError(f"two principles are named {twice[0]!r}")
+        if (twice := repeated(principle.id for principle in self.principles)) is not None:
+            raise ValueError(f"two principles are named {twice!r}")
         versions = [change.version for change in self.changelog]
         if versions != sorted(versions) or len(set(versions)) != len(versions) or versions[-1] != self.version:
             raise ValueError(f"the changelog must end with version {self.version}, ascending, but has {versions}")

@@ -19,7 +19,7 @@ from steelyard.training.domain_order import DomainOrder, Mixture, as_mixture
 from steelyard.training.sampler import GroupSampler
 
 MIXTURE_STATE = "MixtureState"
-"""What `use_mixture` is called in a checkpoint's trainer_state.json."""
+"""What an order is called in a checkpoint's trainer_state.json."""
 
 
 def order_for(trainer: Any, mixture: Mixture) -> DomainOrder:
@@ -109,7 +109,8 @@ def use_mixture(trainer: Any, mixture: Mixture | Schedule | str = "cooldown") ->
         InputError: where the column is missing, examples are packed, the mixture does not fit, or the trainer takes one itself.
 
     A run that is resumed draws on where it stopped, since the order follows from the seed alone; on other data, or with another mixture, it is
-    refused. The trainer gets arguments of its own (`trainer.args`), so that others may share those it was given. Groups stay whole. Strategies by epoch (`eval_strategy="epoch"`) become ones by steps: as many as draw as many rows as there are.
+    refused. Groups stay whole. The trainer gets arguments of its own (`trainer.args`), so that others may share those it was given; strategies by
+    epoch (`eval_strategy="epoch"`) become ones by steps: as many as draw as many rows as there are.
 
     Example:
         >>> import tempfile
@@ -159,7 +160,7 @@ def mixture_state(order: DomainOrder) -> TrainerCallback:
 
 
 def kept_order(stateful_callbacks: dict[str, Any]) -> dict[str, Any]:
-    """The state of the order that a checkpoint of `use_mixture` was made with."""
+    """The state of the order that a checkpoint was made with."""
     kept = stateful_callbacks.get(MIXTURE_STATE)
     if kept is None:
         raise InputError(

@@ -402,6 +402,6 @@ class PolicyTrainer(GRPOTrainer):
         if checkpoint is not None and self._mixture is None and MIXTURE_STATE in self.state.stateful_callbacks:
             raise InputError("the checkpoint was made with a mixture: give mixture= as then, or begin a new run")
         if checkpoint is not None:
-            self._resumed_at = TrainerState.load_from_json(str(Path(checkpoint) / "trainer_state.json")).global_step
+            self._resumed_at = self.state.global_step
         if checkpoint is not None and (Path(checkpoint) / STATE_FILE).is_file():
             self.load_state_dict(json.loads((Path(checkpoint) / STATE_FILE).read_text(encoding="utf-8")))
