@@ -128,7 +128,7 @@ def read_rows():
 def run(job):
     """One run; returns its line."""
     phase, estimator, method, rate, option, seed = job
-    from steelyard.training.config import load_recipe
+    from steelyard.recipes.loading import load_recipe
 
     content = load_recipe("sums-fixed").model_dump(mode="json")
     content |= {"name": "fronts", "seed": seed, "weighting": option}
@@ -146,11 +146,11 @@ def measured_run(content, *, every, longest, base=Path(".")):
     import torch
 
     import steelyard
-    from steelyard.cli import _hush_libraries, _quiet, _settle_hub
+    from steelyard.cli.root import _hush_libraries, _quiet, _settle_hub
     from steelyard.pareto import hypervolume
+    from steelyard.recipes.loading import parse_recipe
     from steelyard.runlog import RunLog
     from steelyard.training import train
-    from steelyard.training.config import parse_recipe
 
     torch.set_num_threads(1)
     _quiet()

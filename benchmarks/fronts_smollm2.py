@@ -51,7 +51,7 @@ def small_problems(data):
 
 
 def content_of(data, seed, option):
-    from steelyard.training.config import load_recipe
+    from steelyard.recipes.loading import load_recipe
 
     content = load_recipe("smollm2-svamp").model_dump(mode="json")
     content |= {"name": "fronts-smollm2", "seed": seed, "weighting": option}
@@ -65,13 +65,13 @@ def content_of(data, seed, option):
 
 def start(data):
     """The supervised policy that all runs start from."""
+    from steelyard.models.loading import load_policy
+    from steelyard.recipes.loading import parse_recipe
     from steelyard.runlog import RunLog
-    from steelyard.training.config import parse_recipe
-    from steelyard.training.policy import load_policy
-    from steelyard.training.progress import QuietProgress
-    from steelyard.training.prompts import load_prompts
-    from steelyard.training.run import resolved
-    from steelyard.training.supervised_stage import supervised_stage
+    from steelyard.runs.progress import QuietProgress
+    from steelyard.runs.prompts import load_prompts
+    from steelyard.runs.resume import resolved
+    from steelyard.runs.warmup import supervised_stage
 
     content = content_of(data, 0, METHODS["fixed-balanced"])
     content["supervised"] |= {"steps": 120, "batch_size": 8}

@@ -26,10 +26,10 @@ from mixture_study import ARMS, content_of
 import steelyard
 from steelyard.mixture import estimate_gradient_variance, moments_variance
 from steelyard.mixture.variance import METHODS
+from steelyard.models.scratch import byte_tokenizer, new_model
+from steelyard.recipes.loading import parse_recipe
+from steelyard.runs.domain_data import load_domains, pack_domains
 from steelyard.training import train
-from steelyard.training.config import parse_recipe
-from steelyard.training.domain_data import load_domains, pack_domains
-from steelyard.training.scratch import byte_tokenizer, new_model
 
 BATCH, TEMPERATURES, PAIR = 32, (2.0, 5.0), ["en", "ca"]
 

@@ -18,7 +18,7 @@ from pathlib import Path
 import torch
 
 import steelyard
-from steelyard.training.policy import load_policy
+from steelyard.models.loading import load_policy
 from steelyard.weighting import AnswerGradients, AnswerTerms, sequence_logprobs
 from steelyard.weighting.influence import chosen_parameters
 

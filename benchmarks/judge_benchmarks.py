@@ -12,8 +12,8 @@ from pathlib import Path
 
 from steelyard import __version__
 from steelyard.bench import benchmark
-from steelyard.rubric.pairs import read_verdicts
 from steelyard.rubric.stats import rubric_stats
+from steelyard.rubric.verdict_files import read_verdicts
 
 
 def lines_of(folder):

@@ -23,7 +23,8 @@ from steelyard import __version__
 from steelyard.bench import benchmark
 from steelyard.llm import Client
 from steelyard.rubric import MetaRubric, PairwiseJudge
-from steelyard.rubric.pairs import Pair, run_pairs
+from steelyard.rubric.batch import run_pairs
+from steelyard.rubric.pairs import Pair
 from steelyard.rubric.router import by_rules, shipped_rubrics
 
 PORT = 18731

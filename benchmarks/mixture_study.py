@@ -101,9 +101,9 @@ def thinned(source, folder):
 
 def low_resource(recipe):
     """The languages that hold less than a hundredth of the examples each, as in the report."""
+    from steelyard.models.scratch import byte_tokenizer
     from steelyard.report.domains import resource_groups
-    from steelyard.training.domain_data import load_domains, pack_domains
-    from steelyard.training.scratch import byte_tokenizer
+    from steelyard.runs.domain_data import load_domains, pack_domains
 
     rows = load_domains(recipe.data).train
     if recipe.training.pack:
@@ -120,10 +120,10 @@ def run(job):
     import torch
 
     import steelyard
-    from steelyard.cli import _hush_libraries, _quiet, _settle_hub
+    from steelyard.cli.root import _hush_libraries, _quiet, _settle_hub
+    from steelyard.recipes.loading import parse_recipe
     from steelyard.runlog import RunLog
     from steelyard.training import train
-    from steelyard.training.config import parse_recipe
 
     torch.set_num_threads(1)
     _quiet()

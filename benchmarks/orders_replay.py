@@ -16,7 +16,7 @@ from collections import defaultdict
 from datetime import date
 from pathlib import Path
 
-from steelyard.rubric.orders import Recorded, calibrate, replay
+from steelyard.rubric.order_policies import Recorded, calibrate, replay
 
 STEPS = {"A>>B": 2.0, "A>B": 1.0, "A=B": 0.0, "B>A": -1.0, "B>>A": -2.0}
 

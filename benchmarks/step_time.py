@@ -22,13 +22,13 @@ from trl import GRPOConfig, GRPOTrainer
 
 import steelyard
 from steelyard import FixedWeights, GradientInfluence
+from steelyard.models.loading import load_policy
 from steelyard.objectives import accuracy, clarity, conciseness
 from steelyard.runlog import RunLog
+from steelyard.runs.progress import QuietProgress
+from steelyard.runs.recorder import RunRecorder
 from steelyard.tasks.sums import sums_rows
 from steelyard.training import PolicyTrainer, load_recipe
-from steelyard.training.policy import load_policy
-from steelyard.training.progress import QuietProgress
-from steelyard.training.recorder import RunRecorder
 
 RESULTS = Path(__file__).parent / "results" / "step_time.md"
 

@@ -26,7 +26,28 @@ from pathlib import Path
 
 ENVIRONMENT = {**os.environ, "OMP_NUM_THREADS": "1", "HF_HUB_OFFLINE": "1"}
 TIMES = ("seconds", "checkpoint_seconds")
-WORDS = "amber birch cedar delta ember fjord grove heath inlet jetty knoll larch marsh north ocean pearl quill ridge stone thorn".split()
+WORDS = [
+    "amber",
+    "birch",
+    "cedar",
+    "delta",
+    "ember",
+    "fjord",
+    "grove",
+    "heath",
+    "inlet",
+    "jetty",
+    "knoll",
+    "larch",
+    "marsh",
+    "north",
+    "ocean",
+    "pearl",
+    "quill",
+    "ridge",
+    "stone",
+    "thorn",
+]
 
 
 def texts(path):
@@ -45,10 +66,23 @@ def pairs(path):
         for row in range(48):
             better = " ".join(WORDS[(row * 7 + i) % len(WORDS)] for i in range(8 + row % 5))
             worse = better if row == 7 else " ".join(WORDS[(row * 3 + i) % len(WORDS)] for i in range(5 + row % 9))
-            kind = ("Write a haiku about rain.", "Solve 2x + 3 = 7.", "Translate into French: good night", "Name a stone.")[row % 4]
-            one = {"id": f"p{row}", "prompt": f"{kind} ({row})", "a": better, "b": worse, "label": "ab"[row % 2], "answer": "2", "subject": "general"}
+            kind = ("Write a haiku about rain.", "Solve 2x + 3 = 7.", "Translate into French: good night", "Name a stone.")[
+                row % 4
+            ]
+            one = {
+                "id": f"p{row}",
+                "prompt": f"{kind} ({row})",
+                "a": better,
+                "b": worse,
+                "label": "ab"[row % 2],
+                "answer": "2",
+                "subject": "general",
+            }
             if row % 6 == 0:
-                one["criteria"] = [{"name": "truth", "description": "is true", "tier": "hard"}, {"name": "tone", "description": "is kind"}]
+                one["criteria"] = [
+                    {"name": "truth", "description": "is true", "tier": "hard"},
+                    {"name": "tone", "description": "is kind"},
+                ]
             file.write(json.dumps(one) + "\n")
 
 
@@ -127,15 +161,24 @@ TRAINED = {
     "fixed": ["sums-fixed", "--set", "algorithm.steps=30"],
     "normalized": ["sums-normalized", "--set", "algorithm.steps=30"],
     "supervised": [
-        "bytes-scratch", "--set", "data.source=texts.jsonl", "--set", "training.steps=60", "--set", "validation.every=15",
-        "--set", "checkpoint.every=15",
-    ],  # fmt: skip
+        "bytes-scratch",
+        "--set",
+        "data.source=texts.jsonl",
+        "--set",
+        "training.steps=60",
+        "--set",
+        "validation.every=15",
+        "--set",
+        "checkpoint.every=15",
+    ],
 }
 KILLED_AFTER = {"fixed": 14, "normalized": 13, "supervised": 34}
 
 
 def steelyard(*words, folder):
-    return subprocess.run([sys.executable, "-m", "steelyard", *words], cwd=folder, env=ENVIRONMENT, check=True, capture_output=True, text=True)
+    return subprocess.run(
+        [sys.executable, "-m", "steelyard", *words], cwd=folder, env=ENVIRONMENT, check=True, capture_output=True, text=True
+    )
 
 
 def killed(name, folder):
@@ -158,7 +201,16 @@ def record(folder):
     pairs(folder / "pairs.jsonl")
     server = Server()
     for name, options in JUDGED.items():
-        words = ["judge", "pairs.jsonl", "--base-url", f"http://127.0.0.1:{server.port}/v1", "--model", "m", "--out", f"{name}.jsonl"]
+        words = [
+            "judge",
+            "pairs.jsonl",
+            "--base-url",
+            f"http://127.0.0.1:{server.port}/v1",
+            "--model",
+            "m",
+            "--out",
+            f"{name}.jsonl",
+        ]
         # One at a time, so that the lines have one order.
         done = steelyard(*words, "--concurrency", "1", "--show", "2", *options, folder=folder)
         (folder / f"{name}.txt").write_text(done.stdout)
@@ -194,7 +246,9 @@ def content(path):
 def compare(first, second):
     """Every file that either holds, but pages (they show times) and what libraries keep for themselves."""
     wrong, seen = [], 0
-    passed_over = re.compile(r"\.html$|\.lock$|-killed/|training_args\.bin$|optimizer\.pt$|rng_state\.pth$|scheduler\.pt$|trainer_state\.json$")
+    passed_over = re.compile(
+        r"\.html$|\.lock$|-killed/|training_args\.bin$|optimizer\.pt$|rng_state\.pth$|scheduler\.pt$|trainer_state\.json$"
+    )
     names = {str(path.relative_to(root)) for root in (first, second) for path in root.rglob("*") if path.is_file()}
     for name in sorted(names):
         if passed_over.search(name):

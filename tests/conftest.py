@@ -103,7 +103,7 @@ def serve():
 @pytest.fixture
 def command(monkeypatch, tmp_path, capsys):
     """Run a command as a user does, in a folder of its own; gives its exit code and what it said."""
-    from steelyard.cli import main
+    from steelyard.cli.root import main
     from steelyard.llm import client as client_module
 
     monkeypatch.chdir(tmp_path)

@@ -8,7 +8,7 @@ import sys
 import pytest
 import yaml
 
-from steelyard import cli
+from steelyard.cli import root as cli
 
 
 def steelyard(monkeypatch, capsys, *words):

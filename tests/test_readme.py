@@ -7,7 +7,7 @@ from pathlib import Path
 
 import yaml
 
-from steelyard.training.config import parse_recipe
+from steelyard.recipes.loading import parse_recipe
 
 ROOT = Path(__file__).parents[1]
 README = (ROOT / "README.md").read_text(encoding="utf-8")
@@ -66,7 +66,7 @@ def test_every_file_it_points_to_is_there():
 def test_its_make_targets_and_commands_exist():
     from typer.main import get_command
 
-    from steelyard.cli import app
+    from steelyard.cli.root import app
 
     makefile = (ROOT / "Makefile").read_text()
     for target in re.findall(r"^    make (\S+)", README, re.M):

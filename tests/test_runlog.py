@@ -4,9 +4,10 @@ import subprocess
 
 import pytest
 
-from steelyard import runlog
-from steelyard.errors import DiskFullError, InputError, is_disk_full
-from steelyard.runlog import RunLog, write_atomically
+from steelyard import files
+from steelyard.errors import DiskFullError, InputError
+from steelyard.files import is_disk_full, write_atomically
+from steelyard.runlog import RunLog
 
 
 @pytest.fixture
@@ -68,7 +69,7 @@ def test_a_full_disk_is_one_clear_error_and_leaves_the_old_file(tmp_path, monkey
     def full(*args):
         raise OSError(errno.ENOSPC, "No space left on device")
 
-    monkeypatch.setattr(runlog.os, "replace", full)
+    monkeypatch.setattr(files.os, "replace", full)
     with pytest.raises(DiskFullError, match=r"no space left on the disk of .*: free some and go on with --resume"):
         write_atomically(place, "new")
     assert place.read_text() == "old"

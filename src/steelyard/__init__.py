@@ -1,23 +1,29 @@
-"""Steelyard trains language models against several pulls at once and lets the weights slide while it trains.
+"""Steelyard trains language models on several objectives at once and adjusts their weights during training.
 
 Names are imported when first used, so that `import steelyard` stays quick; `steelyard.training` holds what needs TRL.
 """
 
 from __future__ import annotations
 
-import importlib
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
+
+from steelyard import _moved
+from steelyard._lazy import lazy
 
 __version__ = "0.1.0"
 
 if TYPE_CHECKING:
     from steelyard import advantages as advantages
+    from steelyard.checks import Check as Check
+    from steelyard.checks import check as check
+    from steelyard.llm import Client as Client
     from steelyard.mixture import AdaptiveCooldown as AdaptiveCooldown
     from steelyard.mixture import ConstantTemperature as ConstantTemperature
     from steelyard.mixture import Cooldown as Cooldown
     from steelyard.mixture import CooldownAtCap as CooldownAtCap
     from steelyard.mixture import CosineTemperature as CosineTemperature
     from steelyard.mixture import LinearTemperature as LinearTemperature
+    from steelyard.mixture import Mixture as Mixture
     from steelyard.mixture import MixtureSampler as MixtureSampler
     from steelyard.mixture import MixtureStream as MixtureStream
     from steelyard.mixture import OrderMatters as OrderMatters
@@ -34,6 +40,10 @@ if TYPE_CHECKING:
     from steelyard.objectives import reward_matrix as reward_matrix
     from steelyard.pareto import ParetoArchive as ParetoArchive
     from steelyard.pareto import hypervolume as hypervolume
+    from steelyard.recipes import load_recipe as load_recipe
+    from steelyard.rubric import MetaRubric as MetaRubric
+    from steelyard.rubric import PairwiseJudge as PairwiseJudge
+    from steelyard.runs import train as train
     from steelyard.weighting import GDPO as GDPO
     from steelyard.weighting import FixedWeights as FixedWeights
     from steelyard.weighting import GradientInfluence as GradientInfluence
@@ -47,57 +57,60 @@ if TYPE_CHECKING:
     from steelyard.weighting import Weighting as Weighting
     from steelyard.weighting import gradient_influence as gradient_influence
 
-_HOMES = {
-    # mixture
-    "temperature_probabilities": "steelyard.mixture",
-    "scalarization_weights": "steelyard.mixture",
-    "ConstantTemperature": "steelyard.mixture",
-    "Cooldown": "steelyard.mixture",
-    "CooldownAtCap": "steelyard.mixture",
-    "AdaptiveCooldown": "steelyard.mixture",
-    "PiecewiseTemperature": "steelyard.mixture",
-    "LinearTemperature": "steelyard.mixture",
-    "CosineTemperature": "steelyard.mixture",
-    "Shares": "steelyard.mixture",
-    "UniMax": "steelyard.mixture",
-    "OrderMatters": "steelyard.mixture",
-    "MixtureSampler": "steelyard.mixture",
-    "MixtureStream": "steelyard.mixture",
-    "plan_mixture": "steelyard.mixture",
-    "gradient_variance": "steelyard.mixture",
-    "estimate_gradient_variance": "steelyard.mixture",
-    # objectives and advantages
-    "Objective": "steelyard.objectives",
-    "Gate": "steelyard.objectives",
-    "reward_matrix": "steelyard.objectives",
-    "advantages": "steelyard.advantages",
-    # weighting
-    "Weighting": "steelyard.weighting",
-    "FixedWeights": "steelyard.weighting",
-    "HypervolumeGuided": "steelyard.weighting",
-    "GradientInfluence": "steelyard.weighting",
-    "ScheduledWeights": "steelyard.weighting",
-    "GDPO": "steelyard.weighting",
-    "NormalizedInfluence": "steelyard.weighting",
-    "StageAware": "steelyard.weighting",
-    "LagrangianConstraints": "steelyard.weighting",
-    "SmoothTchebycheff": "steelyard.weighting",
-    "GramianWeights": "steelyard.weighting",
-    "gradient_influence": "steelyard.weighting",
-    # the front
-    "ParetoArchive": "steelyard.pareto",
-    "hypervolume": "steelyard.pareto",
-}
+__getattr__, __dir__, __all__ = lazy(
+    __name__,
+    {
+        # mixture
+        "AdaptiveCooldown": "steelyard.mixture",
+        "ConstantTemperature": "steelyard.mixture",
+        "Cooldown": "steelyard.mixture",
+        "CooldownAtCap": "steelyard.mixture",
+        "CosineTemperature": "steelyard.mixture",
+        "LinearTemperature": "steelyard.mixture",
+        "Mixture": "steelyard.mixture",
+        "MixtureSampler": "steelyard.mixture",
+        "MixtureStream": "steelyard.mixture",
+        "OrderMatters": "steelyard.mixture",
+        "PiecewiseTemperature": "steelyard.mixture",
+        "Shares": "steelyard.mixture",
+        "UniMax": "steelyard.mixture",
+        "estimate_gradient_variance": "steelyard.mixture",
+        "gradient_variance": "steelyard.mixture",
+        "plan_mixture": "steelyard.mixture",
+        "scalarization_weights": "steelyard.mixture",
+        "temperature_probabilities": "steelyard.mixture",
+        # objectives and advantages
+        "Gate": "steelyard.objectives",
+        "Objective": "steelyard.objectives",
+        "advantages": "steelyard.advantages",
+        "reward_matrix": "steelyard.objectives",
+        # weighting
+        "FixedWeights": "steelyard.weighting",
+        "GDPO": "steelyard.weighting",
+        "GradientInfluence": "steelyard.weighting",
+        "GramianWeights": "steelyard.weighting",
+        "HypervolumeGuided": "steelyard.weighting",
+        "LagrangianConstraints": "steelyard.weighting",
+        "NormalizedInfluence": "steelyard.weighting",
+        "ScheduledWeights": "steelyard.weighting",
+        "SmoothTchebycheff": "steelyard.weighting",
+        "StageAware": "steelyard.weighting",
+        "Weighting": "steelyard.weighting",
+        "gradient_influence": "steelyard.weighting",
+        # the front
+        "ParetoArchive": "steelyard.pareto",
+        "hypervolume": "steelyard.pareto",
+        # the judge
+        "Check": "steelyard.checks",
+        "Client": "steelyard.llm",
+        "MetaRubric": "steelyard.rubric",
+        "PairwiseJudge": "steelyard.rubric",
+        "check": "steelyard.checks",
+        # runs
+        "load_recipe": "steelyard.recipes",
+        "train": "steelyard.runs",
+    },
+)
+__all__ += ["__version__"]
 
-__all__ = [*_HOMES, "__version__"]
-
-
-def __getattr__(name: str) -> Any:
-    if name not in _HOMES:
-        raise AttributeError(f"module 'steelyard' has no attribute {name!r}")
-    module = importlib.import_module(_HOMES[name])
-    return module if name == "advantages" else getattr(module, name)
-
-
-def __dir__() -> list[str]:
-    return sorted(__all__)
+_moved.install()

@@ -1,6 +1,6 @@
 """`python -m steelyard`, the same as the command."""
 
-from steelyard.cli import main
+from steelyard.cli.root import main
 
 if __name__ == "__main__":
     main()

@@ -6,7 +6,6 @@
 from __future__ import annotations
 
 import difflib
-import errno
 from collections.abc import Iterable
 
 
@@ -121,26 +120,3 @@ def nearest(name: str, known: Iterable[str]) -> str:
     """
     close = difflib.get_close_matches(name, list(known), n=1, cutoff=0.6)
     return f" (did you mean {close[0]!r}?)" if close else ""
-
-
-def is_disk_full(error: BaseException | None) -> bool:
-    """Tell whether an error, or one it was raised from, means that the disk is full.
-
-    torch and safetensors report a full disk as errors of their own, so their texts are read as well as `errno`.
-
-    Example:
-        >>> is_disk_full(OSError(errno.ENOSPC, "No space left on device"))
-        True
-        >>> is_disk_full(ValueError("no"))
-        False
-    """
-    seen: set[int] = set()
-    while error is not None and id(error) not in seen:
-        seen.add(id(error))
-        if isinstance(error, OSError) and error.errno in (errno.ENOSPC, errno.EDQUOT):
-            return True
-        text = str(error)
-        if "No space left" in text or "os error 28" in text or "PytorchStreamWriter failed writing" in text:
-            return True
-        error = error.__cause__ or error.__context__
-    return False

@@ -7,9 +7,10 @@ import re
 import pytest
 
 from steelyard.bench import Item, benchmark, benchmark_names, tabulate
-from steelyard.bench.run import choose
+from steelyard.bench.judging import choose
 from steelyard.errors import InputError
-from steelyard.rubric.pairs import Pair, read_verdicts
+from steelyard.rubric.pairs import Pair
+from steelyard.rubric.verdict_files import read_verdicts
 
 JUDGEBENCH = {
     "pair_id": "x",

@@ -19,9 +19,9 @@ from steelyard.mixture import (
     Shares,
     temperature_probabilities,
 )
-from steelyard.mixture.permutation import permute
+from steelyard.mixture._permutation import permute
+from steelyard.mixture._segments import segment_starts
 from steelyard.mixture.sampler import floor_sums
-from steelyard.mixture.segments import segment_starts
 
 SIZES = [900, 90, 10, 1]
 DRAWS = ("stratified", "independent")

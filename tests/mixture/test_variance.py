@@ -5,6 +5,7 @@ import pytest
 import torch
 
 from steelyard.errors import InputError
+from steelyard.intervals import student_quantile
 from steelyard.mixture import (
     ConstantTemperature,
     MixtureSampler,
@@ -14,7 +15,7 @@ from steelyard.mixture import (
     scalarization_weights,
     temperature_probabilities,
 )
-from steelyard.mixture.variance import METHODS, student_quantile, systematic_covariance
+from steelyard.mixture.variance import METHODS, systematic_covariance
 
 SIZES = [460, 35, 5]
 DOMAINS = np.repeat([0, 1, 2], SIZES)

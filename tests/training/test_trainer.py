@@ -13,14 +13,14 @@ from trl import GRPOConfig, GRPOTrainer, RLOOConfig, RLOOTrainer
 
 from steelyard import FixedWeights, GradientInfluence, HypervolumeGuided, Objective, advantages
 from steelyard.errors import InputError, RewardError
+from steelyard.models.loading import load_policy
 from steelyard.objectives import Gate, accuracy, conciseness, repetition
 from steelyard.tasks.sums import sums_rows
 from steelyard.training import PolicyTrainer
-from steelyard.training.influence import SharedForward
-from steelyard.training.policy import load_policy
-from steelyard.training.rewards import as_reward_function
-from steelyard.training.sampler import GroupSampler, PromptOrder
-from steelyard.training.validation import measure
+from steelyard.training._gradients import SharedForward
+from steelyard.training._prompt_order import GroupSampler, PromptOrder
+from steelyard.training._rewards import as_reward_function
+from steelyard.training._validation import measure
 from steelyard.weighting import METHODS, NormalizedInfluence
 
 

@@ -12,9 +12,9 @@ from trl import GRPOConfig, GRPOTrainer, SFTConfig, SFTTrainer
 
 from steelyard.errors import InputError
 from steelyard.mixture import AdaptiveCooldown, Cooldown, scalarization_weights
+from steelyard.models.loading import load_policy
 from steelyard.training import Mixture, MixtureSFTTrainer, PolicyTrainer, use_mixture
-from steelyard.training.domain_order import DomainOrder
-from steelyard.training.policy import load_policy
+from steelyard.training._domain_order import DomainOrder
 
 ROWS = [{"prompt": f"{i}+{i}=", "text": f"{i}+{i}={2 * i}", "domain": "b" if i % 10 == 9 else "a"} for i in range(40)]
 

@@ -13,10 +13,10 @@ from datasets import Dataset
 from trl import GRPOConfig
 
 from steelyard import GradientInfluence
+from steelyard.models.loading import load_policy
 from steelyard.objectives import accuracy, conciseness, repetition
 from steelyard.tasks.sums import sums_rows
 from steelyard.training import PolicyTrainer
-from steelyard.training.policy import load_policy
 
 
 class Memory:

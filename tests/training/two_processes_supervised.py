@@ -12,8 +12,8 @@ from pathlib import Path
 from datasets import Dataset
 from trl import SFTConfig
 
+from steelyard.models.loading import load_policy
 from steelyard.training import Mixture, MixtureSFTTrainer
-from steelyard.training.policy import load_policy
 
 
 class Watching(MixtureSFTTrainer):

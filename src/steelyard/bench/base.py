@@ -8,9 +8,10 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from steelyard.errors import InputError, nearest
+from steelyard.errors import InputError
+from steelyard.intervals import wilson
+from steelyard.registry import Registry
 from steelyard.rows import SUFFIXES, Row, read_rows
-from steelyard.rubric.orders import wilson
 from steelyard.rubric.pairs import Pair
 
 Verdict = Mapping[str, Any]
@@ -110,9 +111,13 @@ def _figure(values: Sequence[float]) -> tuple[float, float, float]:
     return sum(values) / len(values), low, high
 
 
+BENCHMARKS: Registry[Benchmark] = Registry("benchmark", __package__)
+"""Benchmarks by name; each file of this room adds its own."""
+
+
 def benchmark_names() -> tuple[str, ...]:
     """The benchmarks there are."""
-    return ("judgebench", "llmbar", "ppe", "rewardbench2", "rmbench")
+    return tuple(BENCHMARKS)
 
 
 def benchmark(name: str) -> Benchmark:
@@ -125,14 +130,7 @@ def benchmark(name: str) -> Benchmark:
         >>> benchmark("rmbench").mean_of
         'groups'
     """
-    from importlib import import_module
-
-    if name not in benchmark_names():
-        raise InputError(
-            f"unknown benchmark {name!r}{nearest(name, benchmark_names())}: use one of {', '.join(benchmark_names())}"
-        )
-    found: Benchmark = import_module(f"steelyard.bench.{name}").BENCHMARK
-    return found
+    return BENCHMARKS.find(name)
 
 
 def read_files(source: str) -> list[tuple[str, list[Row]]]:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from steelyard.bench.base import Benchmark, Item, Verdict, read_files, text, unique
+from steelyard.bench.base import BENCHMARKS, Benchmark, Item, Verdict, read_files, text, unique
 from steelyard.errors import InputError
 from steelyard.rubric.pairs import Pair
 
@@ -52,11 +52,13 @@ def credits(item: Item, verdicts: Sequence[Verdict]) -> dict[str, float]:
     return {"accuracy": float(total > 0), **agree}
 
 
-BENCHMARK = Benchmark(
-    "judgebench",
-    "Tan et al., arXiv 2410.12784: both orders; a pair is right where more orders are right than wrong, and two ties or one of each are wrong",
-    read,
-    credits,
-    chance=(0.5, 0.25),
-    mean_of="items",
+BENCHMARK = BENCHMARKS.add("judgebench")(
+    Benchmark(
+        "judgebench",
+        "Tan et al., arXiv 2410.12784: both orders; a pair is right where more orders are right than wrong, and two ties or one of each are wrong",
+        read,
+        credits,
+        chance=(0.5, 0.25),
+        mean_of="items",
+    )
 )

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from steelyard.bench.base import Benchmark, Item, Verdict, read_files, text, unique
+from steelyard.bench.base import BENCHMARKS, Benchmark, Item, Verdict, read_files, text, unique
 from steelyard.errors import InputError
 from steelyard.rubric.pairs import Pair
 
@@ -37,10 +37,12 @@ def credits(item: Item, verdicts: Sequence[Verdict]) -> dict[str, float]:
     return {"accuracy": sum(right) / len(right), **agree}
 
 
-BENCHMARK = Benchmark(
-    "llmbar",
-    "Zeng et al., arXiv 2310.07641: the mean accuracy over both orders, and how often they agree; a tie, which the benchmark does not have, counts half",
-    read,
-    credits,
-    chance=(0.5, 0.5),
+BENCHMARK = BENCHMARKS.add("llmbar")(
+    Benchmark(
+        "llmbar",
+        "Zeng et al., arXiv 2310.07641: the mean accuracy over both orders, and how often they agree; a tie, which the benchmark does not have, counts half",
+        read,
+        credits,
+        chance=(0.5, 0.5),
+    )
 )

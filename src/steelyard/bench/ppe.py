@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 
-from steelyard.bench.base import Benchmark, Item, Verdict, is_right, read_files, text, unique
+from steelyard.bench.base import BENCHMARKS, Benchmark, Item, Verdict, is_right, read_files, text, unique
 from steelyard.errors import InputError
 from steelyard.rows import Row
 from steelyard.rubric.pairs import Pair
@@ -61,10 +61,12 @@ def credits(item: Item, verdicts: Sequence[Verdict]) -> dict[str, float]:
     return {"accuracy": float(is_right(verdicts[0], item.pairs[0].label))}
 
 
-BENCHMARK = Benchmark(
-    "ppe",
-    "Frick et al., arXiv 2410.14872: accuracy on pairs that people did not call a tie, and on sampled pairs of a right and a wrong answer",
-    read,
-    credits,
-    chance=(0.5, 0.25),
+BENCHMARK = BENCHMARKS.add("ppe")(
+    Benchmark(
+        "ppe",
+        "Frick et al., arXiv 2410.14872: accuracy on pairs that people did not call a tie, and on sampled pairs of a right and a wrong answer",
+        read,
+        credits,
+        chance=(0.5, 0.25),
+    )
 )

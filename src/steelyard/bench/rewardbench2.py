@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from steelyard.bench.base import Benchmark, Item, Verdict, read_files, text, texts, unique
+from steelyard.bench.base import BENCHMARKS, Benchmark, Item, Verdict, read_files, text, texts, unique
 from steelyard.errors import InputError
 from steelyard.rubric.pairs import Pair
 
@@ -42,11 +42,13 @@ def credits(item: Item, verdicts: Sequence[Verdict]) -> dict[str, float]:
     return {"accuracy": 1 / (1 + sum(verdict["winner"] == "tie" for verdict in verdicts))}
 
 
-BENCHMARK = Benchmark(
-    "rewardbench2",
-    "Malik et al., arXiv 2506.01937: one of four; the best answer is compared with each of the three others and has to win all, ties share. "
-    "A judge that sees all four at once is right by chance in a quarter",
-    read,
-    credits,
-    chance=(1 / 8, 5 / 32),
+BENCHMARK = BENCHMARKS.add("rewardbench2")(
+    Benchmark(
+        "rewardbench2",
+        "Malik et al., arXiv 2506.01937: one of four; the best answer is compared with each of the three others and has to win all, ties share. "
+        "A judge that sees all four at once is right by chance in a quarter",
+        read,
+        credits,
+        chance=(1 / 8, 5 / 32),
+    )
 )

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from steelyard.bench.base import Benchmark, Item, Verdict, is_right, read_files, text, texts, unique
+from steelyard.bench.base import BENCHMARKS, Benchmark, Item, Verdict, is_right, read_files, text, texts, unique
 from steelyard.errors import InputError
 from steelyard.rubric.pairs import Pair
 
@@ -50,10 +50,12 @@ def credits(item: Item, verdicts: Sequence[Verdict]) -> dict[str, float]:
     return {"average": sum(won) / len(won), **{name: sum(values) / len(values) for name, values in parts.items()}}
 
 
-BENCHMARK = Benchmark(
-    "rmbench",
-    "Liu et al., arXiv 2410.16184: nine comparisons a prompt; hard, normal and easy are three each, by which answer has more style",
-    read,
-    credits,
-    chance=(0.5, 0.25),
+BENCHMARK = BENCHMARKS.add("rmbench")(
+    Benchmark(
+        "rmbench",
+        "Liu et al., arXiv 2410.16184: nine comparisons a prompt; hard, normal and easy are three each, by which answer has more style",
+        read,
+        credits,
+        chance=(0.5, 0.25),
+    )
 )

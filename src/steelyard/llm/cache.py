@@ -11,7 +11,8 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from steelyard.errors import InputError, is_disk_full
+from steelyard.errors import InputError
+from steelyard.files import is_disk_full
 
 SCHEMA = """
 CREATE TABLE IF NOT EXISTS replies (

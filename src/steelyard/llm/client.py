@@ -21,8 +21,8 @@ from urllib.parse import urlsplit
 from pydantic import BaseModel
 
 from steelyard.errors import BudgetError, InputError, LLMError, UnreachableError
+from steelyard.llm._replies import BadReplyError, FailedError, Messages, bounded, json_schema, parsed, read_answer, with_schema
 from steelyard.llm.cache import ReplyCache
-from steelyard.llm.replies import BadReplyError, FailedError, Messages, bounded, json_schema, parsed, read_answer, with_schema
 
 STRUCTURES = ("auto", "schema", "prompt")
 RETRIED = (408, 409, 425, 429)

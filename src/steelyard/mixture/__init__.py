@@ -10,7 +10,8 @@ from typing import TYPE_CHECKING, Any
 
 from steelyard.mixture.adaptive import AdaptiveCooldown, CooldownAtCap
 from steelyard.mixture.base import Schedule, TemperatureSchedule
-from steelyard.mixture.domains import count_domains
+from steelyard.mixture.count import count_domains
+from steelyard.mixture.mixture import Mixture
 from steelyard.mixture.order_matters import OrderMatters
 from steelyard.mixture.plan import DomainPlan, MixturePlan, plan_mixture
 from steelyard.mixture.schedules import ConstantTemperature, Cooldown, CosineTemperature, LinearTemperature, PiecewiseTemperature
@@ -41,6 +42,7 @@ __all__ = [
     "CosineTemperature",
     "DomainPlan",
     "LinearTemperature",
+    "Mixture",
     "MixturePlan",
     "MixtureSampler",
     "MixtureStream",

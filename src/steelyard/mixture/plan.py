@@ -9,9 +9,9 @@ import numpy as np
 from numpy.typing import ArrayLike
 
 from steelyard.errors import InputError
+from steelyard.mixture._segments import check_visits, is_dense, segment_shares, segment_starts
 from steelyard.mixture.base import Schedule
 from steelyard.mixture.schedules import ConstantTemperature, Cooldown, CosineTemperature, LinearTemperature
-from steelyard.mixture.segments import check_visits, is_dense, segment_shares, segment_starts
 from steelyard.mixture.temperature import Floats, check_sizes
 from steelyard.mixture.unimax import UniMax
 from steelyard.mixture.words import parse_schedule

@@ -23,9 +23,9 @@ import torch.utils.data
 from numpy.typing import ArrayLike, NDArray
 
 from steelyard.errors import InputError
+from steelyard.mixture._permutation import mix, permute
+from steelyard.mixture._segments import check_visits, segment_shares, segment_starts
 from steelyard.mixture.base import Schedule
-from steelyard.mixture.permutation import mix, permute
-from steelyard.mixture.segments import check_visits, segment_shares, segment_starts
 from steelyard.mixture.temperature import check_sizes
 
 Counts = NDArray[np.int64]

@@ -15,6 +15,7 @@ from numpy.typing import ArrayLike, NDArray
 from torch import Tensor
 
 from steelyard.errors import InputError
+from steelyard.intervals import student_quantile
 from steelyard.mixture.sampler import MixtureSampler
 from steelyard.mixture.schedules import ConstantTemperature
 from steelyard.mixture.temperature import Floats, check_sizes, check_temperature, scalarization_weights, temperature_probabilities
@@ -216,25 +217,6 @@ def estimate_gradient_variance(
         halves.append(0.5 * sum(float((a - b).double().square().sum()) for a, b in zip(first, second, strict=True)))
     standard_error = float(np.std(halves, ddof=1)) / math.sqrt(pairs)
     return VarianceEstimate(float(np.mean(halves)), student_quantile(pairs - 1) * standard_error, pairs)
-
-
-def student_quantile(freedom: int) -> float:
-    """The 97.5% quantile of Student's distribution, to half a percent from 3 degrees of freedom on (Hill's expansion; below, known values).
-
-    Example:
-        >>> [round(student_quantile(n), 2) for n in (1, 2, 3, 15)]
-        [12.71, 4.3, 3.18, 2.13]
-    """
-    if freedom < 3:
-        return {1: 12.7062, 2: 4.3027}[freedom]
-    z = 1.959964
-    terms = (
-        (z**3 + z) / 4,
-        (5 * z**5 + 16 * z**3 + 3 * z) / 96,
-        (3 * z**7 + 19 * z**5 + 17 * z**3 - 15 * z) / 384,
-        (79 * z**9 + 776 * z**7 + 1482 * z**5 - 1920 * z**3 - 945 * z) / 92160,
-    )
-    return z + sum(term / freedom**power for power, term in enumerate(terms, start=1))
 
 
 def _check_method(method: str) -> None:

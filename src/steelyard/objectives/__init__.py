@@ -1,26 +1,47 @@
-"""What is rewarded: `Objective`, the reward matrix, and the built-in objectives."""
+"""What is rewarded: `Objective`, the reward matrix, and the built-in objectives. Only the matrix needs torch."""
 
-from steelyard.objectives.gates import Gate, apply_gates
-from steelyard.objectives.loading import BUILT_IN, built_in, load_function
-from steelyard.objectives.maths import accuracy
-from steelyard.objectives.objective import Objective, check_names, reward_matrix, text_of
-from steelyard.objectives.text import clarity, conciseness, format_match, language, length_window, repetition
+from __future__ import annotations
 
-__all__ = [
-    "BUILT_IN",
-    "Gate",
-    "Objective",
-    "accuracy",
-    "apply_gates",
-    "built_in",
-    "check_names",
-    "clarity",
-    "conciseness",
-    "format_match",
-    "language",
-    "length_window",
-    "load_function",
-    "repetition",
-    "reward_matrix",
-    "text_of",
-]
+from typing import TYPE_CHECKING
+
+from steelyard._lazy import lazy
+
+if TYPE_CHECKING:
+    from steelyard.messages import text_of as text_of
+    from steelyard.objectives.gates import Gate as Gate
+    from steelyard.objectives.loading import BUILT_IN as BUILT_IN
+    from steelyard.objectives.loading import built_in as built_in
+    from steelyard.objectives.loading import load_function as load_function
+    from steelyard.objectives.maths import accuracy as accuracy
+    from steelyard.objectives.matrix import apply_gates as apply_gates
+    from steelyard.objectives.matrix import check_names as check_names
+    from steelyard.objectives.matrix import reward_matrix as reward_matrix
+    from steelyard.objectives.objective import Objective as Objective
+    from steelyard.objectives.writing import clarity as clarity
+    from steelyard.objectives.writing import conciseness as conciseness
+    from steelyard.objectives.writing import format_match as format_match
+    from steelyard.objectives.writing import language as language
+    from steelyard.objectives.writing import length_window as length_window
+    from steelyard.objectives.writing import repetition as repetition
+
+__getattr__, __dir__, __all__ = lazy(
+    __name__,
+    {
+        "BUILT_IN": "steelyard.objectives.loading",
+        "Gate": "steelyard.objectives.gates",
+        "Objective": "steelyard.objectives.objective",
+        "accuracy": "steelyard.objectives.maths",
+        "apply_gates": "steelyard.objectives.matrix",
+        "built_in": "steelyard.objectives.loading",
+        "check_names": "steelyard.objectives.matrix",
+        "clarity": "steelyard.objectives.writing",
+        "conciseness": "steelyard.objectives.writing",
+        "format_match": "steelyard.objectives.writing",
+        "language": "steelyard.objectives.writing",
+        "length_window": "steelyard.objectives.writing",
+        "load_function": "steelyard.objectives.loading",
+        "repetition": "steelyard.objectives.writing",
+        "reward_matrix": "steelyard.objectives.matrix",
+        "text_of": "steelyard.messages",
+    },
+)

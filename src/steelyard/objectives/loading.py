@@ -13,7 +13,7 @@ from typing import Any
 from steelyard.errors import InputError, nearest
 from steelyard.objectives.maths import accuracy
 from steelyard.objectives.objective import Objective
-from steelyard.objectives.text import clarity, conciseness, format_match, language, length_window, repetition
+from steelyard.objectives.writing import clarity, conciseness, format_match, language, length_window, repetition
 
 BUILT_IN: dict[str, Callable[..., Objective]] = {
     "accuracy": accuracy,

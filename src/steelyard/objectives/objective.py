@@ -1,4 +1,4 @@
-"""What is rewarded: an objective, and the matrix of rewards of a batch of answers."""
+"""What is rewarded: an objective, which needs no torch."""
 
 from __future__ import annotations
 
@@ -8,11 +8,9 @@ import math
 from collections.abc import Awaitable, Callable, Collection, Mapping, Sequence
 from typing import Any, Literal, cast
 
-import torch
-from torch import Tensor
-
 from steelyard.errors import InputError, RewardError, SteelyardError
-from steelyard.objectives.gates import Gate, apply_gates, check_gates
+from steelyard.messages import text_of
+from steelyard.objectives.gates import Gate
 
 LARGEST_SCORE = 3.4e38
 """Rewards are float32; a larger one would be infinite."""
@@ -46,8 +44,8 @@ class Objective:
 
     Example:
         >>> brevity = Objective("brevity", lambda completions: [len(text) for text in completions], goal="minimize", bounds=(0, 100))
-        >>> reward_matrix([brevity], prompts=["a", "b"], completions=["four", "to"]).tolist()
-        [[-4.0], [-2.0]]
+        >>> brevity.scores(prompts=["a", "b"], completions=["four", "to"])
+        [4.0, 2.0]
     """
 
     def __init__(
@@ -198,65 +196,6 @@ class Objective:
             except (Exception, SystemExit):
                 return [i]
         return rows
-
-
-def reward_matrix(objectives: Sequence[Objective], *, prompts: Sequence, completions: Sequence, **columns: Any) -> Tensor:
-    """The rewards of a batch, one row an answer, one column an objective; higher is better in every column.
-
-    `R[i,k] = s_k r_k(answer i)`, where `s_k` is -1 for an objective that is minimised and has no measure of its own, else 1.
-
-    Args:
-        objectives: K of them, with different names.
-        prompts, completions: B of each, texts or message lists; a prompt stands once an answer.
-        columns: further columns of the prompts, a list of B values each (`answer`, `domain`, ...).
-
-    Returns:
-        float32 `[B,K]`, NaN where an objective does not apply or its gate is shut.
-
-    Raises:
-        InputError: where two objectives share a name, or a gate names none of them.
-        RewardError: where a reward fails.
-
-    Example:
-        >>> even = Objective("even", lambda prompts, completions: [None if text == "" else len(text) % 2 == 0 for text in completions])
-        >>> reward_matrix([even], prompts=["p"] * 3, completions=["ab", "abc", ""]).tolist()
-        [[1.0], [0.0], [nan]]
-    """
-    check_names(objectives)
-    scores_KB = [
-        [math.nan if score is None else score for score in objective.scores(prompts=prompts, completions=completions, **columns)]
-        for objective in objectives
-    ]
-    signs_K = torch.tensor([objective.reward_sign for objective in objectives])
-    return (apply_gates(torch.tensor(scores_KB, dtype=torch.float32).T, objectives) * signs_K).contiguous()
-
-
-def check_names(objectives: Sequence[Objective]) -> None:
-    """Refuse objectives that share a name, and gates that name no other objective.
-
-    Example:
-        >>> check_names([Objective("a", lambda completions: []), Objective("a", lambda completions: [])])
-        Traceback (most recent call last):
-        steelyard.errors.InputError: two objectives are named 'a': give each a name of its own
-    """
-    seen = set()
-    for objective in objectives:
-        if objective.name in seen:
-            raise InputError(f"two objectives are named {objective.name!r}: give each a name of its own")
-        seen.add(objective.name)
-    check_gates(objectives)
-
-
-def text_of(message: Any) -> str:
-    """The text of a prompt or completion, whether a string or a list of messages (their contents, joined by newlines).
-
-    Example:
-        >>> text_of([{"role": "assistant", "content": "four"}])
-        'four'
-    """
-    if isinstance(message, str):
-        return message
-    return "\n".join(part["content"] if isinstance(part["content"], str) else str(part["content"]) for part in message)
 
 
 def _short(message: Any, limit: int = 80) -> str:

@@ -13,10 +13,11 @@ import jinja2
 from matplotlib.figure import Figure
 
 from steelyard.errors import InputError
+from steelyard.files import damage_is_clear, write_atomically
 from steelyard.report import domains, figures
 from steelyard.report.domains import DomainRun, read_domain_run
 from steelyard.report.figures import RunData
-from steelyard.runlog import RunLog, damage_is_clear, write_atomically
+from steelyard.runlog import RunLog
 
 
 def write_report(runs: Sequence[Path | str], *, out: Path | str | None = None) -> Path:

@@ -1,6 +1,6 @@
 """A judge that shows its reasons: principles, criteria for a pair, scores, and what decided."""
 
-from steelyard.rubric.checks import Check, check, check_kinds
+from steelyard.checks import Check, check, check_kinds
 from steelyard.rubric.criteria import Criterion
 from steelyard.rubric.judge import PairwiseJudge
 from steelyard.rubric.meta_rubric import MetaRubric, diff_rubrics, rubric_names

@@ -11,14 +11,14 @@ from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import replace
 from typing import Any, TypeVar
 
+from steelyard.checks import Check, compare_checks
 from steelyard.errors import InputError, LLMError, nearest
 from steelyard.llm import Client, Reply, run_sync
-from steelyard.rubric.checks import Check, compare_checks
+from steelyard.rubric._schemas import Compared, comparison_schema, criteria_schema, differences_schema, scores_schema
+from steelyard.rubric._templates import filled
 from steelyard.rubric.criteria import MOST_CRITERIA, Criterion, check_given, named_apart
 from steelyard.rubric.fence import LIMIT, fenced, visible
 from steelyard.rubric.meta_rubric import MetaRubric
-from steelyard.rubric.schemas import Compared, comparison_schema, criteria_schema, differences_schema, scores_schema
-from steelyard.rubric.templates import filled
 from steelyard.rubric.verdict import Judgement, Scored, Verdict, aggregate, joined
 
 ORDERS = ("both", "adaptive", "one", "sum")

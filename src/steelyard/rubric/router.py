@@ -11,9 +11,9 @@ from pydantic import create_model
 
 from steelyard.errors import InputError, LLMError, nearest
 from steelyard.llm import Client
+from steelyard.rubric._templates import filled
 from steelyard.rubric.fence import fenced
 from steelyard.rubric.meta_rubric import MetaRubric, rubric_names
-from steelyard.rubric.templates import filled
 
 ROUTES = ("rules", "judge", "general")
 LOOKED_AT = 2_000

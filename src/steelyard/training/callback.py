@@ -16,11 +16,11 @@ from torch import Tensor
 from transformers import TrainerCallback
 
 from steelyard.errors import InputError
+from steelyard.files import write_atomically
 from steelyard.objectives import Objective
-from steelyard.runlog import write_atomically
-from steelyard.training.arguments import as_weighting, batch_share, shares
+from steelyard.training._arguments import as_weighting, batch_share, shares
+from steelyard.training._rewards import left_to_trl
 from steelyard.training.record import ConstantRewards
-from steelyard.training.rewards import left_to_trl
 from steelyard.training.trainer import STATE_FILE, PolicyTrainer
 from steelyard.weighting import Batch, Weighting
 

@@ -19,11 +19,11 @@ from torch.utils.data import Sampler
 from trl import SFTTrainer
 
 from steelyard.errors import InputError, RunError
+from steelyard.files import write_atomically
 from steelyard.mixture import Schedule
-from steelyard.runlog import write_atomically
-from steelyard.training.domain_losses import DOMAIN, WithDomain, check_held_out, domain_losses, target_counts
-from steelyard.training.domain_order import Mixture, as_mixture
-from steelyard.training.mixture import column_of, mixture_state, order_for, train_sampler
+from steelyard.mixture.mixture import Mixture, as_mixture
+from steelyard.training._domain_losses import DOMAIN, WithDomain, check_held_out, domain_losses, target_counts
+from steelyard.training.mixing import column_of, mixture_state, order_for, train_sampler
 from steelyard.training.trainer import STATE_FILE
 
 
@@ -58,7 +58,7 @@ class MixtureSFTTrainer(SFTTrainer):
         >>> import tempfile
         >>> from datasets import Dataset
         >>> from trl import SFTConfig
-        >>> from steelyard.training.scratch import byte_tokenizer, new_model
+        >>> from steelyard.models.scratch import byte_tokenizer, new_model
         >>> tokenizer = byte_tokenizer()
         >>> rows = Dataset.from_list([{"text": "one two"}] * 6 + [{"text": "moja"}] * 2).add_column("domain", ["en"] * 6 + ["sw"] * 2)
         >>> trainer = MixtureSFTTrainer(

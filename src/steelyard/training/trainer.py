@@ -23,10 +23,11 @@ from trl import GRPOConfig, GRPOTrainer
 
 from steelyard.advantages import combine, estimate, of_equal_spread
 from steelyard.errors import InputError, RunError
+from steelyard.files import write_atomically
 from steelyard.mixture import AdaptiveCooldown, Schedule
+from steelyard.mixture.mixture import Mixture, as_mixture
 from steelyard.objectives import Objective, apply_gates, check_names, text_of
-from steelyard.runlog import write_atomically
-from steelyard.training.arguments import (
+from steelyard.training._arguments import (
     as_weighting,
     batch_share,
     check_choices,
@@ -35,13 +36,13 @@ from steelyard.training.arguments import (
     check_weighting,
     shares,
 )
-from steelyard.training.domain_order import DomainOrder, Mixture, as_mixture
-from steelyard.training.influence import AfterStep, SharedForward, StepInfluence, buffered_influence
-from steelyard.training.mixture import MIXTURE_STATE, mixture_state, order_for, steps_a_batch, train_sampler
+from steelyard.training._domain_order import DomainOrder
+from steelyard.training._gradients import AfterStep, SharedForward, StepInfluence, buffered_influence
+from steelyard.training._prompt_order import GroupSampler, PromptOrder
+from steelyard.training._rewards import as_objective, as_reward_function, left_to_trl
+from steelyard.training._validation import measure, point_metrics
+from steelyard.training.mixing import MIXTURE_STATE, mixture_state, order_for, steps_a_batch, train_sampler
 from steelyard.training.record import ConstantRewards, Recorder, answer_columns, batch_record, update_record
-from steelyard.training.rewards import as_objective, as_reward_function, left_to_trl
-from steelyard.training.sampler import GroupSampler, PromptOrder
-from steelyard.training.validation import measure, point_metrics
 from steelyard.weighting import Batch, FixedWeights, Influence, Weighting
 from steelyard.weighting.influence import OPTIMIZER_STEP
 

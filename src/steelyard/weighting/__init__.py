@@ -6,11 +6,12 @@ from collections.abc import Callable, Sequence
 
 from steelyard.errors import InputError, nearest
 from steelyard.weighting.aggregators import GramianWeights
+from steelyard.weighting.archives import start_archive
 from steelyard.weighting.base import Batch, Weighting, check_weights, weights_by_name
 from steelyard.weighting.fixed import FixedWeights
 from steelyard.weighting.gdpo import GDPO
 from steelyard.weighting.gradient import GradientInfluence, mirror_descent
-from steelyard.weighting.hypervolume import HypervolumeGuided, meta_reward, start_archive
+from steelyard.weighting.hypervolume import HypervolumeGuided, meta_reward
 from steelyard.weighting.influence import gradient_influence, sequence_logprobs
 from steelyard.weighting.inner_products import AnswerGradients, AnswerTerms, Influence
 from steelyard.weighting.lagrangian import LagrangianConstraints

@@ -11,7 +11,7 @@ from torch import Tensor
 
 from steelyard.errors import InputError, nearest
 from steelyard.weighting.base import Batch, Weighting, check_number
-from steelyard.weighting.gradient import InfluenceSettings
+from steelyard.weighting.influence_settings import InfluenceSettings
 
 AGGREGATORS = ("mgda", "upgrad", "cagrad")
 

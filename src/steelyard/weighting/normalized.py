@@ -9,7 +9,8 @@ import torch
 from torch import Tensor
 
 from steelyard.weighting.base import Batch, Preference, Weighting, check_momentum, check_number, with_floor
-from steelyard.weighting.gradient import InfluenceSettings, mirror_descent
+from steelyard.weighting.gradient import mirror_descent
+from steelyard.weighting.influence_settings import InfluenceSettings
 
 
 class NormalizedInfluence(Weighting):

@@ -1,0 +1,101 @@
+"""What a check is, and how two answers are told apart by checks alone."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, Literal
+
+from steelyard.errors import InputError, nearest
+
+Function = Callable[[str, str, Mapping[str, Any]], "float | None"]
+Decided = tuple[Literal["a", "b", "tie"], float]
+Answer = Callable[[str], bool]
+ROLES = ("guard", "reward")
+
+
+@dataclass(frozen=True)
+class Check:
+    """A pointwise verifiable rubric.
+
+    Attributes:
+        name: unique among the checks of a judge.
+        run: from prompt, answer and the row's columns to a value from 0 (failed) to 1 (passed), or None where it does not apply.
+        role: "guard" (an answer that does not pass loses, whatever the judge would say) or "reward" (a part of the reward).
+
+    Example:
+        >>> short = Check("short", lambda prompt, answer, columns: float(len(answer) < 10), role="reward")
+        >>> short("2+2?", "4")
+        1.0
+    """
+
+    name: str
+    run: Function
+    role: str = "guard"
+
+    def __post_init__(self) -> None:
+        if self.role not in ROLES:
+            raise InputError(
+                f"check {self.name!r}: role must be 'guard' or 'reward', but is {self.role!r}{nearest(str(self.role), ROLES)}"
+            )
+
+    def __call__(self, prompt: str, answer: str, columns: Mapping[str, Any] | None = None) -> float | None:
+        """Check an answer.
+
+        Raises:
+            InputError: where the row lacks a column that the check needs, or the check gives no value from 0 to 1.
+        """
+        value = self.run(prompt, answer, columns or {})
+        if value is not None and not (isinstance(value, (int, float)) and math.isfinite(value) and 0 <= value <= 1):
+            raise InputError(f"check {self.name!r} must give a number from 0 to 1, or None, but gave {value!r}")
+        return None if value is None else float(value)
+
+
+def compare_checks(
+    checks: Sequence[Check], prompt: str, a: str, b: str, columns: Mapping[str, Any]
+) -> tuple[dict[str, tuple[float | None, float | None]], Decided | None]:
+    """Check both answers, and decide between them where the checks can.
+
+    Guards come first: where one answer passes all and the other does not, it wins by 2; where neither does, it is a tie, and no judge is asked to
+    choose between two that both lose. Else the mean of the reward checks decides, where it differs.
+
+    Returns:
+        Results by name, for A and for B; and winner and score, or None where the judge has to say.
+
+    Example:
+        >>> guard = Check("digits", lambda prompt, answer, columns: float(answer.isdigit()))
+        >>> compare_checks([guard], "2+2?", "4", "four", {})
+        ({'digits': (1.0, 0.0)}, ('a', 2.0))
+    """
+    results = {one.name: (one(prompt, a, columns), one(prompt, b, columns)) for one in checks}
+    if len(results) != len(checks):
+        raise InputError(f"checks must have names that differ, but are {[one.name for one in checks]}")
+    guards = [results[one.name] for one in checks if one.role == "guard"]
+    lost = [any(result[side] is not None and result[side] < 1.0 for result in guards) for side in (0, 1)]  # type: ignore[operator]
+    if all(lost):
+        return results, ("tie", 0.0)
+    if any(lost):
+        return results, ("b", -2.0) if lost[0] else ("a", 2.0)
+    rewards = [
+        (first, second)
+        for one in checks
+        if one.role == "reward"
+        for first, second in [results[one.name]]
+        if first is not None and second is not None
+    ]
+    if rewards:
+        gap = sum(first - second for first, second in rewards) / len(rewards)
+        if gap:
+            return results, ("a" if gap > 0 else "b", 2.0 * gap)
+    return results, None
+
+
+def on_answer(test: Answer) -> Function:
+    """A check that looks at the answer alone.
+
+    Example:
+        >>> on_answer(str.isdigit)("2+2?", "4", {})
+        1.0
+    """
+    return lambda prompt, answer, columns: float(test(answer))

@@ -1,0 +1,224 @@
+"""Instructions that come with a prompt: the 25 kinds of IFEval, by the names and arguments of its data (and those of `checks.ifbench`).
+
+Every function says whether one answer follows one instruction. Definitions follow the benchmark's (Zhou et al., arXiv 2311.07911) with what needs no
+download: sentences are told by `checks.text`, languages by py3langid.
+"""
+
+from __future__ import annotations
+
+import inspect
+import json
+import re
+from collections.abc import Callable, Mapping
+from typing import Any
+
+from steelyard.checks.base import Function
+from steelyard.checks.content import language_of
+from steelyard.checks.form import is_json
+from steelyard.checks.ifbench import IFBENCH
+from steelyard.checks.text import occurrences, sentences, words
+from steelyard.errors import InputError, nearest
+
+
+def _relation(count: int, relation: str | None, wanted: float) -> bool:
+    if relation == "less than":
+        return count < wanted
+    if relation in (None, "at least"):
+        return count >= wanted
+    raise InputError(f"unknown relation {relation!r}: use 'at least' or 'less than'")
+
+
+def _existence(answer: str, keywords: list[str]) -> bool:
+    return all(re.search(re.escape(word), answer, re.IGNORECASE) for word in keywords)
+
+
+def _frequency(answer: str, keyword: str, frequency: int, relation: str | None = None) -> bool:
+    return _relation(len(re.findall(re.escape(keyword.strip()), answer, re.IGNORECASE)), relation, frequency)
+
+
+def _forbidden(answer: str, forbidden_words: list[str]) -> bool:
+    return not any(occurrences(word, answer) for word in forbidden_words)
+
+
+def _letters(answer: str, letter: str, let_frequency: int, let_relation: str | None = None) -> bool:
+    return _relation(answer.lower().count(letter.lower()), let_relation, let_frequency)
+
+
+def _language(answer: str, language: str) -> bool:
+    found = language_of(answer)
+    # Too few letters to tell: no failure.
+    return found is None or found == language.partition("-")[0]
+
+
+def _sentences(answer: str, num_sentences: int, relation: str | None = None) -> bool:
+    return _relation(len(sentences(answer)), relation, num_sentences)
+
+
+def _starred_paragraphs(answer: str, num_paragraphs: int) -> bool:
+    """IFEval asks for paragraphs parted by `***`."""
+    parts = [part.strip() for part in re.split(r"\s?\*\*\*\s?", answer)]
+    inner = parts[1:-1]
+    return all(inner) and sum(bool(part) for part in parts) == num_paragraphs
+
+
+def _words(answer: str, num_words: int, relation: str | None = None) -> bool:
+    return _relation(len(words(answer)), relation, num_words)
+
+
+def _nth_first_word(answer: str, num_paragraphs: int, nth_paragraph: int, first_word: str) -> bool:
+    parts = [part.strip() for part in re.split(r"\n\n", answer) if part.strip()]
+    if len(parts) != num_paragraphs or nth_paragraph > len(parts):
+        return False
+    found = re.match(r"[\"'\u201c\u2018*_]*([\w'\u2019-]+)", parts[nth_paragraph - 1])
+    return found is not None and found[1].lower() == first_word.lower()
+
+
+def _placeholders(answer: str, num_placeholders: int) -> bool:
+    return len(re.findall(r"\[.*?\]", answer)) >= num_placeholders
+
+
+def _postscript(answer: str, postscript_marker: str) -> bool:
+    letters = [re.escape(letter) for letter in re.sub(r"[\s.]", "", postscript_marker)]
+    return re.search(r"^\s*" + r"\.?\s?".join(letters) + r"\.?.*\S", answer, re.IGNORECASE | re.MULTILINE) is not None
+
+
+def _bullets(answer: str, num_bullets: int) -> bool:
+    found = re.findall(r"^\s*\*[^*].*$", answer, re.MULTILINE) + re.findall(r"^\s*-.*$", answer, re.MULTILINE)
+    return len(found) == num_bullets
+
+
+def _constrained(answer: str) -> bool:
+    return any(option in answer for option in ("My answer is yes.", "My answer is no.", "My answer is maybe."))
+
+
+def _highlights(answer: str, num_highlights: int) -> bool:
+    found = [part for part in re.findall(r"\*\*[^\n*]*\*\*|\*[^\n*]*\*", answer) if part.strip("*").strip()]
+    return len(found) >= num_highlights
+
+
+def _sections(answer: str, section_spliter: str, num_sections: int) -> bool:
+    return len(re.findall(rf"\s?{re.escape(section_spliter)}\s?\d+\s?", answer)) >= num_sections
+
+
+def _title(answer: str) -> bool:
+    return any(found.strip() for found in re.findall(r"<<([^\n]+?)>>", answer))
+
+
+def _two_responses(answer: str) -> bool:
+    parts = answer.split("******")
+    kept = [part.strip() for i, part in enumerate(parts) if part.strip() or 0 < i < len(parts) - 1]
+    return len(kept) == 2 and all(kept) and kept[0] != kept[1]
+
+
+def _repeat_prompt(answer: str, prompt_to_repeat: str) -> bool:
+    return answer.strip().lower().startswith(prompt_to_repeat.strip().lower())
+
+
+def _end(answer: str, end_phrase: str) -> bool:
+    return answer.strip().strip('"').lower().endswith(end_phrase.strip().lower())
+
+
+def _capital_words(answer: str, capital_frequency: int, capital_relation: str | None = None) -> bool:
+    return _relation(sum(word.isupper() for word in words(answer)), capital_relation, capital_frequency)
+
+
+def _quotation(answer: str) -> bool:
+    text = answer.strip()
+    return len(text) > 1 and text[0] == text[-1] == '"'
+
+
+IFEVAL: dict[str, Callable[..., bool]] = {
+    "keywords:existence": _existence,
+    "keywords:frequency": _frequency,
+    "keywords:forbidden_words": _forbidden,
+    "keywords:letter_frequency": _letters,
+    "language:response_language": _language,
+    "length_constraints:number_sentences": _sentences,
+    "length_constraints:number_paragraphs": _starred_paragraphs,
+    "length_constraints:number_words": _words,
+    "length_constraints:nth_paragraph_first_word": _nth_first_word,
+    "detectable_content:number_placeholders": _placeholders,
+    "detectable_content:postscript": _postscript,
+    "detectable_format:number_bullet_lists": _bullets,
+    "detectable_format:constrained_response": _constrained,
+    "detectable_format:number_highlighted_sections": _highlights,
+    "detectable_format:multiple_sections": _sections,
+    "detectable_format:json_format": is_json,
+    "detectable_format:title": _title,
+    "combination:two_responses": _two_responses,
+    "combination:repeat_prompt": _repeat_prompt,
+    "startend:end_checker": _end,
+    "change_case:capital_word_frequency": _capital_words,
+    "change_case:english_capital": lambda answer: answer.isupper() and _language(answer.lower(), "en"),
+    "change_case:english_lowercase": lambda answer: answer.islower() and _language(answer, "en"),
+    "punctuation:no_comma": lambda answer: "," not in answer,
+    "startend:quotation": _quotation,
+}
+"""Functions by IFEval's instruction ids: the answer, and the arguments that are not None."""
+
+
+def follows(instruction: str, answer: str, arguments: Mapping[str, Any] | None = None, prompt: str = "") -> bool:
+    """Whether an answer follows one instruction of IFEval or IFBench; an empty answer follows none.
+
+    Args:
+        instruction: its id in the benchmark's data.
+        answer: a text.
+        arguments: of the instruction; those that are None are left out, as the data has them.
+        prompt: for the few instructions that refer to a list in it.
+
+    Raises:
+        InputError: where there is no such instruction, or its arguments are others.
+
+    Example:
+        >>> follows("punctuation:no_comma", "One two."), follows("keywords:frequency", "a b a", {"keyword": "a", "frequency": 3})
+        (True, False)
+    """
+    known = {**IFEVAL, **IFBENCH}
+    if instruction not in known:
+        raise InputError(
+            f"no check for instruction {instruction!r}{nearest(instruction, known)}: there are the {len(IFEVAL)} of IFEval and {len(IFBENCH)} of IFBench"
+        )
+    function = known[instruction]
+    given = {name: value for name, value in (arguments or {}).items() if value is not None}
+    if "prompt" in inspect.signature(function).parameters:
+        given["prompt"] = prompt
+    try:
+        return bool(answer.strip()) and bool(function(answer, **given))
+    except TypeError as error:
+        raise InputError(f"instruction {instruction!r}: {error}") from None
+
+
+def _instructions(*, ids: str = "instruction_id_list", arguments: str = "kwargs", loose: bool = False) -> Function:
+    """The share of a row's instructions that an answer follows; as a guard, all must be followed."""
+
+    def run(prompt: str, answer: str, columns: Mapping[str, Any]) -> float | None:
+        wanted = columns.get(ids)
+        if not wanted:
+            return None
+        if not isinstance(wanted, (list, tuple)):
+            raise InputError(f"column {ids!r} must be a list of instructions, but is {str(wanted)[:60]!r}")
+        given = columns.get(arguments) or [{}] * len(wanted)
+        if isinstance(given, str):
+            given = json.loads(given)
+        tried = variants(answer) if loose else [answer]
+        kept = [any(follows(one, text, some, prompt) for text in tried) for one, some in zip(wanted, given, strict=True)]
+        return sum(kept) / len(kept)
+
+    return run
+
+
+def variants(answer: str) -> list[str]:
+    """An answer as IFEval's loose reading takes it: also without its first or last line, and without asterisks.
+
+    Example:
+        >>> variants("Sure:\\n*Hello*\\nBye")[3]
+        '*Hello*'
+    """
+    lines = answer.split("\n")
+    cut = ["\n".join(lines), "\n".join(lines[1:]), "\n".join(lines[:-1]), "\n".join(lines[1:-1])]
+    cut = [text.strip() for text in cut]
+    return cut + [text.replace("*", "") for text in cut]
+
+
+INSTRUCTIONS: dict[str, Callable[..., Function]] = {"ifeval": _instructions, "ifbench": _instructions}
+"""Kinds by name; one row may mix the instructions of both."""

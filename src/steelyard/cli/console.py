@@ -1,0 +1,60 @@
+"""What every command shares: the terminal, quiet libraries, and whether the hub can be reached."""
+
+from __future__ import annotations
+
+import io
+import os
+import sys
+from typing import Any
+
+
+def terminal() -> Any:
+    """The terminal; where output goes to a file or a pipe, wide enough that lines stay whole."""
+    from rich.console import Console
+
+    # What the terminal cannot show is replaced: a sign that it lacks must not end a run.
+    if isinstance(sys.stdout, io.TextIOWrapper):
+        sys.stdout.reconfigure(errors="replace")
+    width = None if sys.stdout.isatty() else 130
+    return Console(markup=False, emoji=False, width=width)
+
+
+def quiet_environment() -> None:
+    """Keep libraries' progress bars and hints out of our output, unless the user asked for them."""
+    os.environ.setdefault("TRANSFORMERS_VERBOSITY", "error")
+    os.environ.setdefault("HF_HUB_DISABLE_PROGRESS_BARS", "1")
+    os.environ.setdefault("TRANSFORMERS_NO_ADVISORY_WARNINGS", "1")
+    os.environ.setdefault("TOKENIZERS_PARALLELISM", "false")
+
+
+def settle_hub(*, needed: bool = True) -> None:
+    """Where the hub is out of reach, tell its libraries so: they look into their caches at once instead of trying again for a minute."""
+    import socket
+
+    if any(key.lower() == "https_proxy" for key in os.environ):
+        return
+    host = os.environ.get("HF_ENDPOINT", "https://huggingface.co").partition("//")[2].partition("/")[0].partition(":")[0]
+    try:
+        if needed:
+            socket.create_connection((host, 443), timeout=3).close()
+    except OSError:
+        needed = False
+    if not needed:
+        os.environ.setdefault("HF_HUB_OFFLINE", "1")
+
+
+def quiet_libraries() -> None:
+    """Show our own warnings in one line each, and none of the libraries'."""
+    import logging
+    import warnings
+
+    # Ours are for the user: one line, without the place in the source.
+    warnings.formatwarning = lambda message, *args, **kwargs: f"steelyard: warning: {message}\n"
+    warnings.filterwarnings("ignore", category=FutureWarning)
+    warnings.filterwarnings("ignore", category=UserWarning, module="(trl|transformers|torch|peft|accelerate)")
+    logging.getLogger("trl").setLevel(logging.ERROR)
+    logging.getLogger("accelerate").setLevel(logging.ERROR)
+    logging.getLogger("huggingface_hub").setLevel(logging.ERROR)
+    import transformers
+
+    transformers.utils.logging.disable_progress_bar()

@@ -1,0 +1,211 @@
+"""The command `steelyard judge`, and what it shares with `steelyard bench`."""
+
+from __future__ import annotations
+
+from contextlib import ExitStack
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+from steelyard.cli.console import settle_hub, terminal
+from steelyard.errors import InputError, UnreachableError
+
+BaseUrl = Annotated[
+    list[str] | None, typer.Option(help="An OpenAI-compatible server, http://host:port/v1; several share the work.")
+]
+Model = Annotated[str | None, typer.Option(help="The judge's name on the server.")]
+Local = Annotated[bool, typer.Option("--local", help="Start a small server on this machine: to try things out.")]
+Rubric = Annotated[str, typer.Option(help="Meta-rubric, a name or a file; `auto` takes each domain's.")]
+Orders = Annotated[str, typer.Option(help="both, adaptive, one or sum.")]
+Decisive = Annotated[float, typer.Option(help="With adaptive: a first score of this size needs no second order.")]
+Stages = Annotated[int, typer.Option(help="Calls an order: 1, 2 or 3.")]
+PerPrompt = Annotated[bool, typer.Option("--per-prompt", help="Criteria from the prompt alone, once for all its pairs.")]
+Criteria = Annotated[int, typer.Option(help="Criteria to ask for, at most.")]
+Longest = Annotated[int, typer.Option(help="Characters of a prompt or an answer that the judge is shown.")]
+Guards = Annotated[
+    list[str] | None, typer.Option(help="A check an answer must pass, as KIND or KIND:option=value,...; may be repeated.")
+]
+Rewards = Annotated[list[str] | None, typer.Option(help="A check whose value counts, as above.")]
+Concurrency = Annotated[int, typer.Option(help="Requests in flight at a time.")]
+PerMinute = Annotated[float | None, typer.Option(help="Requests a minute, at most.")]
+Timeout = Annotated[float, typer.Option(help="Seconds for a reply.")]
+Retries = Annotated[int, typer.Option(help="Further tries after a request failed.")]
+Cache = Annotated[Path | None, typer.Option(help="A file of replies: what was asked before is not asked again.")]
+Calls = Annotated[int | None, typer.Option(help="Budget: requests, at most.")]
+Tokens = Annotated[int | None, typer.Option(help="Budget: no request is begun once so many tokens, in and out, are used up.")]
+
+
+def judge(
+    pairs: Annotated[
+        str, typer.Argument(help="Rows with prompt, a, b, or prompt, chosen, rejected (JSONL, JSON, CSV, Parquet).")
+    ],
+    base_url: BaseUrl = None,
+    model: Model = None,
+    local: Local = False,
+    rubric: Rubric = "auto",
+    domain: Annotated[
+        str, typer.Option(help="How a prompt's domain is told: rules, judge (a short call), or a column's name.")
+    ] = "rules",
+    orders: Orders = "both",
+    decisive: Decisive = 1.0,
+    stages: Stages = 1,
+    per_prompt: PerPrompt = False,
+    criteria: Criteria = 6,
+    longest: Longest = 12_000,
+    guard: Guards = None,
+    reward: Rewards = None,
+    concurrency: Concurrency = 32,
+    per_minute: PerMinute = None,
+    timeout: Timeout = 120.0,
+    retries: Retries = 4,
+    cache: Cache = None,
+    calls: Calls = None,
+    tokens: Tokens = None,
+    out: Annotated[Path | None, typer.Option(help="A line a pair (JSONL); verdicts that are there already are kept.")] = None,
+    html: Annotated[Path | None, typer.Option(help="A page to read the verdicts on.")] = None,
+    show: Annotated[int, typer.Option(help="Verdicts to print in full.")] = 1,
+) -> None:
+    """Say which of two answers is better, and why: criterion by criterion, under written principles."""
+    from steelyard.llm import Budget, Client
+    from steelyard.rubric.batch import run_pairs
+    from steelyard.rubric.page import print_verdict, write_verdicts
+    from steelyard.rubric.pairs import Pair, read_pairs
+    from steelyard.rubric.router import by_name
+
+    rules = domain in ("rules", "judge")
+    if not Path(pairs).exists():
+        settle_hub()
+    read = read_pairs(pairs, domain_column=None if rules else domain)
+    if html is not None and not html.parent.is_dir():
+        raise InputError(f"cannot write {html}: there is no folder {html.parent}")
+    for file in (out, html):
+        if file is not None and file.is_dir():
+            raise InputError(f"cannot write {file}: it is a folder; give a file name")
+    if out is not None and not out.parent.is_dir():
+        raise InputError(f"cannot write {out}: there is no folder {out.parent}")
+    if html is not None and out is None:
+        raise InputError("--html reads the verdicts of --out: give it as well")
+    if not rules and rubric == "auto":
+        for pair in read:
+            by_name(pair.domain or "general")
+    made_checks(guard, reward)
+    console = terminal()
+    with ExitStack() as stack:
+        urls, name, more = find_server(stack, console, base_url, model, local)
+        client = Client(
+            urls, name, concurrency=concurrency, per_minute=per_minute, cache=cache, budget=Budget(calls, tokens), timeout=timeout, retries=retries, **more
+        )  # fmt: skip
+        options = {
+            "orders": orders,
+            "decisive": decisive,
+            "stages": stages,
+            "per_prompt": per_prompt,
+            "criteria": criteria,
+            "limit": longest,
+        }
+        judging, route = make_judge(client, rubric, domain if rules else None, checks=made_checks(guard, reward), **options)
+        printed: list[int] = []
+
+        def tell(pair: Pair, verdict: dict[str, Any]) -> None:
+            if len(printed) < show:
+                printed.append(1)
+                print_verdict(console, pair, verdict)
+
+        summary, stopped = run_pairs(judging, read, out=out, in_flight=2 * concurrency, route=route, tell=tell)
+    for line in [*summary.lines(), *usage_lines(client)]:
+        console.print(line, soft_wrap=True, highlight=False)
+    if html is not None and out is not None:
+        console.print(f"page: {write_verdicts(read, out, html)}", soft_wrap=True, highlight=False)
+    if stopped:
+        console.print(
+            "the budget is used up before all pairs were judged; with --out, the same command goes on",
+            soft_wrap=True,
+            highlight=False,
+        )
+    for name in summary.idle_checks():
+        console.print(
+            f"warning: check {name!r} applied to no answer: does every row have the column it reads?",
+            soft_wrap=True,
+            highlight=False,
+        )
+    fail_if_hopeless(summary)
+
+
+def fail_if_hopeless(summary: Any) -> None:
+    """End a command in which nothing could be judged.
+
+    Raises:
+        UnreachableError: with the last reason.
+    """
+    if summary.gave_up:
+        raise UnreachableError(
+            f"stopped after {summary.failed} pairs, since no question at all was answered: {summary.last_error}"
+        )
+    if summary.failed and not summary.judged:
+        raise UnreachableError(f"none of {summary.failed} pairs could be judged; the last reason: {summary.last_error}")
+
+
+def usage_lines(client: Any) -> list[str]:
+    """What went wrong with the requests, and what needed none."""
+    return [f"{client.usage.failures} requests brought no usable reply, {client.usage.cached} questions came from the cache"]
+
+
+def made_checks(guard: list[str] | None, reward: list[str] | None) -> list[Any]:
+    """The checks that a command names."""
+    return [parse_check(text, "guard") for text in guard or []] + [parse_check(text, "reward") for text in reward or []]
+
+
+def find_server(
+    stack: ExitStack, console: Any, base_url: list[str] | None, model: str | None, local: bool
+) -> tuple[list[str], str, dict[str, Any]]:
+    """The servers that a command names, or a local one that lives as long as the stack."""
+    if local:
+        if base_url or model:
+            raise InputError("--local brings a server and a model of its own: leave --base-url and --model out")
+        from steelyard.llm.local import MODEL, WARNING, LocalServer
+
+        console.print(f"note: {WARNING}", soft_wrap=True, highlight=False)
+        server = stack.enter_context(LocalServer())
+        return [server.base_url], MODEL, {"longest_string": 80, "max_tokens": 1200}
+    if not base_url or not model:
+        raise InputError("a judge needs a server: give --base-url and --model, or --local to try one on this machine")
+    return base_url, model, {}
+
+
+def make_judge(client: Any, rubric: str, domain: str | None, **options: Any) -> tuple[Any, Any]:
+    """The judge of a command, and what tells a pair's domain."""
+    from steelyard.rubric import MetaRubric, PairwiseJudge
+    from steelyard.rubric.router import by_judge, by_rules, shipped_rubrics
+
+    rubrics = shipped_rubrics() if rubric == "auto" else MetaRubric.load(rubric)
+    made = PairwiseJudge(client, rubrics, **options)
+    if rubric != "auto" or domain is None:
+        return made, None
+    if domain == "judge":
+        return made, lambda pair: by_judge(client, pair.prompt)
+    return made, lambda pair: by_rules(pair.prompt)
+
+
+def parse_check(text: str, role: str) -> Any:
+    """A check from a word, `words:at_most=50`; values are read as YAML.
+
+    Example:
+        >>> parse_check("words:at_most=2", "guard")("p", "one two three")
+        0.0
+    """
+    import yaml
+
+    from steelyard.rubric import check
+
+    kind, _, rest = text.partition(":")
+    options = {}
+    for part in filter(None, rest.split(",")):
+        key, equals, value = part.partition("=")
+        if not equals:
+            raise InputError(f"a check is written KIND or KIND:option=value,..., but found {text!r}")
+        try:
+            options[key.strip()] = yaml.safe_load(value)
+        except yaml.YAMLError:
+            raise InputError(f"the value of {part!r} is not valid YAML") from None
+    return check(kind, role=role, name=text, **options)

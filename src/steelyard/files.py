@@ -1,0 +1,95 @@
+"""Files that are whole at any moment, and what a full disk or a damaged folder is told as."""
+
+from __future__ import annotations
+
+import errno
+import os
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from steelyard.errors import DiskFullError, InputError, SteelyardError
+
+
+def is_disk_full(error: BaseException | None) -> bool:
+    """Tell whether an error, or one it was raised from, means that the disk is full.
+
+    torch and safetensors report a full disk as errors of their own, so their texts are read as well as `errno`.
+
+    Example:
+        >>> is_disk_full(OSError(errno.ENOSPC, "No space left on device"))
+        True
+        >>> is_disk_full(ValueError("no"))
+        False
+    """
+    seen: set[int] = set()
+    while error is not None and id(error) not in seen:
+        seen.add(id(error))
+        if isinstance(error, OSError) and error.errno in (errno.ENOSPC, errno.EDQUOT):
+            return True
+        text = str(error)
+        if "No space left" in text or "os error 28" in text or "PytorchStreamWriter failed writing" in text:
+            return True
+        error = error.__cause__ or error.__context__
+    return False
+
+
+@contextmanager
+def disk_full_is_clear(path: Path) -> Iterator[None]:
+    """Turn whatever a library raises on a full disk into one clear error.
+
+    Example:
+        >>> import errno
+        >>> with disk_full_is_clear(Path("runs/a")):
+        ...     raise OSError(errno.ENOSPC, "No space left on device")
+        Traceback (most recent call last):
+        steelyard.errors.DiskFullError: no space left on the disk of runs/a: free some and go on with --resume; ...
+    """
+    try:
+        yield
+    except DiskFullError:
+        raise
+    except Exception as error:
+        if is_disk_full(error):
+            raise DiskFullError(
+                f"no space left on the disk of {path}: free some and go on with --resume; what was written is whole"
+            ) from error
+        raise
+
+
+@contextmanager
+def damage_is_clear(path: Path) -> Iterator[None]:
+    """Turn what reading a damaged run folder raises into one clear error.
+
+    Example:
+        >>> with damage_is_clear(Path("runs/a")):
+        ...     {}["step"]
+        Traceback (most recent call last):
+        steelyard.errors.InputError: the run folder runs/a is damaged (KeyError: 'step'): restore its files, or start a new run
+    """
+    try:
+        yield
+    except SteelyardError:
+        raise
+    except Exception as error:
+        # YAML, JSON, Parquet and missing keys all have errors of their own.
+        reason = " ".join(f"{type(error).__name__}: {error}".split())[:300]
+        raise InputError(f"the run folder {path} is damaged ({reason}): restore its files, or start a new run") from error
+
+
+def write_atomically(path: Path, content: str | bytes) -> None:
+    """Write a file so that at any moment either the old or the new content is there, whole.
+
+    Example:
+        >>> import tempfile
+        >>> place = Path(tempfile.mkdtemp()) / "a.txt"
+        >>> write_atomically(place, "one"); place.read_text()
+        'one'
+    """
+    temporary = path.with_name(f".{path.name}.tmp")
+    with disk_full_is_clear(path.parent):
+        try:
+            temporary.write_bytes(content.encode() if isinstance(content, str) else content)
+            os.replace(temporary, path)
+        finally:
+            temporary.unlink(missing_ok=True)

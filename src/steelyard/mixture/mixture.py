@@ -1,0 +1,55 @@
+"""`Mixture`: a schedule, how it is applied, how it draws, and the column that names the domain."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from steelyard.errors import InputError
+from steelyard.mixture.adaptive import AdaptiveCooldown
+from steelyard.mixture.base import Schedule
+from steelyard.mixture.words import parse_schedule
+
+WAYS = ("sampling", "scalarization")
+
+
+@dataclass(frozen=True)
+class Mixture:
+    """How a trainer treats its domains.
+
+    Attributes:
+        schedule: a `Schedule`, or one in a word, as `parse_schedule` reads it.
+        by: "sampling" draws the domains by the schedule; "scalarization" draws them in proportion and multiplies the loss of an example of
+            domain i (in reinforcement learning its advantage) by `p(i) / p(i; 1)`: the same in expectation, mostly of larger variance.
+        draw: "stratified" or "independent", as for `MixtureSampler`.
+        column: of the dataset, with every row's domain.
+
+    Example:
+        >>> Mixture("cooldown:5,1,0.5").schedule
+        Cooldown(start=5.0, end=1.0, at=0.5)
+        >>> Mixture("cooldown", by="weighting")
+        Traceback (most recent call last):
+        steelyard.errors.InputError: a mixture works by 'sampling' or 'scalarization', but is told 'weighting'
+
+    Reference:
+        Li et al., arXiv 2410.04579, sections 3 and 5.
+    """
+
+    schedule: Schedule | str = "cooldown"
+    by: str = "sampling"
+    draw: str = "stratified"
+    column: str = "domain"
+
+    def __post_init__(self) -> None:
+        if isinstance(self.schedule, str):
+            object.__setattr__(self, "schedule", parse_schedule(self.schedule))
+        if not isinstance(self.schedule, Schedule):
+            raise InputError(f"a mixture's schedule must be a Schedule or its name, but is {self.schedule!r}")
+        if self.by not in WAYS:
+            raise InputError(f"a mixture works by 'sampling' or 'scalarization', but is told {self.by!r}")
+        if isinstance(self.schedule, AdaptiveCooldown) and (self.by, self.draw) != ("sampling", "stratified"):
+            raise InputError("an adaptive cooldown works by sampling with stratified draws: only they can change on the way")
+
+
+def as_mixture(mixture: Mixture | Schedule | str) -> Mixture:
+    """A mixture given as one, as a schedule, or as a schedule's name."""
+    return mixture if isinstance(mixture, Mixture) else Mixture(mixture)

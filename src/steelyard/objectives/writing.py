@@ -1,0 +1,214 @@
+"""How is the answer written? Length, clarity, format, repetition and language of a text."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Sequence
+from typing import Any
+
+from steelyard.checks.answers import boxed_content
+from steelyard.errors import InputError
+from steelyard.messages import text_of
+from steelyard.objectives.objective import Objective
+
+_ENUMERATOR = re.compile(r"(?im)^\s*(?:\d+[.)](?=\s)|step\s+\d+\b|[-*•](?=\s))")
+_ORDINAL = re.compile(r"(?i)\b(?:first|second|third|fourth|fifth|then|next|finally)(?:ly)?\b")
+
+
+def lengths(completions: Sequence, completion_ids: Sequence | None) -> list[int]:
+    """Length of every answer in tokens; in words where no token ids are given.
+
+    Example:
+        >>> lengths(["one two"], None), lengths(["one two"], [[5, 6, 7]])
+        ([2], [3])
+    """
+    if completion_ids is not None:
+        return [len(ids) for ids in completion_ids]
+    return [len(text_of(completion).split()) for completion in completions]
+
+
+class ShorterThanAverage:
+    """Reward 1 for an answer shorter than the running mean length of all answers so far, else 0.
+
+    `mean_t = S_t / N_t`, where `S_t`, `N_t` sum tokens and answers up to and including this batch, older ones discounted by `decay` a batch.
+
+    Args:
+        decay: 1 remembers every answer alike (the paper); less than 1 forgets, so that the bar follows a policy that grows shorter.
+
+    Example:
+        >>> reward = ShorterThanAverage()
+        >>> reward(completions=["a", "b"], completion_ids=[[1] * 2, [1] * 6])
+        [1.0, 0.0]
+    """
+
+    def __init__(self, *, decay: float = 1.0) -> None:
+        if not 0 < decay <= 1:
+            raise InputError(f"decay must be in (0, 1], but is {decay}")
+        self.decay, self.total, self.count = decay, 0.0, 0.0
+
+    def __call__(self, completions: Sequence, completion_ids: Sequence | None = None) -> list[float]:
+        """Take the answers into the mean, then score them."""
+        tokens = lengths(completions, completion_ids)
+        self.total = self.decay * self.total + sum(tokens)
+        self.count = self.decay * self.count + len(tokens)
+        mean = self.total / self.count
+        return [float(length < mean) for length in tokens]
+
+    def state_dict(self) -> dict[str, float]:
+        """The discounted sums."""
+        return {"total": self.total, "count": self.count}
+
+    def load_state_dict(self, state: dict[str, float]) -> None:
+        """Take over the sums of an earlier run."""
+        self.total, self.count = state["total"], state["count"]
+
+
+def conciseness(*, name: str = "conciseness", max_tokens: int | None = None, decay: float = 1.0) -> Objective:
+    """Rewarded for being shorter than the running mean; measured as the mean length in tokens, to be minimised.
+
+    Args:
+        name: the objective's name.
+        max_tokens: the longest answer possible, the upper bound of the measure; a recipe fills in its `max_answer_tokens`.
+        decay: see `ShorterThanAverage`.
+
+    Example:
+        >>> objective = conciseness(max_tokens=64)
+        >>> objective.goal, objective.bounds
+        ('minimize', (0.0, 64.0))
+
+    Reference:
+        Lu et al., arXiv 2509.11452, section 4.
+    """
+
+    def measure(completions: Sequence, completion_ids: Sequence | None = None) -> list[float]:
+        return [float(length) for length in lengths(completions, completion_ids)]
+
+    bounds = None if max_tokens is None else (0.0, float(max_tokens))
+    return Objective(name, ShorterThanAverage(decay=decay), goal="minimize", measure=measure, bounds=bounds)
+
+
+def step_markers(text: str) -> int:
+    r"""How many step markers a text has: enumerators and bullets at the start of a line, `Step n`, and ordinals.
+
+    Example:
+        >>> step_markers("1. add\n2. carry"), step_markers("First add, then carry."), step_markers("12.5 and 3")
+        (2, 2, 0)
+    """
+    return len(_ENUMERATOR.findall(text)) + len(_ORDINAL.findall(text))
+
+
+def clarity(*, name: str = "clarity", min_steps: int = 2, graded: bool = False) -> Objective:
+    r"""1 for an answer with a non-empty `\boxed{}` and at least `min_steps` step markers, else 0; or the share of these that is there.
+
+    Args:
+        name: the objective's name.
+        min_steps: step markers asked for, at least 1.
+        graded: give `(box + min(markers, min_steps)) / (1 + min_steps)`, so that every step written counts.
+
+    Example:
+        >>> answers = ["1. 2+2=4\n2. 4+1=5\n\\boxed{5}", "\\boxed{5}", "5"]
+        >>> clarity().scores(prompts=[""] * 3, completions=answers)
+        [1.0, 0.0, 0.0]
+        >>> [round(score, 2) for score in clarity(graded=True).scores(prompts=[""] * 3, completions=answers)]
+        [1.0, 0.33, 0.0]
+
+    Reference:
+        Lu et al., arXiv 2509.11452, section 4 (`graded=False`, `min_steps=2`).
+    """
+    if min_steps < 1:
+        raise InputError(f"min_steps must be at least 1, but is {min_steps}")
+
+    def score(completions: Sequence) -> list[float]:
+        scores = []
+        for completion in completions:
+            text = text_of(completion)
+            has_box = bool((boxed_content(text) or "").strip())
+            steps = min(step_markers(text), min_steps)
+            scores.append((has_box + steps) / (1 + min_steps) if graded else float(has_box and steps == min_steps))
+        return scores
+
+    return Objective(name, score, goal="maximize", bounds=(0.0, 1.0))
+
+
+def format_match(*, pattern: str, name: str = "format") -> Objective:
+    r"""1 where the whole answer matches a regular expression (`.` matches newlines, surrounding space is ignored), else 0.
+
+    Example:
+        >>> format_match(pattern=r"<think>.*</think>.+").scores(prompts=["", ""], completions=["<think>a</think> b", "b"])
+        [1.0, 0.0]
+    """
+    try:
+        compiled = re.compile(pattern, re.DOTALL)
+    except re.error as error:
+        raise InputError(f"pattern of objective {name!r} is not a regular expression: {error} in {pattern!r}") from None
+
+    def score(completions: Sequence) -> list[float]:
+        return [float(compiled.fullmatch(text_of(completion).strip()) is not None) for completion in completions]
+
+    return Objective(name, score, goal="maximize", bounds=(0.0, 1.0))
+
+
+def length_window(*, low: int, high: int, name: str = "length") -> Objective:
+    """1 where an answer has between `low` and `high` tokens, both included, falling linearly to 0 at a distance of `high - low` outside.
+
+    Example:
+        >>> window = length_window(low=2, high=4)
+        >>> window.scores(prompts=[""] * 3, completions=[""] * 3, completion_ids=[[1] * 3, [1] * 5, [1] * 9])
+        [1.0, 0.5, 0.0]
+    """
+    if not 0 <= low < high:
+        raise InputError(f"objective {name!r} needs 0 <= low < high, but has low={low}, high={high}")
+
+    def score(completions: Sequence, completion_ids: Sequence | None = None) -> list[float]:
+        return [max(0.0, 1 - max(low - n, n - high, 0) / (high - low)) for n in lengths(completions, completion_ids)]
+
+    return Objective(name, score, goal="maximize", bounds=(0.0, 1.0))
+
+
+def repetition(*, ngram: int = 3, name: str = "repetition") -> Objective:
+    """The share of an answer's word n-grams that are different: 1 where nothing is repeated; 1 for an answer too short to repeat any.
+
+    Example:
+        >>> repetition(ngram=1).scores(prompts=[""] * 2, completions=["a b c d", "a a a a"])
+        [1.0, 0.25]
+    """
+    if ngram < 1:
+        raise InputError(f"ngram must be at least 1, but is {ngram}")
+
+    def score(completions: Sequence) -> list[float]:
+        scores = []
+        for completion in completions:
+            words = text_of(completion).split()
+            grams = [tuple(words[i : i + ngram]) for i in range(len(words) - ngram + 1)]
+            scores.append(len(set(grams)) / len(grams) if grams else 1.0)
+        return scores
+
+    return Objective(name, score, goal="maximize", bounds=(0.0, 1.0))
+
+
+def language(*, expected: str | None = None, column: str = "language", name: str = "language") -> Objective:
+    """1 where an answer is written in the expected language (by py3langid), else 0; empty answers get 0.
+
+    Args:
+        expected: ISO 639-1 code for every prompt; None reads the code from the prompts' `column`, where an empty one means "does not apply".
+        column: see `expected`.
+        name: the objective's name.
+
+    Example:
+        >>> language(expected="fr").scores(prompts=[""], completions=["Le chat dort sur la table de la cuisine."])
+        [1.0]
+    """
+
+    def score(prompts: Sequence, completions: Sequence, **columns: Any) -> list[float | None]:
+        import py3langid
+
+        if expected is None and column not in columns:
+            raise InputError(f"objective {name!r} needs `expected`, or a column {column!r} with language codes")
+        codes = columns[column] if expected is None else [expected] * len(completions)
+        scores: list[float | None] = []
+        for completion, code in zip(completions, codes, strict=True):
+            text = text_of(completion).strip()
+            scores.append(None if not code else float(bool(text) and py3langid.classify(text)[0] == code))
+        return scores
+
+    return Objective(name, score, goal="maximize", bounds=(0.0, 1.0))

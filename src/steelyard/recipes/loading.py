@@ -1,0 +1,162 @@
+"""Recipes from files: read, changed from the command line, checked before anything is loaded."""
+
+from __future__ import annotations
+
+import contextlib
+import re
+from pathlib import Path
+from typing import Any, get_args
+
+import yaml
+from pydantic import BaseModel, ValidationError
+
+from steelyard.errors import InputError, nearest
+from steelyard.recipes.recipe import Recipe
+from steelyard.recipes.shipped import find_recipe
+from steelyard.recipes.supervised import SupervisedRecipe
+from steelyard.weighting import METHODS
+
+KINDS: dict[str, type[Recipe] | type[SupervisedRecipe]] = {"reinforcement": Recipe, "supervised": SupervisedRecipe}
+
+
+def parse_recipe(content: dict[str, Any], *, where: str = "recipe") -> Any:
+    """Check a recipe's content: a `Recipe`, or by `kind: supervised` a `SupervisedRecipe`.
+
+    Raises:
+        InputError: naming every wrong key, the nearest known one, and what was expected.
+
+    Example:
+        >>> parse_recipe({"name": "a", "algorythm": {}}, where="a.yaml")
+        Traceback (most recent call last):
+        steelyard.errors.InputError: a.yaml: unknown key 'algorythm' (did you mean 'algorithm'?); ...
+    """
+    if not isinstance(content, dict):
+        raise InputError(f"{where}: a recipe is a mapping of keys, but found {type(content).__name__}")
+    kind = content.get("kind", "reinforcement")
+    if not isinstance(kind, str) or kind not in KINDS:
+        raise InputError(f"{where}: unknown kind {kind!r}: use one of {', '.join(KINDS)}{nearest(str(kind), KINDS)}")
+    try:
+        return KINDS[kind].model_validate(content)
+    except ValidationError as error:
+        raise InputError(f"{where}: " + "; ".join(_explain(problem, KINDS[kind]) for problem in error.errors())) from None
+
+
+def _models_in(annotation: Any) -> list[type[BaseModel]]:
+    """The models that an annotation can hold, through unions, lists and Annotated."""
+    if isinstance(annotation, type) and issubclass(annotation, BaseModel):
+        return [annotation]
+    return [model for part in get_args(annotation) for model in _models_in(part)]
+
+
+def _known_keys(location: tuple[str | int, ...], root: type[BaseModel]) -> list[str]:
+    """The keys that are known at a location of the recipe."""
+    models: list[type[BaseModel]] = [root]
+    for step in location:
+        if not isinstance(step, str):
+            continue
+        inside = [
+            found for model in models if step in model.model_fields for found in _models_in(model.model_fields[step].annotation)
+        ]
+        # A step that is no field is the tag of a discriminated union.
+        models = inside or [
+            m for m in models if "method" in m.model_fields and step in get_args(m.model_fields["method"].annotation)
+        ]
+    return [key for model in models for key in model.model_fields]
+
+
+def _explain(problem: Any, root: type[BaseModel]) -> str:
+    location = tuple(problem["loc"])
+    path = ".".join(str(part) for part in location)
+    if problem["type"] == "extra_forbidden":
+        known = _known_keys(location[:-1], root)
+        parent = ".".join(str(part) for part in location[:-1])
+        place = f" in {parent}" if parent else ""
+        return f"unknown key {str(location[-1])!r}{place}{nearest(str(location[-1]), known) or f' (known: {known})'}"
+    if problem["type"] == "missing":
+        return f"missing key {path!r}"
+    if problem["type"] == "union_tag_invalid":
+        found = problem["ctx"]["tag"]
+        return f"{path}: unknown method {found!r}: use one of {', '.join(METHODS)}{nearest(found, METHODS)}"
+    if problem["type"] == "union_tag_not_found":
+        return f"{path}: missing key 'method': use one of {', '.join(METHODS)}"
+    message = re.sub(r"^(Value error|Assertion failed), ", "", problem["msg"])
+    if problem["type"] == "value_error":
+        return f"{path}: {message}" if path else message
+    found = problem["input"]
+    return f"{path}: {message[0].lower()}{message[1:]}, but found {found!r}"
+
+
+def load_recipe(name: str | Path, *, changes: list[str] | None = None) -> Any:
+    """Read and check a recipe of either kind.
+
+    Args:
+        name: a path, or the name of a shipped recipe.
+        changes: `key.key=value` strings applied before checking, values read as YAML.
+
+    Raises:
+        InputError: where the file is missing, is no YAML, or does not check.
+
+    Example:
+        >>> load_recipe("sums-gradient", changes=["algorithm.steps=3"]).algorithm.steps
+        3
+    """
+    path = find_recipe(name)
+    try:
+        content = yaml.safe_load(path.read_text(encoding="utf-8"))
+    except (yaml.YAMLError, UnicodeDecodeError) as error:
+        mark = getattr(error, "problem_mark", None)
+        at = f" at line {mark.line + 1}" if mark is not None else ""
+        raise InputError(f"{path}: not valid YAML{at}: {getattr(error, 'problem', None) or error}") from None
+    if isinstance(content, dict):
+        # A run's own recipe is a recipe as well; the versions in it are for people.
+        content.pop("versions", None)
+    if not isinstance(content, dict):
+        raise InputError(
+            f"{path}: a recipe is a mapping of keys, but found {'nothing' if content is None else type(content).__name__}"
+        )
+    _check_keys(content, str(path))
+    for change in changes or []:
+        key, equals, value = change.partition("=")
+        if not equals or not key:
+            raise InputError(f"a change is given as key=value, but found {change!r}")
+        content = _changed(content, key.split("."), _value(change, value))
+    return parse_recipe(content, where=str(path))
+
+
+def _value(change: str, text: str) -> Any:
+    try:
+        value = yaml.safe_load(text)
+    except yaml.YAMLError:
+        raise InputError(f"the value of {change!r} is not valid YAML") from None
+    if isinstance(value, str):
+        # YAML 1.1 reads 1e-4 as text for want of a dot.
+        with contextlib.suppress(ValueError):
+            value = float(value)
+    return value
+
+
+def _check_keys(content: Any, where: str, inside: str = "") -> None:
+    """YAML reads some names as what they are not: `no` as False, `1` as a number."""
+    if isinstance(content, list):
+        for part in content:
+            _check_keys(part, where, inside)
+    if not isinstance(content, dict):
+        return
+    for key, value in content.items():
+        if not isinstance(key, str):
+            told = f" in {inside}" if inside else ""
+            raise InputError(f'{where}: YAML reads the key {key!r}{told} as no text: put it in quotes, as in "no" for Norwegian')
+        _check_keys(value, where, f"{inside}.{key}" if inside else key)
+
+
+def _changed(place: Any, keys: list[str], value: Any) -> Any:
+    """A copy of a recipe's content with one value changed; parents that are missing are made, an item of a list is named by its number."""
+    if not keys:
+        return value
+    key, *rest = keys
+    if isinstance(place, list):
+        if not key.isdigit() or int(key) >= len(place):
+            raise InputError(f"a change names item {key!r} of a list of {len(place)}: give a number from 0 to {len(place) - 1}")
+        return [_changed(item, rest, value) if i == int(key) else item for i, item in enumerate(place)]
+    kept = dict(place) if isinstance(place, dict) else {}
+    return {**kept, key: _changed(kept.get(key), rest, value)}

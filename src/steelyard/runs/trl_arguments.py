@@ -1,0 +1,80 @@
+"""A recipe in the words of TRL and peft."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+from steelyard.recipes.recipe import Recipe
+from steelyard.runlog import RunLog
+
+
+def common_arguments(folder: Path, seed: int) -> dict[str, Any]:
+    """What every run tells TRL: where it runs, and that nothing is shown or kept but what we write."""
+    import torch
+
+    cpu = not torch.cuda.is_available()
+    return {
+        "output_dir": str(folder),
+        "seed": seed,
+        "use_cpu": cpu,
+        "bf16": False,
+        "report_to": "none",
+        "disable_tqdm": True,
+        "gradient_checkpointing": False,
+        "dataloader_pin_memory": not cpu,
+    }
+
+
+def record_arguments(validate_every: int, keep_every: int) -> dict[str, Any]:
+    """How a run folder is written: every update, validations, and the last two checkpoints."""
+    return {
+        "logging_steps": 1,
+        "eval_strategy": "steps",
+        "eval_steps": validate_every,
+        "save_strategy": "steps",
+        "save_steps": keep_every,
+        "save_total_limit": 2,
+    }
+
+
+def training_arguments(recipe: Recipe, log: RunLog) -> Any:
+    """TRL's arguments for a recipe."""
+    from trl import GRPOConfig
+
+    algorithm = recipe.algorithm
+    answers = algorithm.prompts_per_step * algorithm.answers_per_prompt
+    micro_batch = algorithm.micro_batch or answers
+    # TRL asks for groups of two at least; where answers stand alone, its setting only has to divide the batch.
+    group = algorithm.answers_per_prompt if algorithm.answers_per_prompt > 1 else answers
+    return GRPOConfig(
+        **common_arguments(log.checkpoints, recipe.seed),
+        **record_arguments(recipe.validation.every, recipe.checkpoint.every),
+        per_device_train_batch_size=micro_batch,
+        gradient_accumulation_steps=answers // micro_batch,
+        num_generations=group,
+        num_generations_eval=1,
+        per_device_eval_batch_size=recipe.validation.batch,
+        max_completion_length=algorithm.max_answer_tokens,
+        temperature=algorithm.temperature,
+        learning_rate=algorithm.learning_rate,
+        lr_scheduler_type=algorithm.schedule,
+        max_grad_norm=algorithm.max_grad_norm,
+        max_steps=algorithm.steps,
+        loss_type=algorithm.loss,
+        beta=0.0,
+        remove_unused_columns=False,
+    )
+
+
+def lora_config(config: Any) -> Any:
+    """peft's configuration for a recipe's `lora`."""
+    from peft import LoraConfig
+
+    return LoraConfig(
+        r=config.rank,
+        lora_alpha=config.alpha,
+        lora_dropout=config.dropout,
+        target_modules=config.target_modules,
+        task_type="CAUSAL_LM",
+    )
