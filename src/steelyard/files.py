@@ -1,9 +1,10 @@
-"""Files that are whole at any moment, and what a full disk or a damaged folder is told as."""
+"""Files and folders that are never half-written, a lock, and one clear error for a full disk or a damaged folder."""
 
 from __future__ import annotations
 
 import errno
 import os
+import shutil
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -93,3 +94,62 @@ def write_atomically(path: Path, content: str | bytes) -> None:
             os.replace(temporary, path)
         finally:
             temporary.unlink(missing_ok=True)
+
+
+@contextmanager
+def saved_whole(folder: Path) -> Iterator[Path]:
+    """Give a folder to write into, which takes its place once all is written: what stands there is never half of one.
+
+    What an earlier attempt left half-written beside it goes first. Where the block fails, the place stays as it was.
+
+    Example:
+        >>> import tempfile
+        >>> place = Path(tempfile.mkdtemp()) / "model"
+        >>> with saved_whole(place) as unfinished:
+        ...     _ = (unfinished / "weights").write_text("1")
+        ...     place.exists()
+        False
+        >>> (place / "weights").read_text(), unfinished.exists()
+        ('1', False)
+    """
+    unfinished = folder.with_name(f".unfinished-{folder.name}")
+    shutil.rmtree(unfinished, ignore_errors=True)
+    unfinished.mkdir(parents=True)
+    yield unfinished
+    shutil.rmtree(folder, ignore_errors=True)
+    os.replace(unfinished, folder)
+
+
+@contextmanager
+def locked(path: Path) -> Iterator[bool]:
+    """Hold a lock file for this process; a process that is killed lets go of it.
+
+    Yields:
+        Whether it could be had: False where another process holds it.
+
+    Example:
+        >>> import tempfile
+        >>> place = Path(tempfile.mkdtemp()) / ".lock"
+        >>> with locked(place) as mine, locked(place) as again:
+        ...     mine, again
+        (True, False)
+    """
+    with path.open("w") as file:
+        try:
+            _take(file.fileno())
+        except OSError:
+            yield False
+        else:
+            yield True
+
+
+def _take(number: int) -> None:
+    """Take the lock of an open file; OSError where another one has it."""
+    try:
+        import fcntl
+    except ImportError:  # Windows
+        import msvcrt
+
+        msvcrt.locking(number, msvcrt.LK_NBLCK, 1)  # type: ignore[attr-defined]
+    else:
+        fcntl.flock(number, fcntl.LOCK_EX | fcntl.LOCK_NB)

@@ -15,7 +15,6 @@ ignored when reading and removed when a run is resumed.
 
 from __future__ import annotations
 
-import fcntl
 import json
 import shutil
 from collections.abc import Iterator, Mapping, Sequence
@@ -24,7 +23,7 @@ from pathlib import Path
 from typing import Any
 
 from steelyard.errors import InputError
-from steelyard.files import disk_full_is_clear, is_disk_full, write_atomically
+from steelyard.files import disk_full_is_clear, is_disk_full, locked, write_atomically
 
 
 class RunLog:
@@ -46,6 +45,7 @@ class RunLog:
         self.checkpoints = self.path / "checkpoints"
         self.front = self.checkpoints / "front"
         self.answers_dir = self.path / "answers"
+        self._made: list[Path] = []
 
     def create(self, recipe_text: str) -> RunLog:
         """Make the folder and write the resolved recipe into it.
@@ -54,6 +54,8 @@ class RunLog:
             InputError: where the folder exists already and is not empty.
         """
         self.check_new()
+        # Folders above that do not exist yet, from the run's upwards: where the run cannot begin, they go as well.
+        self._made = [parent for parent in self.path.absolute().parents if not parent.exists()]
         with disk_full_is_clear(self.path):
             try:
                 for folder in (self.path, self.checkpoints, self.front, self.answers_dir):
@@ -74,6 +76,15 @@ class RunLog:
                 entry.unlink()
         if not self.path.is_symlink():
             self.path.rmdir()
+            for parent in self._made:
+                parent.rmdir()
+        self._made = []
+
+    def is_untouched(self) -> bool:
+        """Whether nothing but what `create` wrote is there: no update, no validation, no answers, and nothing under checkpoints."""
+        folders = (self.front, self.answers_dir)
+        kept = [entry for entry in self.checkpoints.iterdir() if entry != self.front and not entry.name.startswith(".")]
+        return not kept and not any(any(folder.iterdir()) for folder in folders) and not (self.steps() or self.validations())
 
     def check_new(self) -> None:
         """Refuse a folder that holds something already."""
@@ -89,13 +100,9 @@ class RunLog:
         Raises:
             InputError: where another process is writing into the folder.
         """
-        with (self.path / ".lock").open("w") as file:
-            try:
-                fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-            except OSError:
-                raise InputError(
-                    f"another process is training in {self.path}: wait for it, or choose another folder with --out"
-                ) from None
+        with locked(self.path / ".lock") as mine:
+            if not mine:
+                raise InputError(f"another process is training in {self.path}: wait for it, or choose another folder with --out")
             yield
 
     def append_step(self, record: Mapping[str, Any]) -> None:

@@ -5,7 +5,7 @@ import pytest
 import torch
 
 from steelyard.errors import InputError, RewardError
-from steelyard.objectives import Objective, built_in, reward_matrix
+from steelyard.objectives import Gate, Objective, built_in, reward_matrix
 
 
 def test_async_and_plain_rewards_fill_one_matrix():
@@ -100,3 +100,43 @@ def test_bad_arguments_are_named(arguments, message):
 def test_a_built_in_that_lacks_an_option_says_which():
     with pytest.raises(InputError, match=r"objective 'length' needs options \{high: ...\}"):
         built_in("length", low=1)
+
+
+def test_given_scores_and_given_answers_make_one_matrix():
+    objectives = [
+        Objective("a", lambda completions: [float(len(text)) for text in completions], goal="minimize"),
+        Objective("b", lambda completions: [None if text == "" else 1.0 for text in completions], gate=Gate("a", at_least=2)),
+    ]
+    answers = ["one", "", "x", "four"]
+    scores = torch.tensor([[3.0, 1.0], [0.0, math.nan], [1.0, 1.0], [4.0, 1.0]])
+    made = reward_matrix(objectives, prompts=["p"] * 4, completions=answers)
+    torch.testing.assert_close(made, reward_matrix(objectives, scores_BK=scores), equal_nan=True, rtol=0, atol=0)
+    assert made[:, 0].tolist() == [-3.0, -0.0, -1.0, -4.0]
+    assert made[:, 1].isnan().tolist() == [False, True, True, False]
+    assert reward_matrix(objectives, scores_BK=scores.double()).dtype == torch.float64
+
+
+@pytest.mark.parametrize(
+    ("given", "message"),
+    [
+        ({}, "there are neither"),
+        ({"prompts": ["p"]}, "there are neither"),
+        ({"prompts": ["p"], "completions": ["a"], "scores_BK": torch.zeros(1, 1)}, "give either"),
+        ({"scores_BK": torch.zeros(1, 1), "answer": ["4"]}, "give either"),
+        ({"scores_BK": torch.zeros(1, 2)}, r"must have shape \[B, 1\], a column an objective, but have \[1, 2\]"),
+        ({"scores_BK": torch.zeros(3)}, r"but have \[3\]"),
+    ],
+)
+def test_a_matrix_is_made_of_answers_or_of_scores(given, message):
+    with pytest.raises(InputError, match=message):
+        reward_matrix([Objective("a", len)], **given)
+
+
+def test_objectives_apply_by_whatever_column_names_the_domain():
+    objective = Objective("a", lambda completions: [1.0] * len(completions), applies_to=["en"])
+    rows = {"prompts": ["p"] * 2, "completions": ["x"] * 2, "lang": ["en", "sw"], "domain": ["sw", "en"]}
+    assert objective.scores(**rows) == [None, 1.0]
+    assert objective.scores(**rows, domain_column="lang") == [1.0, None]
+    assert reward_matrix([objective], **rows, domain_column="lang").isnan().flatten().tolist() == [False, True]
+    with pytest.raises(InputError, match=r"no column 'topic' \(found: domain, lang\)"):
+        objective.scores(**rows, domain_column="topic")

@@ -292,7 +292,7 @@ def test_a_policy_on_the_front_is_kept_until_a_checkpoint_makes_its_loss_final(t
 
     class Saver:
         def save_model(self, folder, _internal_call):
-            Path(folder).mkdir()
+            Path(folder).mkdir(exist_ok=True)
 
     for step, quality in ((0, 0.1), (1, 0.2), (2, 0.3)):
         recorder.on_validation(step, {"conciseness": 10 - step, "repetition": quality, "accuracy": quality}, 0.1, Saver())

@@ -12,6 +12,7 @@ from steelyard.report import write_report
 from steelyard.runlog import RunLog
 from steelyard.runs.domain_data import load_domains
 from steelyard.runs.progress import QuietProgress
+from steelyard.runs.supervised import SupervisedRun
 from steelyard.training import SupervisedResult, train
 
 TEXTS = [{"text": f"word {i % 7} of page {i}", "domain": "en" if i < 60 else "sw" if i < 68 else "lo"} for i in range(69)]
@@ -238,17 +239,15 @@ def test_prompts_that_fill_max_tokens_are_told_and_a_domain_that_vanishes_is_ref
 
 
 def test_a_run_killed_before_it_began_can_be_resumed(scratch_recipe, tmp_path, monkeypatch):
-    from steelyard.runs import supervised
-
-    recipe, make = parse_recipe(scratch_recipe()), supervised._trainer
+    recipe = parse_recipe(scratch_recipe())
 
     def dies(*args):
         raise KeyboardInterrupt
 
-    monkeypatch.setattr(supervised, "_trainer", dies)
-    with pytest.raises(KeyboardInterrupt):
-        train(recipe, out=tmp_path / "run")
-    monkeypatch.setattr(supervised, "_trainer", make)
+    with monkeypatch.context() as patch:
+        patch.setattr(SupervisedRun, "trainer", dies)
+        with pytest.raises(KeyboardInterrupt):
+            train(recipe, out=tmp_path / "run")
     train(recipe, out=tmp_path / "run", resume=True)
     assert len(RunLog(tmp_path / "run").validations()) == 5
 

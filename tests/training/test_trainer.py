@@ -11,12 +11,12 @@ import torch
 from datasets import Dataset
 from trl import GRPOConfig, GRPOTrainer, RLOOConfig, RLOOTrainer
 
-from steelyard import FixedWeights, GradientInfluence, HypervolumeGuided, Objective, advantages
+from steelyard import FixedWeights, GradientInfluence, HypervolumeGuided, Objective, advantages, reward_matrix
 from steelyard.errors import InputError, RewardError
 from steelyard.models.loading import load_policy
 from steelyard.objectives import Gate, accuracy, conciseness, repetition
 from steelyard.tasks.sums import sums_rows
-from steelyard.training import PolicyTrainer
+from steelyard.training import PolicyTrainer, WeightingCallback
 from steelyard.training._gradients import SharedForward
 from steelyard.training._prompt_order import GroupSampler, PromptOrder
 from steelyard.training._rewards import as_reward_function
@@ -471,6 +471,53 @@ def test_a_gate_lets_an_objective_count_only_where_another_passed(make):
     assert columns["advantage"] == pytest.approx(expected.tolist(), abs=1e-12)
     assert any(columns["advantage"][1::2])
     assert not any(columns["advantage"][::2])
+
+
+class Watching(FixedWeights):
+    """Keeps what it is shown of every batch."""
+
+    def __init__(self):
+        super().__init__()
+        self.batches = []
+
+    def on_batch(self, batch):
+        self.batches.append(batch)
+
+
+def test_the_rewards_that_a_weighting_sees_are_the_public_reward_matrix(make):
+    """Gates, signs and missing values, of the very answers that the record keeps."""
+    objectives = [
+        Objective("first", lambda completions: [float(len(text) % 2) for text in completions]),
+        Objective("gated", lambda completions: [float(len(text)) for text in completions], gate=Gate("first", otherwise=-1.0)),
+        Objective("less", lambda completions: [float(len(set(text))) for text in completions], goal="minimize"),
+        Objective("some", lambda completions: [None if len(text) % 3 else 1.0 for text in completions]),
+    ]
+    memory, weighting = Memory(), Watching()
+    make(objectives=objectives, weighting=weighting, recorder=memory).train()
+    for batch, columns in zip(weighting.batches, memory.answers.values(), strict=True):
+        expected = reward_matrix(objectives, prompts=columns["prompt"], completions=columns["answer"])
+        torch.testing.assert_close(batch.rewards_BK, expected.double(), equal_nan=True, rtol=0, atol=0)
+        assert batch.rewards_BK[:, 2].max() < 0
+        assert {-1.0} < set(batch.rewards_BK[:, 1].tolist())
+
+
+def test_our_trainer_and_the_callback_show_a_weighting_the_same_batch(make, tmp_path):
+    def length(completions, **columns):
+        return [float(len(text)) for text in completions]
+
+    ours, theirs = Watching(), Watching()
+    arrange = dict(lr_scheduler_type="linear", max_steps=3, beta=0.0)
+    make(reward_funcs=[length, length_of_words], args=arguments(tmp_path / "a", **arrange), weighting=ours).train()
+    trainer = make(GRPOTrainer, [length, length_of_words], arguments(tmp_path / "b", **arrange))
+    trainer.add_callback(WeightingCallback(trainer, theirs))
+    trainer.train()
+    said = [[(batch.learning_rate, batch.progress, batch.share) for batch in each.batches] for each in (ours, theirs)]
+    assert said[0] == said[1]
+    assert said[0] == [(pytest.approx(1e-3 * (1 - i / 3)), pytest.approx(i / 3), pytest.approx(1 / 3)) for i in range(3)]
+
+
+def length_of_words(completions, **columns):
+    return [float(len(text.split())) for text in completions]
 
 
 @pytest.mark.parametrize(("cls", "config", "estimator"), [(GRPOTrainer, GRPOConfig, "grpo"), (RLOOTrainer, RLOOConfig, "rloo")])

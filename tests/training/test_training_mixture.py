@@ -13,6 +13,7 @@ from trl import GRPOConfig, GRPOTrainer, SFTConfig, SFTTrainer
 from steelyard.errors import InputError
 from steelyard.mixture import AdaptiveCooldown, Cooldown, scalarization_weights
 from steelyard.models.loading import load_policy
+from steelyard.objectives import Objective
 from steelyard.training import Mixture, MixtureSFTTrainer, PolicyTrainer, use_mixture
 from steelyard.training._domain_order import DomainOrder
 
@@ -35,11 +36,12 @@ def grpo(kind, tiny_policy_dir, tmp_path, seen=None, rows=ROWS, **keywords):
             seen.append(list(prompts))
         return [float(len(text)) for text in completions]
 
+    def one(completions, **columns):
+        return [float("1" in text) for text in completions]
+
+    keywords.setdefault("reward_funcs", [length] if kind is GRPOTrainer else [length, one])
     return kind(
         model=model,
-        reward_funcs=[length]
-        if kind is GRPOTrainer
-        else [length, lambda completions, **_: [float("1" in c) for c in completions]],
         args=config(GRPOConfig, tmp_path, num_generations=4, max_completion_length=4, **keywords.pop("args", {})),
         train_dataset=Dataset.from_list(rows),
         processing_class=tokenizer,
@@ -556,3 +558,73 @@ def test_another_way_or_schedule_of_scalarization_cannot_take_over_a_state():
     for other, message in ((("constant:50", "scalarization"), "shares was"), (("constant:1", "sampling"), "by was")):
         with pytest.raises(InputError, match=message):
             order(*other).load_state_dict(state)
+
+
+LANGUAGES = [{**row, "lang": "ab"[i % 2], "domain": "not this"} for i, row in enumerate(ROWS)]
+
+
+class Answers:
+    """A recorder that keeps answers and updates."""
+
+    def __init__(self):
+        self.columns, self.steps = [], []
+
+    def on_answers(self, step, columns):
+        self.columns.append(columns)
+
+    def on_step(self, record):
+        self.steps.append(record)
+
+    def on_checkpoint(self, step):
+        pass
+
+    def on_validation(self, step, point, seconds, trainer):
+        pass
+
+
+@pytest.mark.parametrize(
+    "options",
+    [
+        {"mixture": Mixture("constant:1", column="lang")},
+        {"mixture": "constant:1", "domain_column": "lang"},
+        {"mixture": Mixture("constant:5", by="scalarization", column="lang")},
+        {"domain_column": "lang"},
+    ],
+)
+def test_the_column_of_the_domains_is_a_setting_everywhere(tiny_policy_dir, tmp_path, options):
+    """In the order, the answers' table, and in what objectives apply to: another column that happens to be called domain is none of them."""
+    name = "a"
+    objectives = [
+        Objective("length", lambda completions: [float(len(text)) for text in completions]),
+        Objective("some", lambda completions: [1.0] * len(completions), applies_to=[name]),
+    ]
+    recorder = Answers()
+    trainer = grpo(
+        PolicyTrainer,
+        tiny_policy_dir,
+        tmp_path,
+        rows=LANGUAGES,
+        reward_funcs=None,
+        objectives=objectives,
+        recorder=recorder,
+        **options,
+    )
+    trainer.train()
+    found = {domain for columns in recorder.columns for domain in columns["domain"]}
+    assert found == {row["lang"] for row in LANGUAGES}
+    for columns in recorder.columns:
+        assert [score is not None for score in columns["reward/some"]] == [domain == name for domain in columns["domain"]]
+    if "mixture" in options:
+        assert all(set(step["draws"]) == found for step in recorder.steps)
+
+
+def test_a_mixture_and_the_column_cannot_disagree(tiny_policy_dir, tmp_path):
+    with pytest.raises(InputError, match=r"reads domains from the column 'lang', and domain_column is 'topic': give one of them"):
+        grpo(
+            PolicyTrainer,
+            tiny_policy_dir,
+            tmp_path,
+            rows=LANGUAGES,
+            mixture=Mixture("cooldown", column="lang"),
+            domain_column="topic",
+        )

@@ -53,3 +53,24 @@ class Mixture:
 def as_mixture(mixture: Mixture | Schedule | str) -> Mixture:
     """A mixture given as one, as a schedule, or as a schedule's name."""
     return mixture if isinstance(mixture, Mixture) else Mixture(mixture)
+
+
+def as_mixture_and_column(mixture: Mixture | Schedule | str | None, column: str | None) -> tuple[Mixture | None, str]:
+    """A mixture, where there is one, and the column with the domains, said by either.
+
+    Example:
+        >>> as_mixture_and_column("constant:1", "lang")[0].column, as_mixture_and_column(None, None)
+        ('lang', (None, 'domain'))
+        >>> as_mixture_and_column(Mixture("cooldown", column="lang"), "topic")
+        Traceback (most recent call last):
+        steelyard.errors.InputError: the mixture reads domains from the column 'lang', and domain_column is 'topic': give one of them
+    """
+    if mixture is None:
+        return None, column or "domain"
+    if not isinstance(mixture, Mixture):
+        mixture = Mixture(mixture, column=column or "domain")
+    if column not in (None, mixture.column):
+        raise InputError(
+            f"the mixture reads domains from the column {mixture.column!r}, and domain_column is {column!r}: give one of them"
+        )
+    return mixture, mixture.column

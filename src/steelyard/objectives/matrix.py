@@ -72,35 +72,67 @@ def check_gates(objectives: Sequence[Objective]) -> None:
                 )
 
 
-def reward_matrix(objectives: Sequence[Objective], *, prompts: Sequence, completions: Sequence, **columns: Any) -> Tensor:
+def reward_matrix(
+    objectives: Sequence[Objective],
+    *,
+    prompts: Sequence | None = None,
+    completions: Sequence | None = None,
+    scores_BK: Tensor | None = None,
+    domain_column: str = "domain",
+    **columns: Any,
+) -> Tensor:
     """The rewards of a batch, one row an answer, one column an objective; higher is better in every column.
 
-    `R[i,k] = s_k r_k(answer i)`, where `s_k` is -1 for an objective that is minimised and has no measure of its own, else 1.
+    `R[i,k] = s_k r_k(answer i)`, where `s_k` is -1 for an objective that is minimised and has no measure of its own, else 1; NaN where objective k
+    does not apply to answer i, or its gate is shut. Trainers call this very function, with the scores that TRL has gathered.
 
     Args:
         objectives: K of them, with different names.
         prompts, completions: B of each, texts or message lists; a prompt stands once an answer.
+        scores_BK: raw scores that are known already, float `[B,K]`, NaN where an objective does not apply; in place of prompts and completions.
+        domain_column: the column that `applies_to` looks at.
         columns: further columns of the prompts, a list of B values each (`answer`, `domain`, ...).
 
     Returns:
-        float32 `[B,K]`, NaN where an objective does not apply or its gate is shut.
+        float32 `[B,K]` (of given scores, their type), NaN where an objective does not apply or its gate is shut.
 
     Raises:
-        InputError: where two objectives share a name, or a gate names none of them.
+        InputError: where two objectives share a name, a gate names none of them, or both or neither of answers and scores are given.
         RewardError: where a reward fails.
 
     Example:
+        >>> from steelyard.objectives import Gate
         >>> even = Objective("even", lambda prompts, completions: [None if text == "" else len(text) % 2 == 0 for text in completions])
         >>> reward_matrix([even], prompts=["p"] * 3, completions=["ab", "abc", ""]).tolist()
         [[1.0], [0.0], [nan]]
+        >>> long = Objective("long", len, goal="minimize", gate=Gate("even"))
+        >>> reward_matrix([even, long], scores_BK=torch.tensor([[1.0, 2.0], [0.0, 3.0]])).tolist()
+        [[1.0, -2.0], [0.0, nan]]
     """
     check_names(objectives)
-    scores_KB = [
-        [math.nan if score is None else score for score in objective.scores(prompts=prompts, completions=completions, **columns)]
-        for objective in objectives
-    ]
-    signs_K = torch.tensor([objective.reward_sign for objective in objectives])
-    return (apply_gates(torch.tensor(scores_KB, dtype=torch.float32).T, objectives) * signs_K).contiguous()
+    if scores_BK is None:
+        if prompts is None or completions is None:
+            raise InputError(
+                "rewards need answers (prompts= and completions=) or their scores (scores_BK=), but there are neither"
+            )
+        scores_KB = [
+            [
+                math.nan if score is None else score
+                for score in objective.scores(prompts=prompts, completions=completions, domain_column=domain_column, **columns)
+            ]
+            for objective in objectives
+        ]
+        scores_BK = torch.tensor(scores_KB, dtype=torch.float32).T
+    elif prompts is not None or completions is not None or columns:
+        raise InputError(
+            "rewards are made from answers or from their scores: give either prompts= and completions=, or scores_BK="
+        )
+    if scores_BK.ndim != 2 or scores_BK.shape[1] != len(objectives):
+        raise InputError(
+            f"scores must have shape [B, {len(objectives)}], a column an objective, but have {list(scores_BK.shape)}"
+        )
+    signs_K = torch.tensor([objective.reward_sign for objective in objectives]).to(scores_BK)
+    return (apply_gates(scores_BK, objectives) * signs_K).contiguous()
 
 
 def check_names(objectives: Sequence[Objective]) -> None:

@@ -35,8 +35,8 @@ class Objective:
             one, the reward is always maximised.
         measure: a function like `reward`, averaged over the validation answers.
         bounds: (lowest, highest) possible measure, finite; puts objectives of different units on one scale. None where unknown.
-        applies_to: the values of the prompts' `domain` column the objective applies to, or a function from a row's columns to bool;
-            None for every prompt.
+        applies_to: the values of the prompts' domain column the objective applies to, or a function from a row's columns to bool;
+            None for every prompt. The column is `domain` unless the trainer's mixture, or `domain_column`, names another.
         gate: lets the objective count only where another one passed, in training; measures are not gated.
 
     Raises:
@@ -87,10 +87,16 @@ class Objective:
         return _is_async(self.reward) or _is_async(self.measure)
 
     async def scores_async(
-        self, *, prompts: Sequence, completions: Sequence, measuring: bool = False, **columns: Any
+        self,
+        *,
+        prompts: Sequence,
+        completions: Sequence,
+        measuring: bool = False,
+        domain_column: str = "domain",
+        **columns: Any,
     ) -> list[float | None]:
         """`scores` for a reward that has to be awaited; a plain one is called as it is."""
-        rows = self._applicable(len(prompts), columns)
+        rows = self._applicable(len(prompts), columns, domain_column)
         function = self.measure if measuring else self.reward
         try:
             found = _call(function, rows, prompts, completions, columns) if rows else []
@@ -102,12 +108,21 @@ class Objective:
             raise self._raised(error, prompts, rows) from error
         return self._checked(cast(Scores, found), rows, prompts, completions)
 
-    def scores(self, *, prompts: Sequence, completions: Sequence, measuring: bool = False, **columns: Any) -> list[float | None]:
+    def scores(
+        self,
+        *,
+        prompts: Sequence,
+        completions: Sequence,
+        measuring: bool = False,
+        domain_column: str = "domain",
+        **columns: Any,
+    ) -> list[float | None]:
         """Raw scores of a batch, as the function gave them; None where the objective does not apply.
 
         Args:
             prompts, completions: one an answer, texts or message lists.
             measuring: call the measure, not the reward.
+            domain_column: the column that `applies_to` looks at.
             columns: one value an answer each, and whatever else TRL passes.
 
         Returns:
@@ -117,8 +132,11 @@ class Objective:
             RewardError: where the function raises, or returns the wrong count, NaN, infinity or no number; names objective and prompt.
         """
         if _is_async(self.measure if measuring else self.reward):
-            return asyncio.run(self.scores_async(prompts=prompts, completions=completions, measuring=measuring, **columns))
-        rows = self._applicable(len(prompts), columns)
+            awaited = self.scores_async(
+                prompts=prompts, completions=completions, measuring=measuring, domain_column=domain_column, **columns
+            )
+            return asyncio.run(awaited)
+        rows = self._applicable(len(prompts), columns, domain_column)
         function = self.measure if measuring else self.reward
         try:
             found = _call(function, rows, prompts, completions, columns) if rows else []
@@ -137,18 +155,18 @@ class Objective:
         if hasattr(self.reward, "load_state_dict"):
             self.reward.load_state_dict(state)
 
-    def _applicable(self, count: int, columns: Mapping[str, Any]) -> list[int]:
+    def _applicable(self, count: int, columns: Mapping[str, Any], domain_column: str) -> list[int]:
         if self.applies_to is None:
             return list(range(count))
         per_row = {key: value for key, value in columns.items() if isinstance(value, list) and len(value) == count}
         if callable(self.applies_to):
             return [i for i in range(count) if self.applies_to({key: value[i] for key, value in per_row.items()})]
-        if "domain" not in per_row:
+        if domain_column not in per_row:
             raise InputError(
-                f"objective {self.name!r} applies to domains {sorted(self.applies_to)}, but the prompts have no column 'domain' "
+                f"objective {self.name!r} applies to domains {sorted(self.applies_to)}, but the prompts have no column {domain_column!r} "
                 f"(found: {', '.join(sorted(per_row)) or 'none'})"
             )
-        return [i for i in range(count) if per_row["domain"][i] in self.applies_to]
+        return [i for i in range(count) if per_row[domain_column][i] in self.applies_to]
 
     def _checked(self, found: Scores, rows: list[int], prompts: Sequence, completions: Sequence) -> list[float | None]:
         try:

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-import os
 import shutil
 import time
 from collections.abc import Sequence
+from pathlib import Path
 from typing import Any
 
+from steelyard.files import saved_whole
 from steelyard.objectives import Objective
 from steelyard.pareto import ParetoArchive
 from steelyard.recipes.recipe import Recipe
@@ -54,13 +55,7 @@ class RunRecorder:
         on_front = {self.validated[i] for i in self.archive.front_indices}
         began = time.perf_counter()
         if self.recipe.checkpoint.front and step in on_front:
-            folder = self.log.front / f"step-{step:06d}"
-            unfinished = self.log.front / f".unfinished-{step:06d}"
-            shutil.rmtree(unfinished, ignore_errors=True)
-            shutil.rmtree(folder, ignore_errors=True)
-            trainer.save_model(str(unfinished), _internal_call=True)
-            (unfinished / "training_args.bin").unlink(missing_ok=True)
-            os.replace(unfinished, folder)
+            save_model(trainer, self.log.front / f"step-{step:06d}")
         self.log.append_validation(
             {
                 "step": step,
@@ -128,3 +123,12 @@ class SupervisedRecorder:
     def on_message(self, text: str) -> None:
         """Show a line."""
         self.progress.message(text)
+
+
+def save_model(trainer: Any, folder: Path, *, tokenizer: Any = None) -> None:
+    """Keep a trainer's model in a folder, whole or not at all; with the tokenizer where the trainer would not save it."""
+    with saved_whole(folder) as unfinished:
+        trainer.save_model(str(unfinished), _internal_call=True)
+        (unfinished / "training_args.bin").unlink(missing_ok=True)
+        if tokenizer is not None:
+            tokenizer.save_pretrained(unfinished)

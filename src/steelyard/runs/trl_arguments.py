@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Any
 
 from steelyard.recipes.recipe import Recipe
+from steelyard.recipes.supervised import SupervisedRecipe
 from steelyard.runlog import RunLog
 
 
@@ -67,6 +68,28 @@ def training_arguments(recipe: Recipe, log: RunLog) -> Any:
     )
 
 
+def supervised_arguments(recipe: SupervisedRecipe, log: RunLog) -> Any:
+    """TRL's arguments for a recipe of a supervised run."""
+    from trl import SFTConfig
+
+    settings = recipe.training
+    micro_batch = settings.micro_batch or settings.batch_size
+    return SFTConfig(
+        **common_arguments(log.checkpoints, recipe.seed),
+        **record_arguments(recipe.validation.every, recipe.checkpoint.every),
+        max_steps=settings.steps,
+        per_device_train_batch_size=micro_batch,
+        gradient_accumulation_steps=settings.batch_size // micro_batch,
+        per_device_eval_batch_size=recipe.validation.batch,
+        max_length=settings.max_tokens,
+        learning_rate=settings.learning_rate,
+        lr_scheduler_type=settings.schedule,
+        warmup_steps=round(settings.warmup * settings.steps),
+        weight_decay=settings.weight_decay,
+        max_grad_norm=settings.max_grad_norm,
+    )
+
+
 def lora_config(config: Any) -> Any:
     """peft's configuration for a recipe's `lora`."""
     from peft import LoraConfig
@@ -78,3 +101,12 @@ def lora_config(config: Any) -> Any:
         target_modules=config.target_modules,
         task_type="CAUSAL_LM",
     )
+
+
+def quiet(trainer: Any) -> Any:
+    """A trainer of TRL without its own lines and progress bars: a run shows how it goes itself."""
+    from transformers import PrinterCallback, ProgressCallback
+
+    trainer.remove_callback(PrinterCallback)
+    trainer.remove_callback(ProgressCallback)
+    return trainer

@@ -2,18 +2,18 @@
 
 from __future__ import annotations
 
-import os
 import random
 import shutil
 import time
 from collections.abc import Sequence
 from typing import Any
 
+from steelyard.files import saved_whole
 from steelyard.recipes.recipe import Recipe
 from steelyard.runlog import RunLog
 from steelyard.runs.progress import Progress
 from steelyard.runs.templates import Template
-from steelyard.runs.trl_arguments import common_arguments, lora_config
+from steelyard.runs.trl_arguments import common_arguments, lora_config, quiet
 
 FOLDER = "supervised"
 
@@ -29,7 +29,7 @@ def supervised_stage(
         The model to go on with, without adapters.
     """
     from datasets import Dataset
-    from transformers import AutoModelForCausalLM, PrinterCallback, ProgressCallback, TrainerCallback
+    from transformers import AutoModelForCausalLM, TrainerCallback
     from trl import SFTConfig, SFTTrainer
 
     config = recipe.supervised
@@ -54,8 +54,7 @@ def supervised_stage(
         processing_class=tokenizer,
         peft_config=None if config.lora is None else lora_config(config.lora),
     )
-    trainer.remove_callback(PrinterCallback)
-    trainer.remove_callback(ProgressCallback)
+    quiet(trainer)
 
     class Tell(TrainerCallback):
         def on_log(self, args: Any, state: Any, control: Any, logs: Any = None, **kwargs: Any) -> None:
@@ -65,11 +64,9 @@ def supervised_stage(
     trainer.add_callback(Tell())
     trainer.train()
     trained = trainer.model.merge_and_unload() if config.lora is not None else trainer.model
-    unfinished = log.checkpoints / f".unfinished-{FOLDER}"
-    shutil.rmtree(unfinished, ignore_errors=True)
-    trained.save_pretrained(unfinished)
-    tokenizer.save_pretrained(unfinished)
-    os.replace(unfinished, done)
+    with saved_whole(done) as unfinished:
+        trained.save_pretrained(unfinished)
+        tokenizer.save_pretrained(unfinished)
     shutil.rmtree(log.checkpoints / "supervised-work", ignore_errors=True)
     progress.message(f"supervised stage took {time.perf_counter() - began:.0f} s; kept in {done}")
     # Loaded anew, so that a run that was resumed starts from the very same weights.

@@ -84,14 +84,6 @@ def as_weighting(weighting: Any, weights: Sequence[float] | None) -> Weighting:
     return weighting
 
 
-def batch_share(trainer: Any) -> float:
-    """The share of a run that the updates from one generated batch are."""
-    args = trainer.args
-    iterations = getattr(trainer, "num_iterations", 1)
-    updates = args.steps_per_generation * iterations / args.gradient_accumulation_steps
-    return updates / max(1, trainer.state.max_steps)
-
-
 def check_influence_layers(weighting: Weighting, model: Any) -> None:
     """Refuse layers for influences that the model does not have, before anything is done."""
     settings = getattr(weighting, "settings", None)

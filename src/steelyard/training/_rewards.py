@@ -11,25 +11,31 @@ from steelyard.errors import RunError
 from steelyard.objectives import Objective
 
 
-def as_reward_function(objective: Objective, measuring: Callable[[], bool]) -> Callable[..., Any]:
-    """An objective as TRL calls it; while `measuring()`, its measure."""
+def as_reward_function(objective: Objective, measuring: Callable[[], bool], domain_column: str = "domain") -> Callable[..., Any]:
+    """An objective as TRL calls it; while `measuring()`, its measure. `applies_to` looks at the domain column."""
     if objective.is_async:
 
         async def score_async(prompts: Any, completions: Any, **columns: Any) -> list[float | None]:
-            return await objective.scores_async(prompts=prompts, completions=completions, measuring=measuring(), **columns)
+            return await objective.scores_async(
+                prompts=prompts, completions=completions, measuring=measuring(), domain_column=domain_column, **columns
+            )
 
         score_async.__name__ = objective.name
         return score_async
 
     def score(prompts: Any, completions: Any, **columns: Any) -> list[float | None]:
-        return objective.scores(prompts=prompts, completions=completions, measuring=measuring(), **columns)
+        return objective.scores(
+            prompts=prompts, completions=completions, measuring=measuring(), domain_column=domain_column, **columns
+        )
 
     score.__name__ = objective.name
     return score
 
 
 def as_objective(function: Any) -> Objective | None:
-    """A plain reward function as an objective; None for a reward model, which TRL runs itself."""
+    """An objective as it is, a plain reward function as an objective; None for a reward model, which TRL runs itself."""
+    if isinstance(function, Objective):
+        return function
     if isinstance(function, (str, nn.Module)):
         return None
     return Objective(getattr(function, "__name__", type(function).__name__), function)

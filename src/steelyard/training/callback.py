@@ -5,24 +5,23 @@ Left out: methods that follow gradients or weigh objectives' own advantages. The
 
 from __future__ import annotations
 
-import json
 import warnings
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-import torch
 from torch import Tensor
 from transformers import TrainerCallback
 
 from steelyard.errors import InputError
-from steelyard.files import write_atomically
 from steelyard.objectives import Objective
-from steelyard.training._arguments import as_weighting, batch_share, shares
+from steelyard.training._arguments import as_weighting, shares
+from steelyard.training._batch import batch_of
 from steelyard.training._rewards import left_to_trl
+from steelyard.training._state import STATE_FILE, read_state, write_state
 from steelyard.training.record import ConstantRewards
-from steelyard.training.trainer import STATE_FILE, PolicyTrainer
-from steelyard.weighting import Batch, Weighting
+from steelyard.training.trainer import PolicyTrainer
+from steelyard.weighting import Weighting
 
 
 class WeightingCallback(TrainerCallback):
@@ -83,17 +82,7 @@ class WeightingCallback(TrainerCallback):
         trainer = self._trainer
         if not trainer.model.training:
             return rewards_BK
-        scheduler = trainer.lr_scheduler
-        self.weighting.on_batch(
-            Batch(
-                rewards_BK.double(),
-                torch.zeros_like(rewards_BK, dtype=torch.float64),
-                learning_rate=trainer.args.learning_rate if scheduler is None else scheduler.get_last_lr()[0],
-                progress=trainer.state.global_step / max(1, trainer.state.max_steps),
-                share=batch_share(trainer),
-                influence=_no_influence,
-            )
-        )
+        self.weighting.on_batch(batch_of(trainer, rewards_BK))
         self._constant.see(rewards_BK)
         self._put()
         for objective, weight in zip(self.objectives, self.weighting.weights().tolist(), strict=True):
@@ -120,24 +109,24 @@ class WeightingCallback(TrainerCallback):
     def on_train_begin(self, args: Any, state: Any, control: Any, **kwargs: Any) -> None:
         """Take up the state of the checkpoint that training goes on from."""
         if state.global_step > 0:
-            place = Path(args.output_dir) / f"checkpoint-{state.global_step}" / STATE_FILE
-            if place.is_file():
-                kept = json.loads(place.read_text(encoding="utf-8"))
+            checkpoint = Path(args.output_dir) / f"checkpoint-{state.global_step}"
+            kept = read_state(checkpoint)
+            if kept is not None:
                 self.weighting.load_state_dict(kept)
                 self._constant.load_state_dict(kept.get("constant"))
                 self._resumed_at = state.global_step
                 self._put()
             else:
-                warnings.warn(f"no weighting state at {place}: the weights start anew at step {state.global_step}", stacklevel=2)
+                warnings.warn(
+                    f"no weighting state at {checkpoint / STATE_FILE}: the weights start anew at step {state.global_step}",
+                    stacklevel=2,
+                )
 
     def on_save(self, args: Any, state: Any, control: Any, **kwargs: Any) -> None:
         """Add the weighting's state to the checkpoint."""
         folder = Path(args.output_dir) / f"checkpoint-{state.global_step}"
         if args.should_save and folder.is_dir():
-            write_atomically(
-                folder / STATE_FILE,
-                json.dumps({**self.weighting.state_dict(), "constant": self._constant.state_dict()}, allow_nan=False),
-            )
+            write_state(folder, {**self.weighting.state_dict(), "constant": self._constant.state_dict()})
 
     def on_train_end(self, args: Any, state: Any, control: Any, **kwargs: Any) -> None:
         """Name objectives that were constant in a run too short to be told of before."""
@@ -171,7 +160,3 @@ def check_fits(weighting: Weighting, trainer: Any) -> None:
             raise InputError(
                 f"{name} follows validation points: give eval_dataset=, eval_strategy='steps', eval_steps= and eval_on_start=True"
             )
-
-
-def _no_influence(**options: Any) -> None:
-    raise InputError("a plain trainer computes no influences: use steelyard.training.PolicyTrainer")

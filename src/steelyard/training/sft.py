@@ -6,10 +6,8 @@ scalarization), `evaluate` (the held-out loss of every domain) and `_save_checkp
 
 from __future__ import annotations
 
-import json
 import math
 import time
-from pathlib import Path
 from typing import Any, Protocol
 
 import numpy as np
@@ -19,12 +17,11 @@ from torch.utils.data import Sampler
 from trl import SFTTrainer
 
 from steelyard.errors import InputError, RunError
-from steelyard.files import write_atomically
 from steelyard.mixture import Schedule
 from steelyard.mixture.mixture import Mixture, as_mixture
 from steelyard.training._domain_losses import DOMAIN, WithDomain, check_held_out, domain_losses, target_counts
+from steelyard.training._state import checkpoint_of, read_state, restore, write_state
 from steelyard.training.mixing import column_of, mixture_state, order_for, train_sampler
-from steelyard.training.trainer import STATE_FILE
 
 
 class SFTRecorder(Protocol):
@@ -242,13 +239,24 @@ class MixtureSFTTrainer(SFTTrainer):
     def create_model_card(self, *args: Any, **kwargs: Any) -> None:
         """No card: TRL would write one, for a model that is not being published, into every checkpoint's parent."""
 
+    def state_dict(self) -> dict[str, Any]:
+        """What our part of the trainer remembers: the last validation."""
+        return {"validated": self.validated_at}
+
+    def load_state_dict(self, state: dict[str, Any]) -> None:
+        """Take over the state of an earlier run."""
+        self.validated_at = state["validated"]
+
+    def restore(self, checkpoint: str) -> None:
+        """Take over model and state of a checkpoint, to validate and not to train on."""
+        restore(self, checkpoint)
+
     def _save_checkpoint(self, model: Any, trial: Any) -> None:
         super()._save_checkpoint(model, trial)
         if self.args.should_save:
-            folder = Path(self._get_output_dir(trial=trial)) / f"checkpoint-{self.state.global_step}"
-            write_atomically(folder / STATE_FILE, json.dumps({"validated": self.validated_at}))
+            write_state(checkpoint_of(self, trial), self.state_dict())
 
     def _load_optimizer_and_scheduler(self, checkpoint: str | None) -> None:
         super()._load_optimizer_and_scheduler(checkpoint)
-        if checkpoint is not None and (Path(checkpoint) / STATE_FILE).is_file():
-            self.validated_at = json.loads((Path(checkpoint) / STATE_FILE).read_text(encoding="utf-8"))["validated"]
+        if (state := read_state(checkpoint)) is not None:
+            self.load_state_dict(state)

@@ -9,45 +9,40 @@ Left out: importance weights across several updates of one generation are TRL's;
 
 from __future__ import annotations
 
-import json
 import time
-from collections.abc import Sequence
-from pathlib import Path
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import torch
 from torch import Tensor
 from torch.utils.data import Sampler
-from transformers import TrainerState
 from trl import GRPOConfig, GRPOTrainer
 
 from steelyard.advantages import combine, estimate, of_equal_spread
 from steelyard.errors import InputError, RunError
-from steelyard.files import write_atomically
+from steelyard.messages import text_of
 from steelyard.mixture import AdaptiveCooldown, Schedule
-from steelyard.mixture.mixture import Mixture, as_mixture
-from steelyard.objectives import Objective, apply_gates, check_names, text_of
+from steelyard.mixture.mixture import Mixture, as_mixture_and_column
+from steelyard.objectives import Objective, check_names, reward_matrix
 from steelyard.training._arguments import (
     as_weighting,
-    batch_share,
     check_choices,
     check_group_size,
     check_trl_arguments,
     check_weighting,
     shares,
 )
+from steelyard.training._batch import batch_of, learning_rate_of, progress_of
 from steelyard.training._domain_order import DomainOrder
 from steelyard.training._gradients import AfterStep, SharedForward, StepInfluence, buffered_influence
 from steelyard.training._prompt_order import GroupSampler, PromptOrder
 from steelyard.training._rewards import as_objective, as_reward_function, left_to_trl
+from steelyard.training._state import checkpoint_of, read_state, restore, write_state
 from steelyard.training._validation import measure, point_metrics
 from steelyard.training.mixing import MIXTURE_STATE, mixture_state, order_for, steps_a_batch, train_sampler
 from steelyard.training.record import ConstantRewards, Recorder, answer_columns, batch_record, update_record
-from steelyard.weighting import Batch, FixedWeights, Influence, Weighting
+from steelyard.weighting import FixedWeights, Influence, Weighting
 from steelyard.weighting.influence import OPTIMIZER_STEP
-
-STATE_FILE = "steelyard.json"
-"""Our state in a checkpoint, written last: one that has it is whole."""
 
 
 class PolicyTrainer(GRPOTrainer):
@@ -61,7 +56,8 @@ class PolicyTrainer(GRPOTrainer):
         estimator: "grpo", "rloo", "reinforce" or "brpo".
         group_size: answers to one prompt that stand together; absent: `args.num_generations`. "reinforce" may have 1, where TRL's own setting
             must be 2 at least; then TRL's only has to divide the batch. With "reinforce" nothing else depends on it.
-        mixture: draws prompts by domain: a `Mixture`, a `Schedule`, or a schedule in a word; absent: every prompt once an epoch.
+        mixture: draws prompts by domain: a `Mixture`, a `Schedule`, or a schedule in a word; default: every prompt once an epoch.
+        domain_column: the column with each prompt's domain, which `applies_to`, records and a mixture read; default: the mixture's, else "domain".
         validation_sampling: "sampled" (at the training temperature, with a seed of its own) or "greedy".
         recorder: see `Recorder`.
 
@@ -83,6 +79,7 @@ class PolicyTrainer(GRPOTrainer):
         estimator: str = "grpo",
         group_size: int | None = None,
         mixture: Mixture | Schedule | str | None = None,
+        domain_column: str | None = None,
         validation_sampling: str = "sampled",
         recorder: Recorder | None = None,
         **keywords: Any,
@@ -90,24 +87,23 @@ class PolicyTrainer(GRPOTrainer):
         check_choices(estimator=estimator, validation_sampling=validation_sampling, group_size=group_size)
         if (objectives is None) == (reward_funcs is None):
             raise InputError("give either objectives= or TRL's reward_funcs=, and not both")
+        # Known before TRL's constructor runs, since that one asks for the sampler.
+        self._given_group_size = group_size
+        self._mixture, self.domain_column = as_mixture_and_column(mixture, domain_column)
         self._measuring = False
         if objectives is None:
             functions = list(reward_funcs) if isinstance(reward_funcs, (list, tuple)) else [reward_funcs]
-            # Reward models, as modules or names, stay TRL's to run.
-            wrapped = [as_objective(function) for function in functions]
-            reward_funcs = [
-                function if objective is None else as_reward_function(objective, self.is_measuring)
-                for function, objective in zip(functions, wrapped, strict=True)
-            ]
         else:
             check_names(objectives)
-            wrapped = list(objectives)
-            reward_funcs = [as_reward_function(objective, self.is_measuring) for objective in objectives]
+            functions = list(objectives)
+        # Reward models, as modules or names, stay TRL's to run.
+        wrapped = [as_objective(function) for function in functions]
+        reward_funcs = [
+            function if objective is None else as_reward_function(objective, self.is_measuring, self.domain_column)
+            for function, objective in zip(functions, wrapped, strict=True)
+        ]
         if args is not None:
             check_trl_arguments(args, weighting)
-        # Known before TRL's constructor runs, since that one asks for the sampler.
-        self._given_group_size = group_size
-        self._mixture = None if mixture is None else as_mixture(mixture)
         self._order: DomainOrder | None = None
         if self._mixture is not None and isinstance(self._mixture.schedule, AdaptiveCooldown):
             raise InputError("an adaptive cooldown follows held-out losses, and reinforcement learning has none: give a cooldown")
@@ -138,6 +134,7 @@ class PolicyTrainer(GRPOTrainer):
         self.shared_forward, self.step_influence = SharedForward(), StepInfluence()
         self.step_factor = 1.0
         self._in_update: dict[str, Any] | None = None
+        self._influence: Influence | None = None
         self._constant = ConstantRewards([objective.name for objective in self.objectives])
         self.add_callback(AfterStep(self))
 
@@ -154,7 +151,7 @@ class PolicyTrainer(GRPOTrainer):
         self._texts = (
             [text_of(prompt) for prompt in prompts],
             [text_of(text) for text in completions],
-            [row.get("domain") for row in inputs],
+            [row.get(self.domain_column) for row in inputs],
         )
         self._clock("rewards", began)
         return scores_BK if self._measuring else scores_BK * self._reward_signs.to(scores_BK)
@@ -176,8 +173,8 @@ class PolicyTrainer(GRPOTrainer):
         first = self.accelerator.process_index * local
         output["answer_index"] = torch.arange(first, first + local, device=output["completion_ids"].device)
         if self.order is not None and self.order.mixture.by == "scalarization":
-            progress = self.state.global_step / max(1, self.state.max_steps)
-            numbers = self.order.index_of(row[self.order.mixture.column] for row in inputs)
+            progress = progress_of(self)
+            numbers = self.order.index_of(row[self.domain_column] for row in inputs)
             self._loss_weights = torch.tensor(self.order.loss_weights(progress))[numbers].to(output["completion_ids"].device)
             output["loss_weight"] = self._loss_weights
         return output
@@ -197,37 +194,10 @@ class PolicyTrainer(GRPOTrainer):
         began = time.perf_counter()
         assert self._scores_BK is not None
         scores_BK = self._scores_BK
-        rewards_BK = (apply_gates(scores_BK, self.objectives) * self._reward_signs.to(scores_BK)).double()
+        rewards_BK = reward_matrix(self.objectives, scores_BK=scores_BK).double()
         advantages_BK = estimate(rewards_BK, estimator=self.estimator, group_size=self.group_size)
-        learning_rate = self.lr_scheduler.get_last_lr()[0] if self.lr_scheduler is not None else self.args.learning_rate
-        found: list[Influence] = []
-
-        def influence(
-            *,
-            method: str = "finite-difference",
-            layers: Sequence[str] | None = None,
-            gram: bool = False,
-            equal_spread: bool = False,
-        ) -> Influence | None:
-            taken_BK = of_equal_spread(advantages_BK, estimator=self.estimator) if equal_spread else advantages_BK
-            if method == OPTIMIZER_STEP:
-                latest = self.step_influence.latest
-                self.step_influence.watch(taken_BK, learning_rate)
-            else:
-                latest = buffered_influence(self, taken_BK, method=method, layers=layers, gram=gram)
-            found.extend([] if latest is None else [latest])
-            return latest
-
-        self.weighting.on_batch(
-            Batch(
-                rewards_BK,
-                advantages_BK,
-                learning_rate=learning_rate,
-                progress=self.state.global_step / max(1, self.state.max_steps),
-                share=batch_share(self),
-                influence=influence,
-            )
-        )
+        batch = batch_of(self, rewards_BK, advantages_BK=advantages_BK, influence=self._influence_of(advantages_BK))
+        self.weighting.on_batch(batch)
         self._constant.see(rewards_BK)
         weights_K = self.weighting.weights()
         self.reward_weights = weights_K.float()
@@ -247,7 +217,29 @@ class PolicyTrainer(GRPOTrainer):
             taken_B = advantages_B[micro_batch["answer_index"]].to(micro_batch["completion_ids"].device)
             micro_batch["advantages"] = (taken_B * micro_batch.get("loss_weight", 1.0)).float()
         self._clock("weighting", began)
-        self._note(scores_BK, weights_K, advantages_B, found[-1] if found else None)
+        self._note(scores_BK, weights_K, advantages_B)
+
+    def _influence_of(self, advantages_BK: Tensor) -> Callable[..., Influence | None]:
+        """What computes the influences of objectives with these advantages on the buffered batch; the last one is kept for the record."""
+        self._influence = None
+
+        def influence(
+            *,
+            method: str = "finite-difference",
+            layers: Sequence[str] | None = None,
+            gram: bool = False,
+            equal_spread: bool = False,
+        ) -> Influence | None:
+            taken_BK = of_equal_spread(advantages_BK, estimator=self.estimator) if equal_spread else advantages_BK
+            if method == OPTIMIZER_STEP:
+                latest = self.step_influence.latest
+                self.step_influence.watch(taken_BK, learning_rate_of(self))
+            else:
+                latest = buffered_influence(self, taken_BK, method=method, layers=layers, gram=gram)
+            self._influence = latest or self._influence
+            return latest
+
+        return influence
 
     def compute_loss(self, model: Any, inputs: Any, *args: Any, **kwargs: Any) -> Any:
         """As TRL; the forward pass may be one that an influence computation has made already."""
@@ -269,10 +261,12 @@ class PolicyTrainer(GRPOTrainer):
     def _clock(self, phase: str, began: float) -> None:
         self._seconds[phase] = self._seconds.get(phase, 0.0) + time.perf_counter() - began
 
-    def _note(self, scores_BK: Tensor, weights_K: Tensor, advantages_B: Tensor, influence: Influence | None) -> None:
+    def _note(self, scores_BK: Tensor, weights_K: Tensor, advantages_B: Tensor) -> None:
         """Tell of a batch: its answers now, its record when the update is made."""
         names, step = [objective.name for objective in self.objectives], self.state.global_step + 1
-        self._record = {"step": step, "scale": self.weighting.scale()} | batch_record(names, scores_BK, weights_K, influence)
+        self._record = {"step": step, "scale": self.weighting.scale()} | batch_record(
+            names, scores_BK, weights_K, self._influence
+        )
         if self.order is not None:
             self._record["draws"] = self.order.drawn(int((step - 1) // steps_a_batch(self)))
         for kind, values in (("weights", self._record["weights"]), ("influence", self._record.get("influence", {}))):
@@ -383,9 +377,7 @@ class PolicyTrainer(GRPOTrainer):
 
     def restore(self, checkpoint: str) -> None:
         """Take over model and state of a checkpoint, to validate and not to train on."""
-        self._load_from_checkpoint(checkpoint)
-        self.state = TrainerState.load_from_json(str(Path(checkpoint) / "trainer_state.json"))
-        self.load_state_dict(json.loads((Path(checkpoint) / STATE_FILE).read_text(encoding="utf-8")))
+        restore(self, checkpoint)
 
     def create_model_card(self, *args: Any, **kwargs: Any) -> None:
         """No card: TRL would write one, for a model that is not being published, into every checkpoint's parent."""
@@ -393,16 +385,16 @@ class PolicyTrainer(GRPOTrainer):
     def _save_checkpoint(self, model: Any, trial: Any) -> None:
         super()._save_checkpoint(model, trial)
         if self.args.should_save:
-            folder = Path(self._get_output_dir(trial=trial)) / f"checkpoint-{self.state.global_step}"
-            write_atomically(folder / STATE_FILE, json.dumps(self.state_dict(), allow_nan=False))
+            write_state(checkpoint_of(self, trial), self.state_dict())
             if self.recorder is not None:
                 self.recorder.on_checkpoint(self.state.global_step)
 
     def _load_optimizer_and_scheduler(self, checkpoint: str | None) -> None:
         super()._load_optimizer_and_scheduler(checkpoint)
-        if checkpoint is not None and self._mixture is None and MIXTURE_STATE in self.state.stateful_callbacks:
+        if checkpoint is None:
+            return
+        if self._mixture is None and MIXTURE_STATE in self.state.stateful_callbacks:
             raise InputError("the checkpoint was made with a mixture: give mixture= as then, or begin a new run")
-        if checkpoint is not None:
-            self._resumed_at = self.state.global_step
-        if checkpoint is not None and (Path(checkpoint) / STATE_FILE).is_file():
-            self.load_state_dict(json.loads((Path(checkpoint) / STATE_FILE).read_text(encoding="utf-8")))
+        self._resumed_at = self.state.global_step
+        if (state := read_state(checkpoint)) is not None:
+            self.load_state_dict(state)

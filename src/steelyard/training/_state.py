@@ -1,0 +1,40 @@
+"""Our state in a checkpoint of TRL's: one JSON file, written last, so that a checkpoint that has it is whole."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+from transformers import TrainerState
+
+from steelyard.files import write_atomically
+
+STATE_FILE = "steelyard.json"
+
+
+def write_state(checkpoint: Path, state: dict[str, Any]) -> None:
+    """Add a state to a checkpoint."""
+    write_atomically(checkpoint / STATE_FILE, json.dumps(state, allow_nan=False))
+
+
+def read_state(checkpoint: Path | str | None) -> dict[str, Any] | None:
+    """The state in a checkpoint; None where it has none."""
+    if checkpoint is None or not (Path(checkpoint) / STATE_FILE).is_file():
+        return None
+    state: dict[str, Any] = json.loads((Path(checkpoint) / STATE_FILE).read_text(encoding="utf-8"))
+    return state
+
+
+def checkpoint_of(trainer: Any, trial: Any = None) -> Path:
+    """The folder of the checkpoint that a trainer is writing, or has written last."""
+    return Path(trainer._get_output_dir(trial=trial)) / f"checkpoint-{trainer.state.global_step}"
+
+
+def restore(trainer: Any, checkpoint: str) -> None:
+    """Take over model and state of a checkpoint, to validate and not to train on."""
+    trainer._load_from_checkpoint(checkpoint)
+    trainer.state = TrainerState.load_from_json(str(Path(checkpoint) / "trainer_state.json"))
+    state = read_state(checkpoint)
+    if state is not None:
+        trainer.load_state_dict(state)
