@@ -68,10 +68,10 @@ def start(data):
     from steelyard.models.loading import load_policy
     from steelyard.recipes.loading import parse_recipe
     from steelyard.runlog import RunLog
+    from steelyard.runs._prompts import load_prompts
+    from steelyard.runs._resume import resolved
+    from steelyard.runs._warmup import supervised_stage
     from steelyard.runs.progress import QuietProgress
-    from steelyard.runs.prompts import load_prompts
-    from steelyard.runs.resume import resolved
-    from steelyard.runs.warmup import supervised_stage
 
     content = content_of(data, 0, METHODS["fixed-balanced"])
     content["supervised"] |= {"steps": 120, "batch_size": 8}

@@ -28,7 +28,7 @@ from steelyard.mixture import estimate_gradient_variance, moments_variance
 from steelyard.mixture.variance import METHODS
 from steelyard.models.scratch import byte_tokenizer, new_model
 from steelyard.recipes.loading import parse_recipe
-from steelyard.runs.domain_data import load_domains, pack_domains
+from steelyard.runs._domain_data import load_domains, pack_domains
 from steelyard.training import train
 
 BATCH, TEMPERATURES, PAIR = 32, (2.0, 5.0), ["en", "ca"]

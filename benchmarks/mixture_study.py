@@ -102,8 +102,8 @@ def thinned(source, folder):
 def low_resource(recipe):
     """The languages that hold less than a hundredth of the examples each, as in the report."""
     from steelyard.models.scratch import byte_tokenizer
-    from steelyard.report.domains import resource_groups
-    from steelyard.runs.domain_data import load_domains, pack_domains
+    from steelyard.report._domains import resource_groups
+    from steelyard.runs._domain_data import load_domains, pack_domains
 
     rows = load_domains(recipe.data).train
     if recipe.training.pack:

@@ -9,8 +9,8 @@ import numpy as np
 from fronts_table import interval
 from matplotlib.figure import Figure
 
-from steelyard.report.domains import resource_groups
-from steelyard.report.figures import RUN_COLOURS, STYLE
+from steelyard.report._domains import resource_groups
+from steelyard.report._figures import RUN_COLOURS, STYLE
 
 RESULTS = Path(__file__).parent / "results"
 GROUPS = ("high", "middle", "low")

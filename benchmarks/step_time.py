@@ -25,8 +25,8 @@ from steelyard import FixedWeights, GradientInfluence
 from steelyard.models.loading import load_policy
 from steelyard.objectives import accuracy, clarity, conciseness
 from steelyard.runlog import RunLog
+from steelyard.runs._recorder import RunRecorder
 from steelyard.runs.progress import QuietProgress
-from steelyard.runs.recorder import RunRecorder
 from steelyard.tasks.sums import sums_rows
 from steelyard.training import PolicyTrainer, load_recipe
 

@@ -207,7 +207,7 @@ def test_trainers_need_no_recipe():
 
 
 def test_planning_a_mixture_needs_no_torch():
-    code = "import steelyard.report.plan_figure; from steelyard.mixture import plan_mixture, count_domains"
+    code = "import steelyard.report._plan_figure; from steelyard.mixture import plan_mixture, count_domains"
     assert loaded_by(code, "torch") == []
 
 

@@ -6,7 +6,7 @@ import pytest
 
 from steelyard.errors import InputError
 from steelyard.report import write_report
-from steelyard.report.figures import RunData, _pairwise_front, cosines_figure, phase_seconds
+from steelyard.report._figures import RunData, _pairwise_front, cosines_figure, phase_seconds
 from steelyard.report.page import read_run, summarise
 from steelyard.runlog import RunLog
 

@@ -4,7 +4,7 @@ import pytest
 
 from steelyard.errors import InputError
 from steelyard.recipes.recipe import PromptsConfig
-from steelyard.runs.prompts import load_prompts, read_rows
+from steelyard.runs._prompts import load_prompts, read_rows
 
 
 def config(source, **changes):

@@ -16,7 +16,7 @@ from safetensors.torch import load_file
 from steelyard.errors import DiskFullError, InputError, RewardError
 from steelyard.recipes.loading import parse_recipe
 from steelyard.runlog import RunLog
-from steelyard.runs.resume import read_resolved
+from steelyard.runs._resume import read_resolved
 from steelyard.training import train
 
 
@@ -283,8 +283,8 @@ def test_two_processes_cannot_train_in_one_folder(tiny_recipe, tmp_path):
 
 
 def test_a_policy_on_the_front_is_kept_until_a_checkpoint_makes_its_loss_final(tiny_recipe, tmp_path):
+    from steelyard.runs._recorder import RunRecorder
     from steelyard.runs.progress import QuietProgress
-    from steelyard.runs.recorder import RunRecorder
 
     recipe = parse_recipe(tiny_recipe)
     log = RunLog(tmp_path / "run").create("")

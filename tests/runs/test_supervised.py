@@ -10,7 +10,7 @@ from steelyard.errors import InputError, RunError
 from steelyard.recipes.loading import load_recipe, parse_recipe
 from steelyard.report import write_report
 from steelyard.runlog import RunLog
-from steelyard.runs.domain_data import load_domains
+from steelyard.runs._domain_data import load_domains
 from steelyard.runs.progress import QuietProgress
 from steelyard.runs.supervised import SupervisedRun
 from steelyard.training import SupervisedResult, train

@@ -61,7 +61,7 @@ def mix(
         console.print(f"warning: {warning}", soft_wrap=True, highlight=False)
     if plan.suggestion is not None:
         console.print(f"suggestion: {plan.suggestion}", soft_wrap=True, highlight=False)
-    from steelyard.report.plan_figure import mixture_figure
+    from steelyard.report._plan_figure import mixture_figure
 
     try:
         with warnings.catch_warnings():

@@ -102,7 +102,7 @@ def _front_table(results: list[tuple[str, Any]], recipe: Any) -> Any:
 def _losses_table(path: Path, limit: int = 24) -> Any:
     from rich.table import Table
 
-    from steelyard.report.domains import domain_rows
+    from steelyard.report._domains import domain_rows
     from steelyard.report.page import read_runs
 
     rows = domain_rows(read_runs([path])[0])

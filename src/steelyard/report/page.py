@@ -14,9 +14,10 @@ from matplotlib.figure import Figure
 
 from steelyard.errors import InputError
 from steelyard.files import damage_is_clear, write_atomically
-from steelyard.report import domains, figures
-from steelyard.report.domains import DomainRun, read_domain_run
-from steelyard.report.figures import RunData
+from steelyard.report import _domains as domains
+from steelyard.report import _figures as figures
+from steelyard.report._domains import DomainRun, read_domain_run
+from steelyard.report._figures import RunData
 from steelyard.runlog import RunLog
 
 

@@ -7,6 +7,8 @@ from typing import TYPE_CHECKING
 from steelyard._lazy import lazy
 
 if TYPE_CHECKING:
+    from steelyard.runs.life import Run as Run
+    from steelyard.runs.life import Start as Start
     from steelyard.runs.policy import RunResult as RunResult
     from steelyard.runs.progress import Progress as Progress
     from steelyard.runs.progress import RichProgress as RichProgress
@@ -18,7 +20,9 @@ __getattr__, __dir__, __all__ = lazy(
     {
         "Progress": "steelyard.runs.progress",
         "RichProgress": "steelyard.runs.progress",
+        "Run": "steelyard.runs.life",
         "RunResult": "steelyard.runs.policy",
+        "Start": "steelyard.runs.life",
         "SupervisedResult": "steelyard.runs.supervised",
         "train": "steelyard.runs.run",
     },

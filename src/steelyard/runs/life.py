@@ -14,9 +14,9 @@ from typing import Any
 from steelyard.errors import InputError, SteelyardError
 from steelyard.files import damage_is_clear, disk_full_is_clear
 from steelyard.runlog import RunLog
-from steelyard.runs.fingerprint import check_unchanged
+from steelyard.runs._fingerprint import check_unchanged
+from steelyard.runs._resume import check_same, resolved
 from steelyard.runs.progress import Progress
-from steelyard.runs.resume import check_same, resolved
 
 
 @dataclass(frozen=True)

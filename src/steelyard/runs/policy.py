@@ -14,12 +14,12 @@ from steelyard.models.loading import load_policy
 from steelyard.recipes.parts import build_mixture
 from steelyard.recipes.recipe import Recipe
 from steelyard.runlog import RunLog
-from steelyard.runs.fingerprint import fingerprint
+from steelyard.runs._fingerprint import fingerprint
+from steelyard.runs._prompts import load_prompts
+from steelyard.runs._recorder import RunRecorder
+from steelyard.runs._trl_arguments import lora_config, quiet, training_arguments
 from steelyard.runs.life import Run, Start
 from steelyard.runs.progress import Progress
-from steelyard.runs.prompts import load_prompts
-from steelyard.runs.recorder import RunRecorder
-from steelyard.runs.trl_arguments import lora_config, quiet, training_arguments
 from steelyard.training._arguments import check_influence_layers
 from steelyard.training._domain_order import DomainOrder
 
@@ -71,7 +71,7 @@ class PolicyRun(Run):
         if recipe.model.lora is None:
             check_influence_layers(self.weighting, model)
         if recipe.supervised is not None:
-            from steelyard.runs.warmup import supervised_stage
+            from steelyard.runs._warmup import supervised_stage
 
             model = supervised_stage(recipe, model, tokenizer, self.raw_rows, self.train_rows, start.log, progress)
         with damage_is_clear(start.log.path):

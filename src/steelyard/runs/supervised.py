@@ -23,12 +23,12 @@ from steelyard.recipes.parts import build_mixture
 from steelyard.recipes.supervised import SupervisedRecipe
 from steelyard.rows import Row
 from steelyard.runlog import RunLog
-from steelyard.runs.domain_data import DomainData, load_domains, pack_domains
-from steelyard.runs.fingerprint import fingerprint
+from steelyard.runs._domain_data import DomainData, load_domains, pack_domains
+from steelyard.runs._fingerprint import fingerprint
+from steelyard.runs._recorder import SupervisedRecorder, save_model
+from steelyard.runs._trl_arguments import lora_config, quiet, supervised_arguments
 from steelyard.runs.life import Run, Start
 from steelyard.runs.progress import Progress
-from steelyard.runs.recorder import SupervisedRecorder, save_model
-from steelyard.runs.trl_arguments import lora_config, quiet, supervised_arguments
 from steelyard.training.mixing import column_of
 
 FINAL = "final"

@@ -1,7 +1,16 @@
 """`MixtureSFTTrainer`: TRL's SFTTrainer on domains of very different size, with a loss for each of them.
 
-What is added hangs on four hooks: `_get_train_sampler` (rows by the mixture), `compute_loss` (an example's loss times its domain's weight, for
-scalarization), `evaluate` (the held-out loss of every domain) and `_save_checkpoint` / `_load_optimizer_and_scheduler` (our state).
+What is added hangs on these methods of TRL's trainer, each overridden and each calling the original unless the mixture takes its place:
+
+    order        _get_train_sampler, train           rows by the mixture, from the start or where a run goes on
+                 _set_signature_columns_if_needed    keeps the column with the domains
+    loss         get_batch_samples                   turns an example's domain into its loss weight
+                 compute_loss                        multiplies every token's loss by it, with scalarization
+    records      log                                 writes an update's record
+    validation   evaluate                            the held-out loss of every domain
+    state        _save_checkpoint, _load_optimizer_and_scheduler
+                                                     add our state to a checkpoint, and take it up
+                 create_model_card                   writes none
 """
 
 from __future__ import annotations

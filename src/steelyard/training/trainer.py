@@ -1,10 +1,22 @@
 """`PolicyTrainer`: TRL's GRPOTrainer with an estimator, objectives and a weighting to choose.
 
-What is added hangs on five hooks of TRL: `_calculate_rewards` (keep the reward matrix), `_generate_and_score_completions` (advantages by our
-estimator), `_prepare_inputs` (weights from the batch, before its update), `evaluate` (the objectives' measures on held-out prompts) and
-`_save_checkpoint` / `_load_optimizer_and_scheduler` (our state). Loss, optimiser, generation and scale-out are TRL's own.
+What is added hangs on these methods of TRL's trainer, each overridden and each calling the original:
 
-Left out: importance weights across several updates of one generation are TRL's; influences are those of the first update.
+    rewards      _calculate_rewards                  keeps the raw scores, and gives TRL those with their sign
+                 _generate                           times generation
+    advantages   _generate_and_score_completions     notes each answer's row, and its loss weight with scalarization
+                 _prepare_inputs                     weighs a fresh batch before its update
+                 compute_loss                        marks the update's own forward pass
+                 _get_per_token_logps_and_entropies  shares a forward pass that influences have made
+    records      training_step, log                  time an update and write its record
+    validation   evaluate                            measures the objectives on held-out prompts
+    order        train, _get_train_sampler           prompts by a mixture, or by an order that can be resumed
+    state        _save_checkpoint, _load_optimizer_and_scheduler
+                                                     add our state to a checkpoint, and take it up
+                 create_model_card                   writes none
+
+Loss, optimiser, generation and scale-out are TRL's own. Left out: importance weights across several updates of one generation are TRL's; influences are
+those of the first update.
 """
 
 from __future__ import annotations

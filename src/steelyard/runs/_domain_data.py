@@ -13,7 +13,7 @@ from typing import Any
 from steelyard.errors import InputError, nearest
 from steelyard.recipes.supervised import DataConfig, HeldOutConfig
 from steelyard.rows import Row, is_missing, read_rows
-from steelyard.runs.templates import Template
+from steelyard.runs._templates import Template
 
 
 @dataclass(frozen=True)

@@ -13,7 +13,7 @@ from steelyard.errors import InputError, nearest
 from steelyard.objectives import text_of
 from steelyard.recipes.recipe import PromptsConfig
 from steelyard.rows import Row, is_missing, read_rows
-from steelyard.runs.templates import Template
+from steelyard.runs._templates import Template
 
 
 def load_prompts(config: PromptsConfig, *, base: Path = Path("."), seed: int = 0) -> tuple[list[Row], list[Row], list[Row]]:

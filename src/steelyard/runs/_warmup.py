@@ -11,9 +11,9 @@ from typing import Any
 from steelyard.files import saved_whole
 from steelyard.recipes.recipe import Recipe
 from steelyard.runlog import RunLog
+from steelyard.runs._templates import Template
+from steelyard.runs._trl_arguments import common_arguments, lora_config, quiet
 from steelyard.runs.progress import Progress
-from steelyard.runs.templates import Template
-from steelyard.runs.trl_arguments import common_arguments, lora_config, quiet
 
 FOLDER = "supervised"
 
