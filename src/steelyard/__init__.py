@@ -57,60 +57,7 @@ if TYPE_CHECKING:
     from steelyard.weighting import Weighting as Weighting
     from steelyard.weighting import gradient_influence as gradient_influence
 
-__getattr__, __dir__, __all__ = lazy(
-    __name__,
-    {
-        # mixture
-        "AdaptiveCooldown": "steelyard.mixture",
-        "ConstantTemperature": "steelyard.mixture",
-        "Cooldown": "steelyard.mixture",
-        "CooldownAtCap": "steelyard.mixture",
-        "CosineTemperature": "steelyard.mixture",
-        "LinearTemperature": "steelyard.mixture",
-        "Mixture": "steelyard.mixture",
-        "MixtureSampler": "steelyard.mixture",
-        "MixtureStream": "steelyard.mixture",
-        "OrderMatters": "steelyard.mixture",
-        "PiecewiseTemperature": "steelyard.mixture",
-        "Shares": "steelyard.mixture",
-        "UniMax": "steelyard.mixture",
-        "estimate_gradient_variance": "steelyard.mixture",
-        "gradient_variance": "steelyard.mixture",
-        "plan_mixture": "steelyard.mixture",
-        "scalarization_weights": "steelyard.mixture",
-        "temperature_probabilities": "steelyard.mixture",
-        # objectives and advantages
-        "Gate": "steelyard.objectives",
-        "Objective": "steelyard.objectives",
-        "advantages": "steelyard.advantages",
-        "reward_matrix": "steelyard.objectives",
-        # weighting
-        "FixedWeights": "steelyard.weighting",
-        "GDPO": "steelyard.weighting",
-        "GradientInfluence": "steelyard.weighting",
-        "GramianWeights": "steelyard.weighting",
-        "HypervolumeGuided": "steelyard.weighting",
-        "LagrangianConstraints": "steelyard.weighting",
-        "NormalizedInfluence": "steelyard.weighting",
-        "ScheduledWeights": "steelyard.weighting",
-        "SmoothTchebycheff": "steelyard.weighting",
-        "StageAware": "steelyard.weighting",
-        "Weighting": "steelyard.weighting",
-        "gradient_influence": "steelyard.weighting",
-        # the front
-        "ParetoArchive": "steelyard.pareto",
-        "hypervolume": "steelyard.pareto",
-        # the judge
-        "Check": "steelyard.checks",
-        "Client": "steelyard.llm",
-        "MetaRubric": "steelyard.rubric",
-        "PairwiseJudge": "steelyard.rubric",
-        "check": "steelyard.checks",
-        # runs
-        "load_recipe": "steelyard.recipes",
-        "train": "steelyard.runs",
-    },
-)
+__getattr__, __dir__, __all__ = lazy(__name__)
 __all__ += ["__version__"]
 
 _moved.install()

@@ -7,7 +7,6 @@ names of a room that stand in a room above it now: they stay where they were, wi
 from __future__ import annotations
 
 import importlib
-import importlib.abc
 import importlib.machinery
 import sys
 import warnings
@@ -86,8 +85,8 @@ def elsewhere(room: str, name: str) -> Any:
     return getattr(importlib.import_module(ELSEWHERE[room][name]), name)
 
 
-class _Finder(importlib.abc.MetaPathFinder, importlib.abc.Loader):
-    """Finds a module by its old name, where nothing else does."""
+class _Finder:
+    """Finds a module by its old name, where nothing else does, and loads what stands for it."""
 
     def find_spec(self, fullname: str, path: Sequence[str] | None, target: ModuleType | None = None) -> Any:
         if fullname not in FORMER_MODULES:

@@ -11,11 +11,4 @@ if TYPE_CHECKING:
     from steelyard.models.scratch import byte_tokenizer as byte_tokenizer
     from steelyard.models.scratch import new_model as new_model
 
-__getattr__, __dir__, __all__ = lazy(
-    __name__,
-    {
-        "byte_tokenizer": "steelyard.models.scratch",
-        "load_policy": "steelyard.models.loading",
-        "new_model": "steelyard.models.scratch",
-    },
-)
+__getattr__, __dir__, __all__ = lazy(__name__)

@@ -24,24 +24,4 @@ if TYPE_CHECKING:
     from steelyard.objectives.writing import length_window as length_window
     from steelyard.objectives.writing import repetition as repetition
 
-__getattr__, __dir__, __all__ = lazy(
-    __name__,
-    {
-        "BUILT_IN": "steelyard.objectives.loading",
-        "Gate": "steelyard.objectives.gates",
-        "Objective": "steelyard.objectives.objective",
-        "accuracy": "steelyard.objectives.maths",
-        "apply_gates": "steelyard.objectives.matrix",
-        "built_in": "steelyard.objectives.loading",
-        "check_names": "steelyard.objectives.matrix",
-        "clarity": "steelyard.objectives.writing",
-        "conciseness": "steelyard.objectives.writing",
-        "format_match": "steelyard.objectives.writing",
-        "language": "steelyard.objectives.writing",
-        "length_window": "steelyard.objectives.writing",
-        "load_function": "steelyard.objectives.loading",
-        "repetition": "steelyard.objectives.writing",
-        "reward_matrix": "steelyard.objectives.matrix",
-        "text_of": "steelyard.messages",
-    },
-)
+__getattr__, __dir__, __all__ = lazy(__name__)

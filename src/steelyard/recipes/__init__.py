@@ -14,14 +14,4 @@ if TYPE_CHECKING:
     from steelyard.recipes.shipped import recipe_names as recipe_names
     from steelyard.recipes.supervised import SupervisedRecipe as SupervisedRecipe
 
-__getattr__, __dir__, __all__ = lazy(
-    __name__,
-    {
-        "Recipe": "steelyard.recipes.recipe",
-        "SupervisedRecipe": "steelyard.recipes.supervised",
-        "find_recipe": "steelyard.recipes.shipped",
-        "load_recipe": "steelyard.recipes.loading",
-        "parse_recipe": "steelyard.recipes.loading",
-        "recipe_names": "steelyard.recipes.shipped",
-    },
-)
+__getattr__, __dir__, __all__ = lazy(__name__)

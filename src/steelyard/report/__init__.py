@@ -2,17 +2,13 @@
 
 from __future__ import annotations
 
-import importlib
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
+
+from steelyard._lazy import lazy
 
 if TYPE_CHECKING:
-    from steelyard.report.page import write_figures, write_report
-
-__all__ = ["write_figures", "write_report"]
-
-
-def __getattr__(name: str) -> Any:
     # When first used: the picture of a plan needs no page.
-    if name not in __all__:
-        raise AttributeError(f"module 'steelyard.report' has no attribute {name!r}")
-    return getattr(importlib.import_module("steelyard.report.page"), name)
+    from steelyard.report.page import write_figures as write_figures
+    from steelyard.report.page import write_report as write_report
+
+__getattr__, __dir__, __all__ = lazy(__name__)

@@ -15,15 +15,4 @@ if TYPE_CHECKING:
     from steelyard.runs.run import train as train
     from steelyard.runs.supervised import SupervisedResult as SupervisedResult
 
-__getattr__, __dir__, __all__ = lazy(
-    __name__,
-    {
-        "Progress": "steelyard.runs.progress",
-        "RichProgress": "steelyard.runs.progress",
-        "Run": "steelyard.runs.life",
-        "RunResult": "steelyard.runs.policy",
-        "Start": "steelyard.runs.life",
-        "SupervisedResult": "steelyard.runs.supervised",
-        "train": "steelyard.runs.run",
-    },
-)
+__getattr__, __dir__, __all__ = lazy(__name__)

@@ -16,18 +16,7 @@ if TYPE_CHECKING:
     from steelyard.training.sft import SFTRecorder as SFTRecorder
     from steelyard.training.trainer import PolicyTrainer as PolicyTrainer
 
-_get, __dir__, __all__ = lazy(
-    __name__,
-    {
-        "Mixture": "steelyard.mixture",
-        "MixtureSFTTrainer": "steelyard.training.sft",
-        "PolicyTrainer": "steelyard.training.trainer",
-        "Recorder": "steelyard.training.record",
-        "SFTRecorder": "steelyard.training.sft",
-        "WeightingCallback": "steelyard.training.callback",
-        "use_mixture": "steelyard.training.mixing",
-    },
-)
+_get, __dir__, __all__ = lazy(__name__)
 
 
 def __getattr__(name: str) -> Any:
