@@ -92,7 +92,7 @@ class _Finder:
         if fullname not in FORMER_MODULES:
             return None
         # A package, since it may have had modules of its own.
-        return importlib.machinery.ModuleSpec(fullname, self, is_package=True)
+        return importlib.machinery.ModuleSpec(fullname, self, is_package=True)  # type: ignore[arg-type]
 
     def create_module(self, spec: Any) -> ModuleType | None:
         return None
