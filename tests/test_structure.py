@@ -1,7 +1,9 @@
 """The promises about the house itself: imports point one way and in no circle, the front door is quick, what ships is whole."""
 
 import ast
+import importlib
 import json
+import re
 import subprocess
 import sys
 import warnings
@@ -279,6 +281,49 @@ def test_public_names_stay_where_they_were():
             assert getattr(training, name).__name__ == name
     with pytest.raises(AttributeError, match=r"module 'steelyard.training' has no attribute 'nothing'"):
         training.nothing  # noqa: B018
+
+
+PRIVATE_WHOLLY = {"cli", "tasks"}
+"""Rooms that promise nothing to importers: the command line, and the embedded task."""
+
+
+def top_names(path):
+    """Names defined at the top of a module, with whether a decorator adds them to a registry."""
+    for node in ast.parse(path.read_text(encoding="utf-8")).body:
+        if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef | ast.ClassDef):
+            yield node.name, any(".add(" in ast.unparse(decorator) for decorator in node.decorator_list)
+        elif isinstance(node, ast.Assign | ast.AnnAssign):
+            target = node.targets[0] if isinstance(node, ast.Assign) else node.target
+            if isinstance(target, ast.Name):
+                yield target.id, node.value is not None and ".add(" in ast.unparse(node.value)
+
+
+def packages():
+    for module, path in HOUSE.paths.items():
+        if path.name == "__init__.py" and path.parent.parent == SOURCE and HOUSE.room_of(module) not in PRIVATE_WHOLLY:
+            yield importlib.import_module(module), path.parent
+
+
+def test_a_module_that_holds_nothing_public_begins_with_an_underscore():
+    wrong = []
+    for room, folder in packages():
+        for path in folder.rglob("*.py"):
+            names = dict(top_names(path))
+            if not path.name.startswith("_") and not any(name in room.__all__ or added for name, added in names.items()):
+                wrong.append(str(path.relative_to(SOURCE)))
+    assert wrong == []
+
+
+def test_a_helper_of_one_module_begins_with_an_underscore():
+    texts, wrong = {path: path.read_text(encoding="utf-8") for path in SOURCE.rglob("*.py")}, []
+    for room, folder in packages():
+        for path in folder.rglob("*.py"):
+            for name, added in top_names(path) if not path.name.startswith("_") else ():
+                if name.startswith("_") or added or name in room.__all__:
+                    continue
+                if not any(re.search(rf"\b{name}\b", text) for other, text in texts.items() if other != path):
+                    wrong.append(f"{path.relative_to(SOURCE)}: {name}")
+    assert wrong == []
 
 
 def test_the_embedded_policy_is_under_four_megabytes():

@@ -7,7 +7,7 @@ import pytest
 from steelyard.errors import InputError
 from steelyard.report import write_report
 from steelyard.report._figures import RunData, _pairwise_front, cosines_figure, phase_seconds
-from steelyard.report.page import read_run, summarise
+from steelyard.report.page import _read_run, _summarise
 from steelyard.runlog import RunLog
 
 
@@ -151,8 +151,8 @@ def test_summary_and_seconds_add_up():
         [],
     )
     assert phase_seconds(run)["update"] == 6.0
-    assert summarise(run)["half_at"] == 2
-    assert summarise(run)["seconds"] == pytest.approx(3 + 6 + 4 + 2)
+    assert _summarise(run)["half_at"] == 2
+    assert _summarise(run)["seconds"] == pytest.approx(3 + 6 + 4 + 2)
 
 
 def test_the_front_of_a_pair_knows_directions():
@@ -199,7 +199,7 @@ def test_cosines_are_drawn_where_there_are_gram_matrices(tmp_path):
     make_run(tmp_path / "without", points=[(0.1, 50), (0.2, 60), (0.3, 40)])
     assert "Cosines between" in write_report([tmp_path / "with"]).read_text()
     assert "Cosines between" not in write_report([tmp_path / "without"]).read_text()
-    figure = cosines_figure([read_run(tmp_path / "with"), read_run(tmp_path / "without")])
+    figure = cosines_figure([_read_run(tmp_path / "with"), _read_run(tmp_path / "without")])
     (axis,) = figure.axes
     assert axis.lines[0].get_ydata().tolist() == [-0.5, -0.5]
     assert axis.lines[0].get_label() == "accuracy and tokens"

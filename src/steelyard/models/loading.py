@@ -27,7 +27,7 @@ def load_policy(name: str, *, dtype: str = "float32", base: Path = Path(".")) ->
     import torch
     from transformers import AutoModelForCausalLM, AutoTokenizer
 
-    place, options = locate(name, base=base)
+    place, options = _locate(name, base=base)
     try:
         tokenizer = AutoTokenizer.from_pretrained(place, **options)
         model = AutoModelForCausalLM.from_pretrained(place, dtype=getattr(torch, dtype), **options)
@@ -50,11 +50,11 @@ def load_policy(name: str, *, dtype: str = "float32", base: Path = Path(".")) ->
     return model.eval(), tokenizer
 
 
-def locate(name: str, *, base: Path = Path(".")) -> tuple[str, dict[str, str]]:
+def _locate(name: str, *, base: Path = Path(".")) -> tuple[str, dict[str, str]]:
     """Where a model lies, and what transformers' loaders must be told beside that.
 
     Example:
-        >>> place, options = locate("sums")
+        >>> place, options = _locate("sums")
         >>> Path(place).name, options
         ('policy', {})
     """

@@ -44,7 +44,7 @@ def write_report(runs: Sequence[Path | str], *, out: Path | str | None = None) -
     if out.is_dir():
         raise InputError(f"cannot write {out}: it is a folder; give a file name")
     with damage_is_clear(paths[0].parent if len(paths) > 1 else paths[0]):
-        page = render_domains(data) if isinstance(data[0], DomainRun) else render(data, [RunLog(path) for path in paths])
+        page = _render_domains(data) if isinstance(data[0], DomainRun) else render(data, [RunLog(path) for path in paths])
     write_atomically(out, page)
     return out
 
@@ -58,7 +58,7 @@ def read_runs(paths: Sequence[Path]) -> Any:
     data: list[Any] = []
     for path in paths:
         with damage_is_clear(path):
-            data.append(read_run(path))
+            data.append(_read_run(path))
     for path, run in zip(paths, data, strict=True):
         if type(run) is not type(data[0]):
             raise InputError(
@@ -76,7 +76,7 @@ def read_runs(paths: Sequence[Path]) -> Any:
     return data
 
 
-def read_run(path: Path) -> RunData | DomainRun:
+def _read_run(path: Path) -> RunData | DomainRun:
     """Read what the figures need from a run folder."""
     import yaml
 
@@ -110,17 +110,17 @@ def render(runs: Sequence[RunData], logs: Sequence[RunLog]) -> str:
             runs=runs,
             fronts=[log.pareto()["front"] for log in logs],
             scales=logs[0].pareto()["scale"],
-            summary=[summarise(run) for run in runs],
-            samples=[sample_answers(run, log) for run, log in zip(runs, logs, strict=True)],
-            domains=[domain_table(run, log) for run, log in zip(runs, logs, strict=True)],
+            summary=[_summarise(run) for run in runs],
+            samples=[_sample_answers(run, log) for run, log in zip(runs, logs, strict=True)],
+            domains=[_domain_table(run, log) for run, log in zip(runs, logs, strict=True)],
             phases=[figures.phase_seconds(run) for run in runs],
-            figure={name: embed(figure) for name, figure in figures.all_figures(runs).items()},
+            figure={name: _embed(figure) for name, figure in figures.all_figures(runs).items()},
             colours=figures.RUN_COLOURS,
         )
     )
 
 
-def render_domains(runs: Sequence[DomainRun]) -> str:
+def _render_domains(runs: Sequence[DomainRun]) -> str:
     """The page of supervised runs as text."""
     return (
         _environment()
@@ -130,7 +130,7 @@ def render_domains(runs: Sequence[DomainRun]) -> str:
             groups=runs[0].groups(),
             summary=[domains.summarise_domains(run) for run in runs],
             rows=[domains.domain_rows(run) for run in runs],
-            figure={name: embed(draw(runs)) for name, draw in domains.FIGURES.items()},
+            figure={name: _embed(draw(runs)) for name, draw in domains.FIGURES.items()},
             colours=figures.RUN_COLOURS,
         )
     )
@@ -169,14 +169,14 @@ def write_figures(runs: Sequence[Path | str], folder: Path) -> list[Path]:
     return written
 
 
-def embed(figure: Figure) -> str:
+def _embed(figure: Figure) -> str:
     """A figure as the address of an SVG image that is part of the page."""
     buffer = io.BytesIO()
     figure.savefig(buffer, format="svg", metadata={"Date": None})
     return "data:image/svg+xml;base64," + base64.b64encode(buffer.getvalue()).decode()
 
 
-def summarise(run: RunData) -> dict[str, Any]:
+def _summarise(run: RunData) -> dict[str, Any]:
     """A run in one row: start, end, hypervolume, and when half of the hypervolume gained was reached."""
     first, last = run.validations[0], run.validations[-1]
     half = first["hypervolume"] + 0.5 * (last["hypervolume"] - first["hypervolume"])
@@ -193,7 +193,7 @@ def summarise(run: RunData) -> dict[str, Any]:
     }
 
 
-def domain_table(run: RunData, log: RunLog) -> list[dict[str, Any]]:
+def _domain_table(run: RunData, log: RunLog) -> list[dict[str, Any]]:
     """By domain, where a mixture drew them: prompts drawn, and the mean raw rewards of the first and the last fifth of the updates."""
     if not run.steps or "draws" not in run.steps[0]:
         return []
@@ -202,7 +202,7 @@ def domain_table(run: RunData, log: RunLog) -> list[dict[str, Any]]:
         drawn.update(step["draws"])
     steps = log.answer_steps()
     fifth = max(1, len(steps) // 5)
-    ends = [mean_rewards(log, part, run.names) for part in (steps[:fifth], steps[-fifth:])]
+    ends = [_mean_rewards(log, part, run.names) for part in (steps[:fifth], steps[-fifth:])]
     return [
         {
             "name": name,
@@ -215,7 +215,7 @@ def domain_table(run: RunData, log: RunLog) -> list[dict[str, Any]]:
     ]
 
 
-def mean_rewards(log: RunLog, steps: Sequence[int], names: Sequence[str]) -> dict[str, dict[str, float]]:
+def _mean_rewards(log: RunLog, steps: Sequence[int], names: Sequence[str]) -> dict[str, dict[str, float]]:
     """The mean raw reward by domain and objective over some updates, where an objective applied."""
     sums: dict[tuple[str, str], list[float]] = defaultdict(list)
     for step in steps:
@@ -229,7 +229,7 @@ def mean_rewards(log: RunLog, steps: Sequence[int], names: Sequence[str]) -> dic
     return out
 
 
-def sample_answers(run: RunData, log: RunLog, *, a_step: int = 2) -> list[dict[str, Any]]:
+def _sample_answers(run: RunData, log: RunLog, *, a_step: int = 2) -> list[dict[str, Any]]:
     """A few answers from the first, the middle and the last update: of one group, the one of highest and the one of lowest advantage."""
     steps = log.answer_steps()
     if not steps:

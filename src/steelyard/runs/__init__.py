@@ -9,6 +9,8 @@ from steelyard._lazy import lazy
 if TYPE_CHECKING:
     from steelyard.runs.life import Run as Run
     from steelyard.runs.life import Start as Start
+    from steelyard.runs.life import carry_through as carry_through
+    from steelyard.runs.life import opened as opened
     from steelyard.runs.policy import RunResult as RunResult
     from steelyard.runs.progress import Progress as Progress
     from steelyard.runs.progress import RichProgress as RichProgress

@@ -85,7 +85,7 @@ def carry_through(run: Run, log: RunLog, *, resume: bool, progress: Progress) ->
             raise InputError(f"the recipe's settings do not fit together for TRL: {error}") from error
         progress.begin(run.steps, done=start.step, names=run.shown(trainer))
         try:
-            train_to_the_end(trainer, start, run.steps)
+            _train_to_the_end(trainer, start, run.steps)
             run.finish(start, trainer)
         finally:
             progress.end()
@@ -133,7 +133,7 @@ def opened(recipe: Any, log: RunLog, data: Mapping[str, Any], *, source: str, re
         raise
 
 
-def train_to_the_end(trainer: Any, start: Start, steps: int) -> None:
+def _train_to_the_end(trainer: Any, start: Start, steps: int) -> None:
     """Train from where a run starts to its last update; the start and the end are validated, each once."""
     if start.checkpoint is not None and start.step >= steps:
         # All updates are made; only the last validation may be missing.

@@ -31,7 +31,7 @@ from steelyard.runs.life import Run, Start
 from steelyard.runs.progress import Progress
 from steelyard.training.mixing import column_of
 
-FINAL = "final"
+_FINAL = "final"
 
 
 @dataclass(frozen=True)
@@ -113,7 +113,7 @@ class SupervisedRun(Run):
 
     def finish(self, start: Start, trainer: Any) -> None:
         """Keep the model, unless a run that was over is asked to go on."""
-        final = start.log.checkpoints / FINAL
+        final = start.log.checkpoints / _FINAL
         if not (start.step >= self.steps and final.is_dir()):
             save_model(trainer, final, tokenizer=self.tokenizer)
 

@@ -59,7 +59,7 @@ class WeightingCallback(TrainerCallback):
         if given is not None and isinstance(weighting, Weighting):
             raise InputError("weights are given twice, in args.reward_weights and by the weighting: leave one out")
         weighting = as_weighting(weighting, given)
-        check_fits(weighting, trainer)
+        _check_fits(weighting, trainer)
         self.weighting, self._trainer = weighting, trainer
         names = list(trainer.reward_func_names)
         for name in bounds or {}:
@@ -133,7 +133,7 @@ class WeightingCallback(TrainerCallback):
         self._constant.finish()
 
 
-def check_fits(weighting: Weighting, trainer: Any) -> None:
+def _check_fits(weighting: Weighting, trainer: Any) -> None:
     """Refuse a method that a plain trainer cannot serve."""
     name = type(weighting).__name__
     if weighting.needs_gradients:

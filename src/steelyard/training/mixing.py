@@ -28,7 +28,7 @@ def order_for(trainer: Any, mixture: Mixture) -> DomainOrder:
     # A copy, since the caller may give the same arguments to another trainer.
     args = trainer.args = copy.copy(trainer.args)
     dataset = trainer.train_dataset
-    check_order(args)
+    _check_order(args)
     if dataset is None or not hasattr(dataset, "__len__"):
         raise InputError(
             "a mixture draws rows by number, but the training set streams: load it, or mix the sources by MixtureStream"
@@ -36,7 +36,7 @@ def order_for(trainer: Any, mixture: Mixture) -> DomainOrder:
     columns = getattr(dataset, "column_names", None)
     if columns is None or mixture.column not in columns:
         raise InputError(f"a mixture needs the column {mixture.column!r} in the training set (columns found: {columns})")
-    batch_size = rows_a_batch(trainer)
+    batch_size = _rows_a_batch(trainer)
     if args.max_steps <= 0:
         # Said in steps: the order covers the whole run, and the trainer would take it for one epoch of several.
         args.max_steps = math.ceil(args.num_train_epochs * len(dataset) / batch_size * steps_a_batch(trainer))
@@ -52,7 +52,7 @@ def order_for(trainer: Any, mixture: Mixture) -> DomainOrder:
     )
 
 
-def check_order(args: Any) -> None:
+def _check_order(args: Any) -> None:
     """Refuse settings with which the order would not be the run's."""
     if getattr(args, "packing", False) or getattr(args, "eval_packing", False):
         raise InputError(
@@ -81,7 +81,7 @@ def column_of(dataset: Any, name: str) -> list[Any]:
     return list(dataset[name][:])
 
 
-def rows_a_batch(trainer: Any) -> int:
+def _rows_a_batch(trainer: Any) -> int:
     """Rows of a global batch, or prompts where answers are generated."""
     args = trainer.args
     if hasattr(trainer, "num_generations"):
@@ -154,13 +154,13 @@ def mixture_state(order: DomainOrder) -> TrainerCallback:
             return {"order": order.state_dict()}
 
         def on_train_begin(self, args: Any, state: Any, control: Any, **kwargs: Any) -> None:
-            order.load_state_dict(kept_order(state.stateful_callbacks))
+            order.load_state_dict(_kept_order(state.stateful_callbacks))
 
     MixtureState.__name__ = MIXTURE_STATE
     return MixtureState()
 
 
-def kept_order(stateful_callbacks: dict[str, Any]) -> dict[str, Any]:
+def _kept_order(stateful_callbacks: dict[str, Any]) -> dict[str, Any]:
     """The state of the order that a checkpoint was made with."""
     kept = stateful_callbacks.get(MIXTURE_STATE)
     if kept is None:
@@ -177,7 +177,7 @@ def train_sampler(trainer: Any, order: DomainOrder) -> Sampler[int]:
     Raises:
         InputError: where the run has another length than the order, which is asked for when it begins.
     """
-    batches, rows = math.ceil(trainer.args.max_steps / steps_a_batch(trainer)), rows_a_batch(trainer)
+    batches, rows = math.ceil(trainer.args.max_steps / steps_a_batch(trainer)), _rows_a_batch(trainer)
     if (batches, rows) != (order.batches, order.batch_size):
         raise InputError(
             f"the mixture is laid out over {order.batches} batches of {order.batch_size}, but the arguments ask for {batches} of {rows} now: "
