@@ -25,7 +25,7 @@ LEVELS = [
     {"rubric", "weighting", "report"},
     {"objectives", "mixture", "models", "runlog", "llm"},
     {"checks", "advantages", "pareto", "rows", "tasks"},
-    {"files", "intervals", "seeds", "messages", "registry", "settings"},
+    {"fields", "files", "intervals", "seeds", "messages", "registry", "settings"},
     {"errors"},
 ]
 """From the top down. A room may import from those below it, and from none beside it."""

@@ -50,16 +50,6 @@ def iterate_rows(source: str, *, split: str = "train", subset: str | None = None
     return readers[path.suffix](path)
 
 
-def is_missing(value: object) -> bool:
-    """Whether a field holds nothing: null, an empty text, or NaN, which JSON as Python and pandas write it has in place of null.
-
-    Example:
-        >>> [is_missing(value) for value in (None, "", float("nan"), 0, " ")]
-        [True, True, True, False, False]
-    """
-    return value is None or value == "" or (isinstance(value, float) and value != value)
-
-
 def _from_jsonl(path: Path) -> Iterator[Row]:
     with gzip.open(path) if path.suffix == ".gz" else path.open("rb") as lines:
         for number, line in enumerate(_whole(lines, path), start=1):

@@ -16,11 +16,11 @@ from collections.abc import Callable, Mapping
 from numbers import Integral, Real
 from typing import Annotated, Any, Literal, TypeVar, get_args, get_origin, get_type_hints
 
-from pydantic import BaseModel, ConfigDict, Field, create_model
+from pydantic import BaseModel, ConfigDict, Field, TypeAdapter, ValidationError, create_model
 from pydantic.fields import FieldInfo
 from pydantic_core import PydanticUndefined
 
-from steelyard.errors import InputError
+from steelyard.errors import InputError, nearest
 
 Positive = Annotated[float, Field(gt=0)]
 """A finite number above 0."""
@@ -28,6 +28,8 @@ NotNegative = Annotated[float, Field(ge=0)]
 """A finite number, 0 or more."""
 Share = Annotated[float, Field(ge=0, lt=1)]
 """A number of at least 0 and below 1."""
+Portion = Annotated[float, Field(ge=0, le=1)]
+"""A number from 0 to 1, both included."""
 Count = Annotated[int, Field(ge=1)]
 """A whole number, at least 1."""
 CountFromZero = Annotated[int, Field(ge=0)]
@@ -83,14 +85,14 @@ def help_of(made_by: Callable[..., Any]) -> dict[str, str]:
 
 
 def settings_model(
-    made_by: Callable[..., Any], name: str, *, tag: str, leave_out: tuple[str, ...] = (), base: type[BaseModel] = Part
+    made_by: Callable[..., Any], name: str, *, tag: str | None, leave_out: tuple[str, ...] = (), base: type[BaseModel] = Part
 ) -> type[BaseModel]:
     """A pydantic model of the settings of a class or function.
 
     Args:
         made_by: whose signature and docstring are read.
         name: by which it is chosen: the value of the field `tag`.
-        tag: the field that tells models apart, as "method".
+        tag: the field that tells models apart, as "method"; None for none.
         leave_out: parameters that are no settings.
         base: of the model.
 
@@ -111,15 +113,73 @@ def settings_model(
         0
     """
     told = help_of(made_by)
-    fields: dict[str, tuple[Any, Any]] = {tag: (Literal[name], Field(description="which one"))}
+    fields: dict[str, tuple[Any, Any]] = {}
+    if tag is not None:
+        fields[tag] = (Literal[name], Field(description="which one"))
     for parameter, (annotation, default) in parameters_of(made_by).items():
         if parameter not in leave_out:
             given = PydanticUndefined if default is inspect.Parameter.empty else default
             fields[parameter] = (annotation, Field(given, description=told.get(parameter)))
     first_line = inspect.cleandoc(made_by.__doc__ or "").partition("\n")[0]
-    title = "".join(word.capitalize() for word in re.split(r"\W+", f"{name} {tag}"))
+    title = "".join(word.capitalize() for word in re.split(r"\W+", f"{name} {tag or ''}"))
     made: type[BaseModel] = create_model(title, __base__=base, __doc__=first_line, **fields)  # type: ignore[call-overload]
     return made
+
+
+def options_of(made_by: Callable[..., Any], options: Mapping[str, Any], *, what: str) -> dict[str, Any]:
+    """Options for a class or function, held to its signature: names, types, ranges.
+
+    Args:
+        made_by: what will be called with them.
+        options: by name.
+        what: what they belong to, for messages.
+
+    Returns:
+        The options, converted to the types of the annotations.
+
+    Raises:
+        InputError: naming an option that is unknown (with the nearest one), missing, or not what it must be.
+
+    Example:
+        >>> def words(*, at_least: Count = 1): ...
+        >>> options_of(words, {"at_least": 2}, what="check 'words'")
+        {'at_least': 2}
+        >>> options_of(words, {"atleast": 2}, what="check 'words'")
+        Traceback (most recent call last):
+        steelyard.errors.InputError: check 'words' has no option 'atleast' (did you mean 'at_least'?): it takes at_least
+        >>> options_of(words, {"at_least": 0}, what="check 'words'")
+        Traceback (most recent call last):
+        steelyard.errors.InputError: check 'words': at_least: input should be greater than or equal to 1, but found 0
+    """
+    known = parameters_of(made_by)
+    for name in options:
+        if name not in known:
+            raise InputError(f"{what} has no option {name!r}{nearest(str(name), known)}: it takes {', '.join(known) or 'none'}")
+    missing = [name for name, (_, default) in known.items() if default is inspect.Parameter.empty and name not in options]
+    if missing:
+        raise InputError(f"{what} needs options {{{', '.join(f'{name}: ...' for name in missing)}}}")
+    out, wrong = {}, []
+    for name, value in options.items():
+        try:
+            out[name] = _adapter(known[name][0]).validate_python(value)
+        except ValidationError as error:
+            wrong += [explained({**problem, "loc": (name, *problem["loc"])}) for problem in error.errors()]
+    if wrong:
+        raise InputError(f"{what}: " + "; ".join(wrong))
+    return out
+
+
+def _adapter(annotation: Any) -> TypeAdapter[Any]:
+    return TypeAdapter(annotation, config=ConfigDict(arbitrary_types_allowed=True, allow_inf_nan=False))
+
+
+def explained(problem: Mapping[str, Any]) -> str:
+    """One problem that pydantic found, in our words: where, what must be, what is."""
+    path = ".".join(str(part) for part in problem["loc"])
+    message = re.sub(r"^(Value error|Assertion failed), ", "", problem["msg"])
+    if problem["type"] == "value_error":
+        return f"{path}: {message}" if path else message
+    return f"{path}: {message[0].lower()}{message[1:]}, but found {problem['input']!r}"
 
 
 def checked(function: F) -> F:

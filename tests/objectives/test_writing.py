@@ -77,7 +77,7 @@ def test_length_window_and_repetition_at_their_edges():
         ("format", {"pattern": "("}, "not a regular expression"),
         ("format", {}, "pattern"),
         ("length", {"low": 5, "high": 2}, "low < high"),
-        ("conciseness", {"decay": 0}, "decay must be in"),
+        ("conciseness", {"decay": 0}, "decay: input should be greater than 0, but found 0"),
     ],
 )
 def test_bad_options_are_named(kind, options, message):

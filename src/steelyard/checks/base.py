@@ -8,10 +8,14 @@ from dataclasses import dataclass
 from typing import Any, Literal
 
 from steelyard.errors import InputError, nearest
+from steelyard.registry import Registry
 
 Function = Callable[[str, str, Mapping[str, Any]], "float | None"]
 Decided = tuple[Literal["a", "b", "tie"], float]
 Answer = Callable[[str], bool]
+Factory = Callable[..., Function]
+CHECKS: Registry[Factory] = Registry("kind of check", __package__)
+"""What makes the function of a check, by the name of its kind; each adds itself where it stands."""
 ROLES = ("guard", "reward")
 
 

@@ -5,36 +5,59 @@ from __future__ import annotations
 import re
 import unicodedata
 from collections import Counter
-from collections.abc import Callable, Mapping, Sequence
-from typing import Any
+from collections.abc import Mapping
+from typing import Annotated, Any
 
-from steelyard.checks.answers import equivalent, final_answer
-from steelyard.checks.base import Function, on_answer
-from steelyard.checks.text import occurrences, words
-from steelyard.errors import InputError
+from pydantic import Field
+
+from steelyard.checks.answers import is_right
+from steelyard.checks.base import CHECKS, Function, on_answer
+from steelyard.checks.text import distinct_share, occurrences
+from steelyard.fields import is_missing
+from steelyard.settings import Count, Portion
 
 
+@CHECKS.add("maths")
 def _maths(*, column: str = "answer") -> Function:
+    """The final answer (boxed, after ####, or the last plain number) means the same as the ground truth.
+
+    Args:
+        column: of the row, with the truth; one that ends in #### or a box is read as an answer is. A row without a truth does not apply.
+    """
+
     def run(prompt: str, answer: str, columns: Mapping[str, Any]) -> float | None:
-        truth = columns.get(column)
-        if truth is None:
-            return None
-        given = final_answer(answer)
-        return float(given is not None and equivalent(given, final_answer(str(truth)) or str(truth)))
+        right = is_right(answer, columns.get(column))
+        return None if right is None else float(right)
 
     return run
 
 
-def _contains(*, phrases: Sequence[str], at_least: int = 1) -> Function:
-    if isinstance(phrases, str) or not phrases:
-        raise InputError("phrases is a list of one word or phrase at least")
+Phrases = Annotated[list[str], Field(min_length=1)]
+
+
+@CHECKS.add("contains")
+def _contains(*, phrases: Phrases, at_least: Count = 1) -> Function:
+    """The answer has every one of some words or phrases, as whole words, whatever their case.
+
+    Args:
+        phrases: those it must have.
+        at_least: how often each.
+    """
     return on_answer(lambda answer: all(occurrences(phrase, answer) >= at_least for phrase in phrases))
 
 
-def _avoids(*, phrases: Sequence[str]) -> Function:
-    if isinstance(phrases, str) or not phrases:
-        raise InputError("phrases is a list of one word or phrase at least")
+@CHECKS.add("avoids")
+def _avoids(*, phrases: Phrases) -> Function:
+    """The answer has none of some words or phrases, as whole words, whatever their case.
+
+    Args:
+        phrases: those it must not have.
+    """
     return on_answer(lambda answer: not any(occurrences(phrase, answer) for phrase in phrases))
+
+
+_TELLING = 8
+"""Letters from which on a text's language can be told."""
 
 
 def language_of(text: str) -> str | None:
@@ -44,18 +67,50 @@ def language_of(text: str) -> str | None:
         >>> language_of("The quick brown fox jumps over the lazy dog."), language_of("42")
         ('en', None)
     """
-    if sum(char.isalpha() for char in text) < 8:
-        return None
+    return _classified(text) if _can_be_told(text) else None
+
+
+def _can_be_told(text: str) -> bool:
+    return sum(char.isalpha() for char in text) >= _TELLING
+
+
+def _classified(text: str) -> str:
     import py3langid
 
     return str(py3langid.classify(text)[0])
 
 
+def in_language(text: str, code: str) -> bool | None:
+    """Whether a text is written in a language; None where it is too short to tell, unless it is taken for that very language.
+
+    Args:
+        text: an answer; an empty one is in no language.
+        code: ISO 639-1, in whatever case; of a longer code, as "zh-CN", the first part counts.
+
+    Example:
+        >>> in_language("Bonjour", "fr"), in_language("Hello", "en"), in_language("The cat sleeps.", "fr"), in_language(" ", "en")
+        (True, None, False, False)
+    """
+    if not text.strip():
+        return False
+    if any(char.isalpha() for char in text) and _classified(text) == re.split("[-_]", code.strip())[0].lower():
+        return True
+    return False if _can_be_told(text) else None
+
+
+@CHECKS.add("language")
 def _language(*, language: str | None = None, column: str = "language") -> Function:
+    """The answer is written in a language, by py3langid; one too short to tell does not apply, an empty one fails.
+
+    Args:
+        language: ISO 639-1 code; default: what the row's column holds.
+        column: of the row; without language. A row without one does not apply.
+    """
+
     def run(prompt: str, answer: str, columns: Mapping[str, Any]) -> float | None:
-        wanted = language or columns.get(column)
-        found = language_of(answer)
-        return None if wanted is None or found is None else float(found == str(wanted).partition("-")[0])
+        wanted = language if language is not None else columns.get(column)
+        found = None if is_missing(wanted) else in_language(answer, str(wanted))
+        return None if found is None else float(found)
 
     return run
 
@@ -94,8 +149,13 @@ def scripts(text: str) -> Counter[str]:
     return out
 
 
-def _one_script(*, at_most: float = 0.02) -> Function:
-    """No mixing: outside code, letters of a script that the prompt does not use are at most a share of all."""
+@CHECKS.add("one-script")
+def _one_script(*, at_most: Portion = 0.02) -> Function:
+    """No mixing: outside code, letters of a script that the prompt does not use are at most a share of all.
+
+    Args:
+        at_most: the share that passes.
+    """
 
     def run(prompt: str, answer: str, columns: Mapping[str, Any]) -> float | None:
         # Code, formulas, addresses, and Greek letters that stand alone as symbols.
@@ -112,16 +172,15 @@ def _one_script(*, at_most: float = 0.02) -> Function:
     return run
 
 
-def _no_repetition(*, ngram: int = 6, at_most: float = 0.2) -> Function:
-    if ngram < 1 or not 0 <= at_most <= 1:
-        raise InputError(f"ngram must be at least 1 and at_most a share, but they are {ngram} and {at_most}")
+@CHECKS.add("no-repetition")
+def _no_repetition(*, ngram: Count = 6, at_most: Portion = 0.2) -> Function:
+    """Few of the answer's runs of words come again.
 
-    def run(answer: str) -> bool:
-        tokens = [word.casefold() for word in words(answer)]
-        runs = [tuple(tokens[i : i + ngram]) for i in range(len(tokens) - ngram + 1)]
-        return not runs or 1 - len(set(runs)) / len(runs) <= at_most
-
-    return on_answer(run)
+    Args:
+        ngram: words of a run.
+        at_most: the share of runs that may be repeats.
+    """
+    return on_answer(lambda answer: 1 - distinct_share(answer, ngram) <= at_most)
 
 
 _REFUSAL = re.compile(
@@ -143,17 +202,7 @@ def refuses(text: str) -> bool:
     return _REFUSAL.search(text.strip()[:400]) is not None
 
 
+@CHECKS.add("no-refusal")
 def _no_refusal() -> Function:
+    """The answer does not begin by refusing."""
     return on_answer(lambda answer: not refuses(answer))
-
-
-CONTENT: dict[str, Callable[..., Function]] = {
-    "maths": _maths,
-    "contains": _contains,
-    "avoids": _avoids,
-    "language": _language,
-    "one-script": _one_script,
-    "no-repetition": _no_repetition,
-    "no-refusal": _no_refusal,
-}
-"""Kinds by name."""

@@ -5,25 +5,41 @@ from __future__ import annotations
 import ast
 import json
 import re
-from collections.abc import Callable, Mapping, Sequence
-from typing import Any
+from collections.abc import Callable, Mapping
+from typing import Annotated, Any, Literal
 
-from steelyard.checks.answers import boxed_content
-from steelyard.checks.base import Answer, Function, on_answer
+from pydantic import Field
+
+from steelyard.checks.answers import has_box
+from steelyard.checks.base import CHECKS, Answer, Factory, Function, on_answer
 from steelyard.checks.text import paragraphs, sentences, without_fence, words
 from steelyard.errors import InputError
+from steelyard.fields import is_missing
+from steelyard.settings import CountFromZero
 
 
-def _between(count: Callable[[str], int]) -> Callable[..., Function]:
-    def make(*, at_least: int | None = None, at_most: int | None = None) -> Function:
-        if at_least is None and at_most is None:
-            raise InputError("give at_least, at_most or both")
-        low, high = at_least or 0, float("inf") if at_most is None else at_most
-        if low > high:
-            raise InputError(f"at_least = {low} is more than at_most = {high}")
-        return on_answer(lambda answer: low <= count(answer) <= high)
+def _between(what: str, count: Callable[[str], int]) -> Factory:
+    """A kind that counts."""
 
+    def make(*, at_least: CountFromZero | None = None, at_most: CountFromZero | None = None) -> Function:
+        return on_answer(_within(count, at_least, at_most))
+
+    make.__doc__ = f"""{what}: at least so many, at most so many, or both.
+
+    Args:
+        at_least: the fewest that pass; default: no lower bound.
+        at_most: the most that pass; default: no upper bound.
+    """
     return make
+
+
+def _within(count: Callable[[str], int], at_least: int | None, at_most: int | None) -> Answer:
+    if at_least is None and at_most is None:
+        raise InputError("give at_least, at_most or both")
+    low, high = at_least or 0, float("inf") if at_most is None else at_most
+    if low > high:
+        raise InputError(f"at_least = {low} is more than at_most = {high}")
+    return lambda answer: low <= count(answer) <= high
 
 
 def bullets(text: str) -> list[str]:
@@ -61,10 +77,19 @@ def is_json(text: str) -> bool:
     return True
 
 
+@CHECKS.add("exact")
 def _exact(*, text: str | None = None, column: str = "answer", ignore_case: bool = False) -> Function:
+    """The whole answer is a given text, white space around it aside.
+
+    Args:
+        text: what the answer must be; default: what the row's column holds.
+        column: of the row; without text. A row without one does not apply.
+        ignore_case: whether "Yes" is "yes".
+    """
+
     def run(prompt: str, answer: str, columns: Mapping[str, Any]) -> float | None:
         wanted = text if text is not None else columns.get(column)
-        if wanted is None:
+        if is_missing(wanted):
             return None
         given, expected = answer.strip(), str(wanted).strip()
         return float(given.casefold() == expected.casefold() if ignore_case else given == expected)
@@ -72,19 +97,52 @@ def _exact(*, text: str | None = None, column: str = "answer", ignore_case: bool
     return run
 
 
-def _compiled(pattern: str) -> re.Pattern[str]:
+def compiled(pattern: str, *, whole: bool = False) -> Answer:
+    """Whether a text has a match of a regular expression, or is one as a whole, white space around it aside.
+
+    In a search `^` and `$` stand for the beginning and end of every line. In a whole match `.` stands for a new line as well.
+
+    Raises:
+        InputError: where the pattern is no regular expression.
+
+    Example:
+        >>> compiled("^b$")("a\\nb"), compiled("a.b", whole=True)(" a\\nb "), compiled("a", whole=True)("ab")
+        (True, True, False)
+    """
     try:
-        return re.compile(pattern, re.MULTILINE)
+        found = re.compile(pattern, re.MULTILINE | re.DOTALL if whole else re.MULTILINE)
     except re.error as error:
-        raise InputError(f"pattern {pattern!r} does not compile: {error}") from None
+        raise InputError(f"pattern {pattern!r} is not a regular expression: {error}") from None
+    if whole:
+        return lambda text: found.fullmatch(text.strip()) is not None
+    return lambda text: found.search(text) is not None
 
 
+@CHECKS.add("regex")
 def _regex(*, pattern: str, whole: bool = False) -> Function:
-    found = _compiled(pattern)
-    return on_answer(lambda answer: (found.fullmatch(answer.strip()) if whole else found.search(answer)) is not None)
+    """The answer has a match of a regular expression.
+
+    Args:
+        pattern: in Python's syntax; `^` and `$` match at every line.
+        whole: whether the whole answer must match, white space around it aside; `.` matches new lines then.
+    """
+    return on_answer(compiled(pattern, whole=whole))
 
 
-def _json_schema(*, schema: Mapping[str, Any] | None = None, column: str = "schema") -> Function:
+@CHECKS.add("json")
+def _json() -> Function:
+    """The answer, or what its one code fence holds, is JSON."""
+    return on_answer(is_json)
+
+
+@CHECKS.add("json-schema")
+def _json_schema(*, schema: dict[str, Any] | None = None, column: str = "schema") -> Function:
+    """The answer is JSON that keeps a JSON schema.
+
+    Args:
+        schema: the schema; default: what the row's column holds.
+        column: of the row; without schema. A row without one does not apply.
+    """
     import jsonschema
 
     if schema is not None:
@@ -107,23 +165,41 @@ def _json_schema(*, schema: Mapping[str, Any] | None = None, column: str = "sche
     return run
 
 
+@CHECKS.add("starts-with")
 def _starts(*, text: str) -> Function:
+    """The answer starts with a text, white space before it aside.
+
+    Args:
+        text: word for word, case included.
+    """
     return on_answer(lambda answer: answer.lstrip().startswith(text))
 
 
+@CHECKS.add("ends-with")
 def _ends(*, text: str) -> Function:
+    """The answer ends with a text, white space after it aside.
+
+    Args:
+        text: word for word, case included.
+    """
     return on_answer(lambda answer: answer.rstrip().endswith(text))
 
 
-def _case(*, case: str) -> Function:
+@CHECKS.add("case")
+def _case(*, case: Literal["lower", "upper", "title"]) -> Function:
+    """All letters of the answer have one case.
+
+    Args:
+        case: lower, upper, or title (Every Word Begins With A Capital).
+    """
     tests: dict[str, Answer] = {"lower": str.islower, "upper": str.isupper, "title": str.istitle}
-    if case not in tests:
-        raise InputError(f"case must be one of {', '.join(tests)}, but is {case!r}")
     return on_answer(tests[case])
 
 
+@CHECKS.add("boxed")
 def _boxed() -> Function:
-    return on_answer(lambda answer: bool((boxed_content(answer) or "").strip()))
+    r"""The answer has a `\boxed{...}` that is not empty."""
+    return on_answer(has_box)
 
 
 def parses_as_python(text: str) -> bool:
@@ -144,38 +220,42 @@ def parses_as_python(text: str) -> bool:
     return True
 
 
-def _code(*, language: str = "python") -> Function:
+@CHECKS.add("code")
+def _code(*, language: Literal["python", "json"] = "python") -> Function:
+    """The code in the answer's fences, or all of it, parses. It is never run.
+
+    Args:
+        language: of the code.
+    """
     readers: dict[str, Answer] = {"python": parses_as_python, "json": is_json}
-    if language not in readers:
-        raise InputError(f"code of {language!r} cannot be read here: use one of {', '.join(readers)}")
     return on_answer(readers[language])
 
 
-def _sections(*, marker: str = "#", at_least: int | None = None, at_most: int | None = None) -> Function:
-    return _between(lambda answer: sections(answer, marker))(at_least=at_least, at_most=at_most)
+@CHECKS.add("sections")
+def _sections(*, marker: str = "#", at_least: CountFromZero | None = None, at_most: CountFromZero | None = None) -> Function:
+    """Sections of the answer: at least so many, at most so many, or both.
+
+    Args:
+        marker: what a section's first line begins with; "#" for any Markdown heading.
+        at_least: the fewest that pass; default: no lower bound.
+        at_most: the most that pass; default: no upper bound.
+    """
+    return on_answer(_within(lambda answer: sections(answer, marker), at_least, at_most))
 
 
-def _one_of(*, texts: Sequence[str]) -> Function:
+@CHECKS.add("one-of")
+def _one_of(*, texts: Annotated[list[str], Field(min_length=1)]) -> Function:
+    """The whole answer is one of some texts, case, a full stop at its end and white space around it aside.
+
+    Args:
+        texts: those that pass.
+    """
     wanted = {text.strip().casefold() for text in texts}
     return on_answer(lambda answer: answer.strip().casefold().rstrip(".") in wanted)
 
 
-FORM: dict[str, Callable[..., Function]] = {
-    "words": _between(lambda answer: len(words(answer))),
-    "sentences": _between(lambda answer: len(sentences(answer))),
-    "paragraphs": _between(lambda answer: len(paragraphs(answer))),
-    "characters": _between(lambda answer: len(answer.strip())),
-    "list-items": _between(lambda answer: len(bullets(answer))),
-    "sections": _sections,
-    "exact": _exact,
-    "one-of": _one_of,
-    "regex": _regex,
-    "json": lambda: on_answer(is_json),
-    "json-schema": _json_schema,
-    "starts-with": _starts,
-    "ends-with": _ends,
-    "case": _case,
-    "boxed": _boxed,
-    "code": _code,
-}
-"""Kinds by name."""
+CHECKS.add("words")(_between("Words of the answer", lambda answer: len(words(answer))))
+CHECKS.add("sentences")(_between("Sentences of the answer", lambda answer: len(sentences(answer))))
+CHECKS.add("paragraphs")(_between("Paragraphs of the answer", lambda answer: len(paragraphs(answer))))
+CHECKS.add("characters")(_between("Characters of the answer", lambda answer: len(answer.strip())))
+CHECKS.add("list-items")(_between("Items of bullet and numbered lists", lambda answer: len(bullets(answer))))

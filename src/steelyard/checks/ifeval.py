@@ -12,7 +12,7 @@ import re
 from collections.abc import Callable, Mapping
 from typing import Any
 
-from steelyard.checks.base import Function
+from steelyard.checks.base import CHECKS, Function
 from steelyard.checks.content import language_of
 from steelyard.checks.form import is_json
 from steelyard.checks.ifbench import IFBENCH
@@ -189,7 +189,13 @@ def follows(instruction: str, answer: str, arguments: Mapping[str, Any] | None =
 
 
 def _instructions(*, ids: str = "instruction_id_list", arguments: str = "kwargs", loose: bool = False) -> Function:
-    """The share of a row's instructions that an answer follows; as a guard, all must be followed."""
+    """The share of a row's instructions (IFEval's and IFBench's) that an answer follows; as a guard, all must be followed.
+
+    Args:
+        ids: the row's column with the instructions' names. A row without one does not apply.
+        arguments: the row's column with an object of arguments for each.
+        loose: also try the answer without its first or last line, and without asterisks.
+    """
 
     def run(prompt: str, answer: str, columns: Mapping[str, Any]) -> float | None:
         wanted = columns.get(ids)
@@ -207,6 +213,10 @@ def _instructions(*, ids: str = "instruction_id_list", arguments: str = "kwargs"
     return run
 
 
+CHECKS.add("ifeval")(_instructions)
+CHECKS.add("ifbench")(_instructions)
+
+
 def variants(answer: str) -> list[str]:
     """An answer as IFEval's loose reading takes it: also without its first or last line, and without asterisks.
 
@@ -218,7 +228,3 @@ def variants(answer: str) -> list[str]:
     cut = ["\n".join(lines), "\n".join(lines[1:]), "\n".join(lines[:-1]), "\n".join(lines[1:-1])]
     cut = [text.strip() for text in cut]
     return cut + [text.replace("*", "") for text in cut]
-
-
-INSTRUCTIONS: dict[str, Callable[..., Function]] = {"ifeval": _instructions, "ifbench": _instructions}
-"""Kinds by name; one row may mix the instructions of both."""

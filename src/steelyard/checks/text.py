@@ -69,6 +69,18 @@ def occurrences(phrase: str, text: str) -> int:
     return len(re.findall(rf"(?<!\w){re.escape(phrase.strip())}(?!\w)", text, re.IGNORECASE))
 
 
+def distinct_share(text: str, ngram: int) -> float:
+    """The share of a text's word n-grams that are different, whatever their case: 1 where nothing is repeated, or nothing could be.
+
+    Example:
+        >>> distinct_share("a b c d", 1), distinct_share("Yes, yes. YES!", 1), distinct_share("one", 3)
+        (1.0, 0.3333333333333333, 1.0)
+    """
+    tokens = [word.casefold() for word in words(text)]
+    grams = [tuple(tokens[i : i + ngram]) for i in range(len(tokens) - ngram + 1)]
+    return len(set(grams)) / len(grams) if grams else 1.0
+
+
 def without_fence(text: str) -> str:
     """A text without the code fence around all of it.
 

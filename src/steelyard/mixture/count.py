@@ -8,7 +8,8 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 from steelyard.errors import InputError
-from steelyard.rows import SUFFIXES, is_missing, iterate_rows
+from steelyard.fields import is_missing
+from steelyard.rows import SUFFIXES, iterate_rows
 
 UNITS = ("examples", "bytes")
 BLOCK = 2**23

@@ -9,8 +9,8 @@ from steelyard._lazy import lazy
 if TYPE_CHECKING:
     from steelyard.messages import text_of as text_of
     from steelyard.objectives.gates import Gate as Gate
-    from steelyard.objectives.loading import BUILT_IN as BUILT_IN
-    from steelyard.objectives.loading import built_in as built_in
+    from steelyard.objectives.kinds import BUILT_IN as BUILT_IN
+    from steelyard.objectives.kinds import built_in as built_in
     from steelyard.objectives.loading import load_function as load_function
     from steelyard.objectives.maths import accuracy as accuracy
     from steelyard.objectives.matrix import apply_gates as apply_gates

@@ -1,56 +1,15 @@
-"""Objectives by name: the built-in ones, and users' functions as `package.module:function` or `file.py:function`."""
+"""Users' functions and classes, as `package.module:name` or `file.py:name`."""
 
 from __future__ import annotations
 
 import importlib
 import importlib.util
-import inspect
 import sys
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 from steelyard.errors import InputError, nearest
-from steelyard.objectives.maths import accuracy
-from steelyard.objectives.objective import Objective
-from steelyard.objectives.writing import clarity, conciseness, format_match, language, length_window, repetition
-
-BUILT_IN: dict[str, Callable[..., Objective]] = {
-    "accuracy": accuracy,
-    "conciseness": conciseness,
-    "clarity": clarity,
-    "format": format_match,
-    "length": length_window,
-    "repetition": repetition,
-    "language": language,
-}
-"""Built-in objectives by the name a recipe uses."""
-
-
-def built_in(kind: str, **options: Any) -> Objective:
-    """Make a built-in objective from its name and options, refusing what it does not know.
-
-    Example:
-        >>> built_in("clarity", graded=True).name
-        'clarity'
-        >>> built_in("clarty")
-        Traceback (most recent call last):
-        steelyard.errors.InputError: unknown objective 'clarty': built in are accuracy, conciseness, clarity, format, length, repetition, language (did you mean 'clarity'?)
-    """
-    if kind not in BUILT_IN:
-        raise InputError(f"unknown objective {kind!r}: built in are {', '.join(BUILT_IN)}{nearest(kind, BUILT_IN)}")
-    factory = BUILT_IN[kind]
-    known = inspect.signature(factory).parameters
-    for key in options:
-        if key not in known:
-            raise InputError(f"objective {kind!r} has no option {key!r}: it takes {', '.join(known)}{nearest(key, known)}")
-    missing = [name for name, parameter in known.items() if parameter.default is parameter.empty and name not in options]
-    if missing:
-        raise InputError(f"objective {kind!r} needs options {{{', '.join(f'{name}: ...' for name in missing)}}}")
-    try:
-        return factory(**options)
-    except (TypeError, ValueError) as error:
-        raise InputError(f"objective {kind!r}: {error}") from None
 
 
 def load_function(reference: str, *, base: Path = Path(".")) -> Callable[..., Any]:

@@ -8,6 +8,7 @@ import math
 from collections.abc import Awaitable, Callable, Collection, Mapping, Sequence
 from typing import Any, Literal, cast
 
+from steelyard.checks.base import Check
 from steelyard.errors import InputError, RewardError, SteelyardError
 from steelyard.messages import text_of
 from steelyard.objectives.gates import Gate
@@ -72,6 +73,39 @@ class Objective:
         self.bounds = None if bounds is None else (float(bounds[0]), float(bounds[1]))
         self.applies_to, self.gate = applies_to, gate
         self.reward_sign = -1.0 if goal == "minimize" and measure is None else 1.0
+
+    @classmethod
+    def from_check(
+        cls,
+        check: Check,
+        *,
+        name: str | None = None,
+        applies_to: Collection[str] | Callable[[Mapping[str, Any]], bool] | None = None,
+        gate: Gate | None = None,
+    ) -> Objective:
+        """A programmatic check as an objective: its value is the reward, to be maximised, 0 to 1.
+
+        Args:
+            check: see `steelyard.check`. It is shown prompt and answer as texts, and the row's columns; where it does not apply, the answer is left out.
+            name: default: the check's.
+            applies_to, gate: as for `Objective`.
+
+        Example:
+            >>> from steelyard.checks import check
+            >>> objective = Objective.from_check(check("ifeval"), name="instructions")
+            >>> rows = {"instruction_id_list": [["punctuation:no_comma"], None], "kwargs": [[{}], None]}
+            >>> objective.scores(prompts=["No commas."] * 2, completions=["One two.", "One, two."], **rows)
+            [1.0, None]
+        """
+
+        def reward(prompts: Sequence, completions: Sequence, **columns: Any) -> list[float | None]:
+            per_row = _per_row(columns, len(prompts))
+            return [
+                check(text_of(prompt), text_of(answer), {key: value[i] for key, value in per_row.items()})
+                for i, (prompt, answer) in enumerate(zip(prompts, completions, strict=True))
+            ]
+
+        return cls(check.name if name is None else name, reward, bounds=(0.0, 1.0), applies_to=applies_to, gate=gate)
 
     def __repr__(self) -> str:
         return f"Objective({self.name!r}, goal={self.goal!r})"
@@ -158,7 +192,7 @@ class Objective:
     def _applicable(self, count: int, columns: Mapping[str, Any], domain_column: str) -> list[int]:
         if self.applies_to is None:
             return list(range(count))
-        per_row = {key: value for key, value in columns.items() if isinstance(value, list) and len(value) == count}
+        per_row = _per_row(columns, count)
         if callable(self.applies_to):
             return [i for i in range(count) if self.applies_to({key: value[i] for key, value in per_row.items()})]
         if domain_column not in per_row:
@@ -214,6 +248,11 @@ class Objective:
             except (Exception, SystemExit):
                 return [i]
         return rows
+
+
+def _per_row(columns: Mapping[str, Any], count: int) -> dict[str, list]:
+    """The columns with one value an answer; TRL passes other things as well."""
+    return {key: value for key, value in columns.items() if isinstance(value, list) and len(value) == count}
 
 
 def _short(message: Any, limit: int = 80) -> str:

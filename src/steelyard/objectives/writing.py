@@ -4,12 +4,20 @@ from __future__ import annotations
 
 import re
 from collections.abc import Sequence
-from typing import Any
+from typing import Annotated, Any
 
-from steelyard.checks.answers import boxed_content
+from pydantic import Field
+
+from steelyard.checks.answers import has_box
+from steelyard.checks.kinds import check
+from steelyard.checks.text import distinct_share, words
 from steelyard.errors import InputError
 from steelyard.messages import text_of
+from steelyard.objectives.kinds import BUILT_IN
 from steelyard.objectives.objective import Objective
+from steelyard.settings import Count, CountFromZero
+
+Decay = Annotated[float, Field(gt=0, le=1)]
 
 _ENUMERATOR = re.compile(r"(?im)^\s*(?:\d+[.)](?=\s)|step\s+\d+\b|[-*•](?=\s))")
 _ORDINAL = re.compile(r"(?i)\b(?:first|second|third|fourth|fifth|then|next|finally)(?:ly)?\b")
@@ -24,7 +32,7 @@ def lengths(completions: Sequence, completion_ids: Sequence | None) -> list[int]
     """
     if completion_ids is not None:
         return [len(ids) for ids in completion_ids]
-    return [len(text_of(completion).split()) for completion in completions]
+    return [len(words(text_of(completion))) for completion in completions]
 
 
 class ShorterThanAverage:
@@ -63,7 +71,8 @@ class ShorterThanAverage:
         self.total, self.count = state["total"], state["count"]
 
 
-def conciseness(*, name: str = "conciseness", max_tokens: int | None = None, decay: float = 1.0) -> Objective:
+@BUILT_IN.add("conciseness")
+def conciseness(*, name: str = "conciseness", max_tokens: Count | None = None, decay: Decay = 1.0) -> Objective:
     """Rewarded for being shorter than the running mean; measured as the mean length in tokens, to be minimised.
 
     Args:
@@ -97,7 +106,8 @@ def step_markers(text: str) -> int:
     return len(_ENUMERATOR.findall(text)) + len(_ORDINAL.findall(text))
 
 
-def clarity(*, name: str = "clarity", min_steps: int = 2, graded: bool = False) -> Objective:
+@BUILT_IN.add("clarity")
+def clarity(*, name: str = "clarity", min_steps: Count = 2, graded: bool = False) -> Objective:
     r"""1 for an answer with a non-empty `\boxed{}` and at least `min_steps` step markers, else 0; or the share of these that is there.
 
     Args:
@@ -122,34 +132,36 @@ def clarity(*, name: str = "clarity", min_steps: int = 2, graded: bool = False) 
         scores = []
         for completion in completions:
             text = text_of(completion)
-            has_box = bool((boxed_content(text) or "").strip())
+            boxed = has_box(text)
             steps = min(step_markers(text), min_steps)
-            scores.append((has_box + steps) / (1 + min_steps) if graded else float(has_box and steps == min_steps))
+            scores.append((boxed + steps) / (1 + min_steps) if graded else float(boxed and steps == min_steps))
         return scores
 
     return Objective(name, score, goal="maximize", bounds=(0.0, 1.0))
 
 
+@BUILT_IN.add("format")
 def format_match(*, pattern: str, name: str = "format") -> Objective:
     r"""1 where the whole answer matches a regular expression (`.` matches newlines, surrounding space is ignored), else 0.
+
+    Args:
+        pattern: in Python's syntax.
+        name: the objective's name.
 
     Example:
         >>> format_match(pattern=r"<think>.*</think>.+").scores(prompts=["", ""], completions=["<think>a</think> b", "b"])
         [1.0, 0.0]
     """
-    try:
-        compiled = re.compile(pattern, re.DOTALL)
-    except re.error as error:
-        raise InputError(f"pattern of objective {name!r} is not a regular expression: {error} in {pattern!r}") from None
-
-    def score(completions: Sequence) -> list[float]:
-        return [float(compiled.fullmatch(text_of(completion).strip()) is not None) for completion in completions]
-
-    return Objective(name, score, goal="maximize", bounds=(0.0, 1.0))
+    return Objective.from_check(check("regex", pattern=pattern, whole=True), name=name)
 
 
-def length_window(*, low: int, high: int, name: str = "length") -> Objective:
+@BUILT_IN.add("length")
+def length_window(*, low: CountFromZero, high: Count, name: str = "length") -> Objective:
     """1 where an answer has between `low` and `high` tokens, both included, falling linearly to 0 at a distance of `high - low` outside.
+
+    Args:
+        low, high: tokens; words where no token ids are given.
+        name: the objective's name.
 
     Example:
         >>> window = length_window(low=2, high=4)
@@ -165,50 +177,47 @@ def length_window(*, low: int, high: int, name: str = "length") -> Objective:
     return Objective(name, score, goal="maximize", bounds=(0.0, 1.0))
 
 
-def repetition(*, ngram: int = 3, name: str = "repetition") -> Objective:
+@BUILT_IN.add("repetition")
+def repetition(*, ngram: Count = 3, name: str = "repetition") -> Objective:
     """The share of an answer's word n-grams that are different: 1 where nothing is repeated; 1 for an answer too short to repeat any.
+
+    Args:
+        ngram: words of a run; their case does not matter.
+        name: the objective's name.
 
     Example:
         >>> repetition(ngram=1).scores(prompts=[""] * 2, completions=["a b c d", "a a a a"])
         [1.0, 0.25]
     """
-    if ngram < 1:
-        raise InputError(f"ngram must be at least 1, but is {ngram}")
 
     def score(completions: Sequence) -> list[float]:
-        scores = []
-        for completion in completions:
-            words = text_of(completion).split()
-            grams = [tuple(words[i : i + ngram]) for i in range(len(words) - ngram + 1)]
-            scores.append(len(set(grams)) / len(grams) if grams else 1.0)
-        return scores
+        return [distinct_share(text_of(completion), ngram) for completion in completions]
 
     return Objective(name, score, goal="maximize", bounds=(0.0, 1.0))
 
 
+@BUILT_IN.add("language")
 def language(*, expected: str | None = None, column: str = "language", name: str = "language") -> Objective:
     """1 where an answer is written in the expected language (by py3langid), else 0; empty answers get 0.
 
+    An answer that is too short to tell is left out, unless it is taken for that very language.
+
     Args:
-        expected: ISO 639-1 code for every prompt; None reads the code from the prompts' `column`, where an empty one means "does not apply".
+        expected: ISO 639-1 code for every prompt, as "fr" ("zh-CN" counts as "zh"); default: the code in the prompts' `column`, where an empty one
+            leaves the prompt out.
         column: see `expected`.
         name: the objective's name.
 
     Example:
-        >>> language(expected="fr").scores(prompts=[""], completions=["Le chat dort sur la table de la cuisine."])
-        [1.0]
+        >>> language(expected="fr").scores(prompts=[""] * 3, completions=["Le chat dort sur la table de la cuisine.", "Bonjour", "The cat sleeps."])
+        [1.0, 1.0, 0.0]
     """
+    made = check("language", language=expected, column=column)
 
     def score(prompts: Sequence, completions: Sequence, **columns: Any) -> list[float | None]:
-        import py3langid
-
         if expected is None and column not in columns:
             raise InputError(f"objective {name!r} needs `expected`, or a column {column!r} with language codes")
         codes = columns[column] if expected is None else [expected] * len(completions)
-        scores: list[float | None] = []
-        for completion, code in zip(completions, codes, strict=True):
-            text = text_of(completion).strip()
-            scores.append(None if not code else float(bool(text) and py3langid.classify(text)[0] == code))
-        return scores
+        return [made("", text_of(text), {column: code}) for text, code in zip(completions, codes, strict=True)]
 
     return Objective(name, score, goal="maximize", bounds=(0.0, 1.0))

@@ -72,11 +72,12 @@ class GateConfig(Part):
 class ObjectiveConfig(Part):
     """One objective: a built-in `kind` with options, or a `function` of the user's."""
 
-    kind: str | None = Field(None, description="accuracy, conciseness, clarity, format, length, repetition or language")
-    options: dict[str, Any] = Field(default_factory=dict, description="of the built-in kind")
+    kind: str | None = Field(None, description="a built-in objective; `check` makes any programmatic check one")
+    check: str | None = Field(None, description="with `kind: check`: the check's kind, as `ifeval` or `words`")
+    options: dict[str, Any] = Field(default_factory=dict, description="of the built-in kind, or of the check")
     function: str | None = Field(None, description="package.module:function or file.py:function, with TRL's reward signature")
     measure: str | None = Field(None, description="a second function, averaged on validation prompts; absent: the reward itself")
-    name: str | None = Field(None, description="absent: the kind, or the function's name")
+    name: str | None = Field(None, description="default: the kind, the check's, or the function's name")
     goal: Literal["maximize", "minimize"] = Field("maximize", description="of a user's function: which way its measure improves")
     bounds: tuple[float, float] | None = Field(None, description="of a user's function: lowest and highest possible measure")
     applies_to: list[str] | None = Field(None, description="domains the objective applies to; absent: all")
@@ -88,6 +89,8 @@ class ObjectiveConfig(Part):
             raise ValueError("an objective needs either `kind` or `function`")
         if self.kind is not None and (self.goal, self.bounds, self.measure) != ("maximize", None, None):
             raise ValueError("goal, bounds and measure belong to an objective with a `function`; a built-in kind has its own")
+        if (self.check is None) == (self.kind == "check"):
+            raise ValueError("`kind: check` and `check`, the kind of check, go together, as in {kind: check, check: ifeval}")
         if self.function is not None and self.options:
             raise ValueError("options belong to a built-in `kind`")
         return self
@@ -187,6 +190,8 @@ class Recipe(Part):
         for config in self.objectives:
             if config.kind is not None:
                 options = dict(config.options)
+                if config.check is not None:
+                    options = {"check": config.check, "options": options}
                 if config.name is not None:
                     options["name"] = config.name
                 if config.kind == "conciseness":

@@ -10,9 +10,10 @@ from pathlib import Path
 from typing import Any
 
 from steelyard.errors import InputError, nearest
+from steelyard.fields import is_missing
 from steelyard.objectives import text_of
 from steelyard.recipes.recipe import PromptsConfig
-from steelyard.rows import Row, is_missing, read_rows
+from steelyard.rows import Row, read_rows
 from steelyard.runs._templates import Template
 
 

@@ -9,7 +9,7 @@ from typing import Any
 import jinja2
 
 from steelyard.errors import InputError
-from steelyard.rows import is_missing
+from steelyard.fields import is_missing
 
 
 class Template:

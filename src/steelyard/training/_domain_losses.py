@@ -10,7 +10,7 @@ import torch
 from torch import Tensor
 
 from steelyard.errors import InputError
-from steelyard.rows import is_missing
+from steelyard.fields import is_missing
 from steelyard.training.mixing import column_of
 
 DOMAIN = "domain_label"

@@ -12,11 +12,11 @@ from torch import Tensor
 from torch.utils.data import Sampler
 
 from steelyard.errors import InputError
+from steelyard.fields import is_missing
 from steelyard.mixture import AdaptiveCooldown, ConstantTemperature, MixtureSampler, Schedule
 from steelyard.mixture.mixture import Mixture
 from steelyard.mixture.sampler import check_same_stream
 from steelyard.mixture.temperature import Floats
-from steelyard.rows import is_missing
 
 
 class DomainOrder(Sampler[int]):
