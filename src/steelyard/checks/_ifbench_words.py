@@ -1,0 +1,18 @@
+"""What the instructions of IFBench share: words without punctuation, marks, rising counts."""
+
+from __future__ import annotations
+
+import string
+from itertools import pairwise
+
+MARKS = string.punctuation + " "
+NO_MARKS = str.maketrans("", "", string.punctuation)
+
+
+def bare(text: str) -> list[str]:
+    """The words of a text without any punctuation, in lower case."""
+    return text.lower().translate(NO_MARKS).split()
+
+
+def rising(counts: list[int]) -> bool:
+    return all(first < second for first, second in pairwise(counts))
