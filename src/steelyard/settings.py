@@ -11,6 +11,7 @@ import functools
 import inspect
 import math
 import re
+import sys
 import textwrap
 from collections.abc import Callable, Mapping
 from numbers import Integral, Real
@@ -22,6 +23,8 @@ from pydantic_core import PydanticUndefined
 
 from steelyard.errors import InputError, nearest
 
+Number = Annotated[float, Field(gt=float("-inf"))]
+"""A finite number."""
 Positive = Annotated[float, Field(gt=0)]
 """A finite number above 0."""
 NotNegative = Annotated[float, Field(ge=0)]
@@ -61,6 +64,8 @@ def parameters_of(made_by: Callable[..., Any]) -> dict[str, tuple[Any, Any]]:
 def help_of(made_by: Callable[..., Any]) -> dict[str, str]:
     """What a docstring's `Args:` or `Attributes:` say of every parameter; of a class, what its bases say where it says nothing itself.
 
+    "see `Name`" stands for what `Name`, of the same module, says of the same parameter.
+
     Example:
         >>> def method(low, high):
         ...     '''Say nothing.
@@ -74,13 +79,17 @@ def help_of(made_by: Callable[..., Any]) -> dict[str, str]:
     """
     out: dict[str, str] = {}
     for owner in made_by.__mro__ if inspect.isclass(made_by) else [made_by]:
-        text = inspect.cleandoc(owner.__doc__ or "")
-        section = re.search(r"^(?:Args|Attributes):\n((?:[ ]{4}.*\n?|\n)*)", text + "\n", re.MULTILINE)
+        doc = inspect.cleandoc(owner.__doc__ or "") + "\n"
+        section = re.search(r"^(?:Args|Attributes):\n((?:[ ]{4}.*\n?|\n)*)", doc, re.MULTILINE)
         for entry in re.split(r"\n(?=\S)", textwrap.dedent(section[1]).strip()) if section else []:
             names, colon, told = entry.partition(": ")
-            if colon:
-                for name in names.split(","):
-                    out.setdefault(name.strip(), " ".join(told.split()).rstrip("."))
+            for name in map(str.strip, names.split(",")) if colon else ():
+                elsewhere = re.match(r"see `(\w+)`", told)
+                if elsewhere and hasattr(module := sys.modules[owner.__module__], elsewhere[1]):
+                    text = help_of(getattr(module, elsewhere[1])).get(name, told)
+                else:
+                    text = " ".join(told.split()).rstrip(".")
+                out.setdefault(name, text)
     return out
 
 
@@ -234,7 +243,8 @@ def check_value(name: str, value: Any, annotation: Any) -> Any:
     """
     if get_origin(annotation) is Literal:
         if value not in get_args(annotation):
-            raise InputError(f"{name} must be one of {', '.join(map(str, get_args(annotation)))}, but is {value!r}")
+            choices = [str(choice) for choice in get_args(annotation)]
+            raise InputError(f"{name} must be one of {', '.join(choices)}, but is {value!r}{nearest(str(value), choices)}")
         return value
     kind, *rest = get_args(annotation) if get_origin(annotation) is Annotated else (annotation,)
     bounds = {key: bound for part in rest if isinstance(part, FieldInfo) for key, bound in _bounds(part).items()}
@@ -243,7 +253,13 @@ def check_value(name: str, value: Any, annotation: Any) -> Any:
             raise InputError(f"{name} must be a whole number, at least {bounds['ge']}, but is {value!r}")
         return int(value)
     if kind is float and bounds:
-        wanted = f" above {bounds['gt']:g}" if "gt" in bounds else f" of at least {bounds['ge']:g}" if "ge" in bounds else ""
+        wanted = (
+            f" above {bounds['gt']:g}"
+            if bounds.get("gt", -math.inf) > -math.inf
+            else f" of at least {bounds['ge']:g}"
+            if "ge" in bounds
+            else ""
+        )
         wanted += f" and below {bounds['lt']:g}" if "lt" in bounds else f" and at most {bounds['le']:g}" if "le" in bounds else ""
         number = float(value) if isinstance(value, Real) and not isinstance(value, bool) else math.nan
         above, least = bounds.get("gt", -math.inf), bounds.get("ge", -math.inf)

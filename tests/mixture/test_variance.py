@@ -15,7 +15,7 @@ from steelyard.mixture import (
     scalarization_weights,
     temperature_probabilities,
 )
-from steelyard.mixture.variance import METHODS, systematic_covariance
+from steelyard.mixture.variance import VARIANCE_METHODS, systematic_covariance
 
 SIZES = [460, 35, 5]
 DOMAINS = np.repeat([0, 1, 2], SIZES)
@@ -53,12 +53,14 @@ def test_theorem_1_all_three_have_the_same_expectation(regression):
 @pytest.mark.parametrize("tau", [1.5, 2.0, 5.0, 100.0])
 @pytest.mark.parametrize("batch_size", [1, 7, 64])
 def test_theorem_2_and_ours_scalarization_is_at_least_sampling_is_at_least_stratified(regression, tau, batch_size):
-    found = [gradient_variance(regression[0], DOMAINS, tau=tau, batch_size=batch_size, method=method) for method in METHODS]
+    found = [
+        gradient_variance(regression[0], DOMAINS, tau=tau, batch_size=batch_size, method=method) for method in VARIANCE_METHODS
+    ]
     assert found[0] > found[1] >= found[2] - 1e-12
     assert found[1] > found[2] or batch_size == 1
 
 
-@pytest.mark.parametrize("method", METHODS)
+@pytest.mark.parametrize("method", VARIANCE_METHODS)
 def test_moments_tell_the_same_as_all_gradients(regression, method):
     gradients = regression[0]
     means = torch.stack([gradients[d == DOMAINS].mean(0) for d in range(3)])
@@ -78,7 +80,7 @@ def test_where_theorem_2_does_not_reach():
     large, small = (size * torch.randn(rows, 4, generator=generator) for size, rows in ((1.0, 90), (0.01, 10)))
     found = [
         gradient_variance(torch.cat([large, small]), [0] * 90 + [1] * 10, tau=5.0, batch_size=8, method=method)
-        for method in METHODS
+        for method in VARIANCE_METHODS
     ]
     assert found[0] < 0.75 * found[1]
 
@@ -87,7 +89,7 @@ def test_where_opposites_are_neighbours_a_systematic_sample_is_worse():
     """Four equal domains, two draws: 0 and 2 come together, or 1 and 3."""
     means = torch.tensor([[1.0], [-1.0], [1.0], [-1.0]]).repeat_interleave(5, 0)
     _, sampled, stratified = (
-        gradient_variance(means, np.repeat(np.arange(4), 5), tau=1.0, batch_size=2, method=method) for method in METHODS
+        gradient_variance(means, np.repeat(np.arange(4), 5), tau=1.0, batch_size=2, method=method) for method in VARIANCE_METHODS
     )
     assert (sampled, stratified) == (pytest.approx(0.5), pytest.approx(1.0))
     sorted_means = means.sort(0).values
@@ -97,7 +99,7 @@ def test_where_opposites_are_neighbours_a_systematic_sample_is_worse():
 
 
 def test_in_proportion_scalarization_is_sampling(regression):
-    found = [gradient_variance(regression[0], DOMAINS, tau=1.0, batch_size=8, method=method) for method in METHODS[:2]]
+    found = [gradient_variance(regression[0], DOMAINS, tau=1.0, batch_size=8, method=method) for method in VARIANCE_METHODS[:2]]
     assert found[0] == pytest.approx(found[1], rel=1e-12)
 
 
@@ -107,7 +109,7 @@ def test_theorem_3_the_gap_grows_with_temperature_and_with_skew():
     def gap(sizes, tau):
         gradients = torch.nn.functional.normalize(torch.randn(sum(sizes), 400, generator=generator, dtype=torch.float64), dim=1)
         domains = np.repeat(np.arange(len(sizes)), sizes)
-        found = [gradient_variance(gradients, domains, tau=tau, batch_size=1, method=method) for method in METHODS[:2]]
+        found = [gradient_variance(gradients, domains, tau=tau, batch_size=1, method=method) for method in VARIANCE_METHODS[:2]]
         # For unit norms the second moment under scalarization is known in closed form.
         p, q = temperature_probabilities(sizes, tau), temperature_probabilities(sizes, 1.0)
         assert found[0] - found[1] == pytest.approx((p**2 / q).sum() - 1.0, rel=1e-9)
@@ -119,7 +121,7 @@ def test_theorem_3_the_gap_grows_with_temperature_and_with_skew():
     assert by_skew == sorted(by_skew)
 
 
-@pytest.mark.parametrize("method", METHODS)
+@pytest.mark.parametrize("method", VARIANCE_METHODS)
 def test_the_measured_variance_agrees_with_the_exact_one(regression, method):
     gradients, weight, losses = regression
     found = estimate_gradient_variance(losses, [weight], SIZES, tau=5.0, batch_size=4, method=method, pairs=1500, seed=1)

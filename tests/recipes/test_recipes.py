@@ -42,7 +42,7 @@ def changed(content, path, value):
         (
             "weighting",
             {"method": "gradient"},
-            "unknown method 'gradient': use one of fixed, scheduled, gdpo, hypervolume, gradient-influence",
+            "unknown method 'gradient': use one of cagrad, fixed, gdpo, gradient-influence, hypervolume, lagrangian, mgda",
         ),
         ("weighting", {"mu": 1}, "missing key 'method'"),
         ("algorithm.steps", 0, "algorithm.steps: input should be greater than or equal to 1, but found 0"),
@@ -65,7 +65,7 @@ def changed(content, path, value):
             "weighting.fixed.normalize: input should be 'sum', 'each' or 'each-whitened'",
         ),
         ("weighting", {"method": "normalized-influence", "floor": 1}, "less than 1, but found 1"),
-        ("weighting", {"method": "scheduled", "points": []}, "weighting.scheduled.points: list should have at least 1 item"),
+        ("weighting", {"method": "scheduled", "points": []}, "weighting.scheduled.points: value should have at least 1 item"),
         (
             "weighting",
             {"method": "lagrangian", "maximize": "clarity", "at_least": {}},

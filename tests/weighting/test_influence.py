@@ -12,7 +12,8 @@ from steelyard.errors import InputError
 from steelyard.weighting import AnswerGradients, AnswerTerms, sequence_logprobs
 from steelyard.weighting import influence as module
 from steelyard.weighting import inner_products as products
-from steelyard.weighting.influence import METHODS, chosen_parameters
+from steelyard.weighting.influence import INFLUENCE_METHODS as METHODS
+from steelyard.weighting.influence import chosen_parameters
 
 
 def policy(dtype=torch.float64, layers=2, **options):

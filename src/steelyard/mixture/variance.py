@@ -20,7 +20,7 @@ from steelyard.mixture.sampler import MixtureSampler
 from steelyard.mixture.schedules import ConstantTemperature
 from steelyard.mixture.temperature import Floats, check_sizes, check_temperature, scalarization_weights, temperature_probabilities
 
-METHODS = ("scalarization", "sampling", "stratified")
+VARIANCE_METHODS = ("scalarization", "sampling", "stratified")
 
 
 def gradient_variance(gradients_NP: Tensor, domains_N: ArrayLike, *, tau: float, batch_size: int, method: str) -> float:
@@ -49,7 +49,7 @@ def gradient_variance(gradients_NP: Tensor, domains_N: ArrayLike, *, tau: float,
 
     Example:
         >>> gradients, domains = torch.tensor([[1.0, 0.0]] * 9 + [[0.0, 1.0]]), [0] * 9 + [1]
-        >>> [round(gradient_variance(gradients, domains, tau=5.0, batch_size=8, method=method), 4) for method in METHODS]
+        >>> [round(gradient_variance(gradients, domains, tau=5.0, batch_size=8, method=method), 4) for method in VARIANCE_METHODS]
         [0.1779, 0.0596, 0.0036]
 
     Reference:
@@ -220,5 +220,5 @@ def estimate_gradient_variance(
 
 
 def _check_method(method: str) -> None:
-    if method not in METHODS:
-        raise InputError(f"method must be one of {', '.join(METHODS)}, but is {method!r}")
+    if method not in VARIANCE_METHODS:
+        raise InputError(f"method must be one of {', '.join(VARIANCE_METHODS)}, but is {method!r}")

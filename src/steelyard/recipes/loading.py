@@ -3,24 +3,33 @@
 from __future__ import annotations
 
 import contextlib
-import re
+import functools
 from pathlib import Path
 from typing import Any, get_args
 
 import yaml
-from pydantic import BaseModel, ValidationError
+from pydantic import BaseModel, ValidationError, create_model
 
 from steelyard.errors import InputError, nearest
+from steelyard.recipes._weighting import any_of, is_reference, own_settings
 from steelyard.recipes.recipe import Recipe
 from steelyard.recipes.shipped import find_recipe
 from steelyard.recipes.supervised import SupervisedRecipe
+from steelyard.settings import Part, explained
 from steelyard.weighting import METHODS
 
+KNOWN_METHODS = tuple(METHODS)
+"""Those that the class `Recipe` takes; more may be added after it was made."""
 KINDS: dict[str, type[Recipe] | type[SupervisedRecipe]] = {"reinforcement": Recipe, "supervised": SupervisedRecipe}
 
 
-def parse_recipe(content: dict[str, Any], *, where: str = "recipe") -> Any:
+def parse_recipe(content: dict[str, Any], *, where: str = "recipe", base: Path = Path(".")) -> Any:
     """Check a recipe's content: a `Recipe`, or by `kind: supervised` a `SupervisedRecipe`.
+
+    Args:
+        content: the recipe, as its file has it.
+        where: its name, for messages.
+        base: the folder that a weighting of the user's own (`method: mine.py:Mine`) is found in, else in the working directory.
 
     Raises:
         InputError: naming every wrong key, the nearest known one, and what was expected.
@@ -36,9 +45,29 @@ def parse_recipe(content: dict[str, Any], *, where: str = "recipe") -> Any:
     if not isinstance(kind, str) or kind not in KINDS:
         raise InputError(f"{where}: unknown kind {kind!r}: use one of {', '.join(KINDS)}{nearest(str(kind), KINDS)}")
     try:
-        return KINDS[kind].model_validate(content)
+        model = _model(kind, content, base)
+    except InputError as error:
+        raise InputError(f"{where}: weighting: {error}") from None
+    try:
+        return model.model_validate(content)
     except ValidationError as error:
-        raise InputError(f"{where}: " + "; ".join(_explain(problem, KINDS[kind]) for problem in error.errors())) from None
+        raise InputError(f"{where}: " + "; ".join(_explain(problem, model) for problem in error.errors())) from None
+
+
+def _model(kind: str, content: dict[str, Any], base: Path) -> type[BaseModel]:
+    """The model of a recipe: with the user's own weighting where it names one, and with methods that were added since."""
+    weighting = content.get("weighting")
+    method = weighting.get("method") if isinstance(weighting, dict) else None
+    if KINDS[kind] is Recipe and is_reference(method):
+        return _with_weightings(tuple(METHODS), own_settings(str(method), base=base))
+    return _with_weightings(tuple(METHODS)) if KINDS[kind] is Recipe else KINDS[kind]
+
+
+@functools.cache
+def _with_weightings(methods: tuple[str, ...], *more: type[Part]) -> type[Recipe]:
+    if methods == KNOWN_METHODS and not more:
+        return Recipe
+    return create_model("Recipe", __base__=Recipe, __doc__=Recipe.__doc__, weighting=(any_of(methods, *more), ...))
 
 
 def _models_in(annotation: Any) -> list[type[BaseModel]]:
@@ -79,11 +108,7 @@ def _explain(problem: Any, root: type[BaseModel]) -> str:
         return f"{path}: unknown method {found!r}: use one of {', '.join(METHODS)}{nearest(found, METHODS)}"
     if problem["type"] == "union_tag_not_found":
         return f"{path}: missing key 'method': use one of {', '.join(METHODS)}"
-    message = re.sub(r"^(Value error|Assertion failed), ", "", problem["msg"])
-    if problem["type"] == "value_error":
-        return f"{path}: {message}" if path else message
-    found = problem["input"]
-    return f"{path}: {message[0].lower()}{message[1:]}, but found {found!r}"
+    return explained(problem)
 
 
 def load_recipe(name: str | Path, *, changes: list[str] | None = None) -> Any:
@@ -120,7 +145,7 @@ def load_recipe(name: str | Path, *, changes: list[str] | None = None) -> Any:
         if not equals or not key:
             raise InputError(f"a change is given as key=value, but found {change!r}")
         content = _changed(content, key.split("."), _value(change, value))
-    return parse_recipe(content, where=str(path))
+    return parse_recipe(content, where=str(path), base=path.parent)
 
 
 def _value(change: str, text: str) -> Any:

@@ -9,8 +9,9 @@ from pydantic import Field, model_validator
 
 from steelyard.errors import InputError
 from steelyard.objectives import Gate, Objective, built_in, check_names, load_function
-from steelyard.recipes.parts import LoraConfig, MixtureConfig, Part
-from steelyard.recipes.weighting import WeightingConfig
+from steelyard.recipes._weighting import any_of, load_weighting
+from steelyard.recipes.parts import LoraConfig, MixtureConfig
+from steelyard.settings import Part
 from steelyard.weighting import METHODS, Weighting
 
 
@@ -169,7 +170,7 @@ class Recipe(Part):
     objectives: list[ObjectiveConfig]
     supervised: SupervisedConfig | None = None
     algorithm: AlgorithmConfig
-    weighting: WeightingConfig
+    weighting: any_of(tuple(METHODS))  # type: ignore[valid-type]
     mixture: MixtureConfig | None = Field(None, description="draws prompts by domain; absent: every prompt once an epoch")
     validation: ValidationConfig = Field(default_factory=ValidationConfig)
     checkpoint: CheckpointConfig = Field(default_factory=CheckpointConfig)
@@ -212,10 +213,12 @@ class Recipe(Part):
         check_names(objectives)
         return objectives
 
-    def build_weighting(self, objectives: list[Objective]) -> Weighting:
-        """Make the weighting method, checking its settings against the objectives."""
+    def build_weighting(self, objectives: list[Objective], *, base: Path = Path(".")) -> Weighting:
+        """Make the weighting method, checking its settings against the objectives; a user's file is found relative to `base`."""
+        chosen: Any = self.weighting
         try:
-            weighting = METHODS[self.weighting.method](**self.weighting.model_dump(exclude={"method"}))
+            made = load_weighting(chosen.method, base=base)
+            weighting = made(**{name: getattr(chosen, name) for name in type(chosen).model_fields if name != "method"})
             weighting.setup(objectives)
         except InputError as error:
             raise InputError(f"weighting: {error}") from None

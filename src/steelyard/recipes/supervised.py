@@ -6,7 +6,8 @@ from typing import Literal
 
 from pydantic import Field, model_validator
 
-from steelyard.recipes.parts import LoraConfig, MixtureConfig, Part
+from steelyard.recipes.parts import LoraConfig, MixtureConfig
+from steelyard.settings import Part
 
 
 class ScratchConfig(Part):

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import contextlib
 import importlib.metadata
 import platform
 from pathlib import Path
 
 import yaml
+from pydantic import ValidationError
 
 from steelyard.errors import InputError
 from steelyard.recipes.loading import parse_recipe
@@ -33,19 +35,28 @@ def resolved(recipe: Recipe | SupervisedRecipe) -> str:
     )
 
 
-def read_resolved(path: Path) -> Recipe | SupervisedRecipe:
-    """The recipe of a run folder."""
+def read_resolved(path: Path, *, like: Recipe | SupervisedRecipe | None = None) -> Recipe | SupervisedRecipe:
+    """The recipe of a run folder.
+
+    Args:
+        path: the folder.
+        like: a recipe of the same kind, which knows a weighting of the user's own that it names; default: none.
+    """
     place = path / "recipe.yaml"
     if not place.is_file():
         raise InputError(f"{path} is no run folder: it has no recipe.yaml")
     content = yaml.safe_load(place.read_text(encoding="utf-8"))
     content.pop("versions", None)
-    return parse_recipe(content, where=str(place))
+    if like is not None:
+        with contextlib.suppress(ValidationError):
+            return type(like).model_validate(content)
+    found: Recipe | SupervisedRecipe = parse_recipe(content, where=str(place))
+    return found
 
 
 def check_same(log: RunLog, recipe: Recipe | SupervisedRecipe) -> None:
     """Refuse to resume a run by another recipe than its own."""
-    kept = read_resolved(log.path).model_dump(mode="json")
+    kept = read_resolved(log.path, like=recipe).model_dump(mode="json")
     now = recipe.model_dump(mode="json")
     different = [key for key in now if now[key] != kept.get(key)]
     if different:

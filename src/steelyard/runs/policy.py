@@ -49,7 +49,7 @@ class PolicyRun(Run):
     def __init__(self, recipe: Recipe, base: Path) -> None:
         self.recipe, self.base = recipe, base
         self.objectives = recipe.build_objectives(base=base)
-        self.weighting = recipe.build_weighting(self.objectives)
+        self.weighting = recipe.build_weighting(self.objectives, base=base)
         self.mixture = None if recipe.mixture is None else build_mixture(recipe.mixture, base=base)
         self.train_rows, self.validation_rows, self.raw_rows = load_prompts(recipe.prompts, base=base, seed=recipe.seed)
         self.data = fingerprint([*self.train_rows, *self.validation_rows])

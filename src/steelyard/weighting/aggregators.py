@@ -4,14 +4,16 @@ from __future__ import annotations
 
 import importlib
 from collections.abc import Callable, Sequence
-from typing import Any
+from typing import Any, Literal
 
 import torch
 from torch import Tensor
 
 from steelyard.errors import InputError, nearest
-from steelyard.weighting.base import Batch, Weighting, check_number
-from steelyard.weighting.influence_settings import InfluenceSettings
+from steelyard.settings import NotNegative, checked
+from steelyard.weighting._influence_settings import InfluenceSettings
+from steelyard.weighting.base import METHODS, Batch, Weighting
+from steelyard.weighting.influence import InfluenceMethod
 
 AGGREGATORS = ("mgda", "upgrad", "cagrad")
 
@@ -46,12 +48,13 @@ class GramianWeights(Weighting):
 
     needs_gradients = True
 
+    @checked
     def __init__(
         self,
         aggregator: str = "mgda",
         *,
-        radius: float = 0.5,
-        influence: str = "finite-difference",
+        radius: NotNegative = 0.5,
+        influence: InfluenceMethod = "finite-difference",
         layers: Sequence[str] | None = None,
     ) -> None:
         super().__init__(None, normalize="each")
@@ -59,7 +62,6 @@ class GramianWeights(Weighting):
             raise InputError(
                 f"unknown aggregator {aggregator!r}: use one of {', '.join(AGGREGATORS)}{nearest(aggregator, AGGREGATORS)}"
             )
-        radius = check_number("radius", radius, least=0)
         self.aggregator, self.settings = aggregator, InfluenceSettings(influence, layers, gram_every=1)
         self._aggregate = _load(aggregator, radius)
         self._scale = 1.0
@@ -73,7 +75,7 @@ class GramianWeights(Weighting):
         found = self.settings.ask(batch, 0)
         assert found is not None
         assert found.gram_KK is not None
-        raw_K = aggregate(self._aggregate, found.gram_KK)
+        raw_K = aggregate_gramian(self._aggregate, found.gram_KK)
         total = raw_K.sum().item()
         self._scale = total
         if total > 0:
@@ -92,7 +94,43 @@ class GramianWeights(Weighting):
         self._scale = state["scale"]
 
 
-def aggregate(aggregator: Callable[[Tensor], Tensor], gram_KK: Tensor) -> Tensor:
+Products = Literal["finite-difference", "jvp", "exact"]
+
+
+@METHODS.add("mgda")
+def mgda(*, influence: Products = "finite-difference", layers: Sequence[str] | None = None) -> GramianWeights:
+    """MGDA: the shortest vector in the gradients' convex hull, from TorchJD (extra `baselines`).
+
+    Args:
+        influence, layers: see `InfluenceSettings`.
+    """
+    return GramianWeights("mgda", influence=influence, layers=layers)
+
+
+@METHODS.add("upgrad")
+def upgrad(*, influence: Products = "finite-difference", layers: Sequence[str] | None = None) -> GramianWeights:
+    """UPGrad: the mean of the gradients, each projected to conflict with none, from TorchJD (extra `baselines`).
+
+    Args:
+        influence, layers: see `InfluenceSettings`.
+    """
+    return GramianWeights("upgrad", influence=influence, layers=layers)
+
+
+@METHODS.add("cagrad")
+def cagrad(
+    *, radius: NotNegative = 0.5, influence: Products = "finite-difference", layers: Sequence[str] | None = None
+) -> GramianWeights:
+    """CAGrad: near the mean gradient, the best for the worst objective, from TorchJD (extra `baselines`).
+
+    Args:
+        radius: how far from the mean gradient it may go, in its lengths.
+        influence, layers: see `InfluenceSettings`.
+    """
+    return GramianWeights("cagrad", radius=radius, influence=influence, layers=layers)
+
+
+def aggregate_gramian(aggregator: Callable[[Tensor], Tensor], gram_KK: Tensor) -> Tensor:
     """An aggregator's weights, float64 `[K]`, not negative, for objectives with a gradient; 0 for those without.
 
     Gramians are divided by their mean diagonal first: solvers have absolute tolerances, and policy gradients are small. An objective without a

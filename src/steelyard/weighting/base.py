@@ -2,22 +2,24 @@
 
 from __future__ import annotations
 
-import math
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from numbers import Integral, Real
-from typing import Any, ClassVar
+from typing import Any, ClassVar, Literal
 
 import torch
 from torch import Tensor
 
-from steelyard.advantages import NORMALIZATIONS
 from steelyard.errors import InputError, nearest
 from steelyard.objectives import Objective, check_names
+from steelyard.registry import Registry
+from steelyard.settings import checked
 from steelyard.weighting.inner_products import Influence
 
 Preference = Sequence[float] | Mapping[str, float]
+Normalize = Literal["sum", "each", "each-whitened"]
+METHODS: Registry[Callable[..., Weighting]] = Registry("weighting", __package__)
+"""Weighting methods by the name that a recipe uses; each adds itself where it stands."""
 
 
 @dataclass(frozen=True)
@@ -48,6 +50,13 @@ class Weighting(ABC):
     The trainer calls `setup` once, then per generation batch `on_batch`, then reads `weights()` and `scale()` for that very batch; after
     each validation `on_validation`. The first validation is the start point, before any update.
 
+    A method adds itself by a name, `@METHODS.add("mine")`; the signature and the `Args:` of the class are its settings in recipes, see docs/extending.md.
+
+    Args:
+        weights: where to start, `[K]` in the objectives' order or by name, not negative, summing to 1; default: equal weights.
+        normalize: "sum" turns the weighted reward into one advantage; "each" weighs the objectives' own advantages; "each-whitened" whitens their sum as
+            well (GDPO).
+
     Class attributes:
         needs_validation: whether the method is no use without validation points.
         needs_gradients: whether it asks batches for influences, which take a trainer that can compute them.
@@ -56,9 +65,8 @@ class Weighting(ABC):
     needs_validation: ClassVar[bool] = False
     needs_gradients: ClassVar[bool] = False
 
-    def __init__(self, weights: Preference | None = None, *, normalize: str = "sum") -> None:
-        if normalize not in NORMALIZATIONS:
-            raise InputError(f"normalize must be one of {', '.join(NORMALIZATIONS)}, but is {normalize!r}")
+    @checked
+    def __init__(self, weights: Preference | None = None, *, normalize: Normalize = "sum") -> None:
         self.initial = weights
         self.normalize = normalize
         self._names: list[str] = []
@@ -180,48 +188,6 @@ def check_option(what: str, values: Mapping[str, float], names: Sequence[str] | 
             raise InputError(f"{what} must be finite, but that of {name!r} is {value}")
         if names is not None and name not in names:
             raise InputError(f"{what} is given for {name!r}, but the objectives are {', '.join(names)}{nearest(name, names)}")
-
-
-def check_number(
-    name: str, value: Any, *, above: float | None = None, least: float | None = None, below: float = math.inf
-) -> float:
-    """A finite number within bounds.
-
-    Example:
-        >>> check_number("mu", "1e-5", above=0)
-        Traceback (most recent call last):
-        steelyard.errors.InputError: mu must be a number above 0, but is '1e-5'
-    """
-    wanted = f" above {above:g}" if above is not None else f" of at least {least:g}" if least is not None else ""
-    wanted += "" if below == math.inf else f" and below {below:g}"
-    number = float(value) if isinstance(value, Real) and not isinstance(value, bool) else math.nan
-    if not -math.inf < number < below or (above is not None and number <= above) or (least is not None and number < least):
-        raise InputError(f"{name} must be a number{wanted}, but is {value!r}")
-    return number
-
-
-def check_count(name: str, value: Any) -> int:
-    """A whole number, at least 1.
-
-    Example:
-        >>> check_count("accumulate", 2.5)
-        Traceback (most recent call last):
-        steelyard.errors.InputError: accumulate must be a whole number, at least 1, but is 2.5
-    """
-    if not isinstance(value, Integral) or isinstance(value, bool) or value < 1:
-        raise InputError(f"{name} must be a whole number, at least 1, but is {value!r}")
-    return int(value)
-
-
-def check_momentum(momentum: float) -> float:
-    """A share of the old that stays, 0 to below 1.
-
-    Example:
-        >>> check_momentum(1.0)
-        Traceback (most recent call last):
-        steelyard.errors.InputError: momentum must be a number of at least 0 and below 1, but is 1.0
-    """
-    return check_number("momentum", momentum, least=0, below=1)
 
 
 def with_floor(weights_K: Tensor, floor: float) -> Tensor:

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from steelyard.weighting.base import Batch, Weighting
+from steelyard.weighting.base import METHODS, Batch, Weighting
 
 
+@METHODS.add("fixed")
 class FixedWeights(Weighting):
     """Constant weights, `w_t = w`; equal ones where none are given.
 

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from steelyard.weighting.base import Preference
+from steelyard.weighting.base import METHODS, Preference
 from steelyard.weighting.fixed import FixedWeights
 
 
+@METHODS.add("gdpo")
 class GDPO(FixedWeights):
     """Group reward-decoupled normalisation: `A = whiten(sum_k w_k estimator(R_k))`, with constant weights.
 

@@ -8,8 +8,10 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from steelyard.weighting.base import Batch, Preference, Weighting, check_count, check_number
-from steelyard.weighting.influence_settings import InfluenceSettings
+from steelyard.settings import Count, CountFromZero, Positive, checked
+from steelyard.weighting._influence_settings import InfluenceSettings
+from steelyard.weighting.base import METHODS, Batch, Normalize, Preference, Weighting
+from steelyard.weighting.influence import InfluenceMethod
 from steelyard.weighting.inner_products import warn_once
 
 
@@ -35,6 +37,7 @@ def mirror_descent(weights_K: Tensor, influence_K: Tensor, *, step: float) -> Te
     return torch.softmax(weights_K.log() + step * influence_K, dim=0)
 
 
+@METHODS.add("gradient-influence")
 class GradientInfluence(Weighting):
     """Gradient-based weights: start equal, then follow each objective's influence by mirror descent.
 
@@ -46,7 +49,6 @@ class GradientInfluence(Weighting):
         mu: how strongly to hold on to the present weights, positive, in units of influence times learning rate. The paper's 1e-5 belongs to
             its learning rate of 1e-6 and the size of its gradients; too small, and one objective takes all.
         accumulate: influences that are summed before the weights move, at least 1.
-        normalize: "sum" or "each", see `FixedWeights`.
         influence, layers, every, gram_every: see `InfluenceSettings`.
 
     Raises:
@@ -68,20 +70,21 @@ class GradientInfluence(Weighting):
 
     needs_gradients = True
 
+    @checked
     def __init__(
         self,
         weights: Preference | None = None,
         *,
-        mu: float = 1e-5,
-        accumulate: int = 1,
-        normalize: str = "sum",
-        influence: str = "finite-difference",
+        mu: Positive = 1e-5,
+        accumulate: Count = 1,
+        normalize: Normalize = "sum",
+        influence: InfluenceMethod = "finite-difference",
         layers: Sequence[str] | None = None,
-        every: int = 1,
-        gram_every: int = 0,
+        every: Count = 1,
+        gram_every: CountFromZero = 0,
     ) -> None:
         super().__init__(weights, normalize=normalize)
-        self.mu, self.accumulate = check_number("mu", mu, above=0), check_count("accumulate", accumulate)
+        self.mu, self.accumulate = mu, accumulate
         self.settings = InfluenceSettings(influence, layers, every, gram_every)
         self._pending_K: Tensor | None = None
         self._pending_count = self._batches = 0

@@ -5,13 +5,13 @@ from __future__ import annotations
 import math
 import warnings
 from collections.abc import Sequence
-from typing import Any
+from typing import Any, Literal
 
-from steelyard.errors import InputError
 from steelyard.objectives import Objective
 from steelyard.pareto import ParetoArchive
+from steelyard.settings import Positive, checked
 from steelyard.weighting.archives import run_archive, start_archive
-from steelyard.weighting.base import Batch, Preference, Weighting, check_number
+from steelyard.weighting.base import METHODS, Batch, Normalize, Preference, Weighting
 
 
 def meta_reward(hypervolume_gain: float, *, gain: float = 20.0) -> float:
@@ -31,6 +31,7 @@ def meta_reward(hypervolume_gain: float, *, gain: float = 20.0) -> float:
     return 0.5 + 1.5 * math.tanh(gain * max(0.0, hypervolume_gain))
 
 
+@METHODS.add("hypervolume")
 class HypervolumeGuided(Weighting):
     """The preference stays; a meta-reward scales the advantage by how much the last validation point enlarged the front.
 
@@ -44,7 +45,6 @@ class HypervolumeGuided(Weighting):
         reference: from where the volume is counted: "start" (the first validation, as in the paper) or "worst" (every objective's worst
             bound, see `run_archive`). From the start a point counts only if it is better in every objective at once: a run that trades one away
             for others has m = 0.5 throughout, of which it warns.
-        normalize: "sum" or "each", see `FixedWeights`.
 
     Raises:
         InputError: where an argument is out of range.
@@ -66,13 +66,17 @@ class HypervolumeGuided(Weighting):
 
     needs_validation = True
 
+    @checked
     def __init__(
-        self, weights: Preference | None = None, *, gain: float = 20.0, reference: str = "start", normalize: str = "sum"
+        self,
+        weights: Preference | None = None,
+        *,
+        gain: Positive = 20.0,
+        reference: Literal["start", "worst"] = "start",
+        normalize: Normalize = "sum",
     ) -> None:
         super().__init__(weights, normalize=normalize)
-        self.gain = check_number("gain", gain, above=0)
-        if reference not in ("start", "worst"):
-            raise InputError(f"reference must be 'start' or 'worst', but is {reference!r}")
+        self.gain = gain
         self.reference, self.archive, self._meta, self._seen = reference, None, 1.0, 0
         self._objectives: list[Objective] = []
 

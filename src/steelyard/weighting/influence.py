@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import fnmatch
 from collections.abc import Mapping, Sequence
-from typing import Any
+from typing import Any, Literal
 
 import torch
 from torch import Tensor, nn
@@ -16,7 +16,8 @@ from torch import Tensor, nn
 from steelyard.errors import InputError, nearest
 from steelyard.weighting.inner_products import AnswerGradients, AnswerTerms, Call
 
-METHODS = ("exact", "jvp", "finite-difference")
+InfluenceMethod = Literal["finite-difference", "jvp", "exact", "optimizer-step"]
+INFLUENCE_METHODS = ("exact", "jvp", "finite-difference")
 """Ways to compute inner products with `v`: a backward pass an objective, one forward-mode pass, or two plain forward passes."""
 
 OPTIMIZER_STEP = "optimizer-step"
@@ -114,7 +115,7 @@ def gradient_influence(
         layers; here all trained parameters count, and "jvp" and "finite-difference" cost the same for any K.
     """
     if method == OPTIMIZER_STEP:
-        raise InputError(f"influence {OPTIMIZER_STEP!r} needs a trainer's step: here use one of {', '.join(METHODS)}")
+        raise InputError(f"influence {OPTIMIZER_STEP!r} needs a trainer's step: here use one of {', '.join(INFLUENCE_METHODS)}")
     check_method(method)
     names = ("input_ids", "attention_mask", "completion_mask")
     missing = [name for name in names if name not in batch]
@@ -156,6 +157,6 @@ def check_layers(layers: Any) -> None:
 
 def check_method(method: str) -> None:
     """Refuse an unknown way to compute influences."""
-    if method not in (*METHODS, OPTIMIZER_STEP):
-        known = (*METHODS, OPTIMIZER_STEP)
+    if method not in (*INFLUENCE_METHODS, OPTIMIZER_STEP):
+        known = (*INFLUENCE_METHODS, OPTIMIZER_STEP)
         raise InputError(f"unknown influence method {method!r}: use one of {', '.join(known)}{nearest(method, known)}")

@@ -79,7 +79,7 @@ class AnswerGradients:
         model: whose parameters are moved; not wrapped for distribution.
         parameters: the trained ones, by name.
         batches: the answers. A single one's graph is kept for further backward passes.
-        method: one of `METHODS`.
+        method: one of `INFLUENCE_METHODS`.
         average: averages a tensor over processes, in place or not; identity by default.
         mixed: whether `terms` rounds more than the parameters where it makes a graph (autocast) and not where it makes none. The gradient is then
             off by that rounding, and finite differences are asked to agree with it to 5% instead of 1%.

@@ -3,15 +3,18 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import Any
+from typing import Annotated, Any
 
 import torch
+from pydantic import Field
 
 from steelyard.errors import InputError, nearest
 from steelyard.objectives import Objective
-from steelyard.weighting.base import Batch, Weighting, check_momentum, check_number, check_option, present_moments
+from steelyard.settings import NotNegative, Positive, Share, checked
+from steelyard.weighting.base import METHODS, Batch, Normalize, Weighting, check_option, present_moments
 
 
+@METHODS.add("lagrangian")
 class LagrangianConstraints(Weighting):
     """Maximise one objective while others' mean rewards stay above bounds, by dual ascent.
 
@@ -27,7 +30,6 @@ class LagrangianConstraints(Weighting):
         start: of every multiplier, 0 or more.
         limit: the largest multiplier.
         momentum: of the running means, 0 to below 1.
-        normalize: "sum" or "each", see `FixedWeights`.
 
     Raises:
         InputError: where a name is unknown or an argument is out of range.
@@ -44,16 +46,17 @@ class LagrangianConstraints(Weighting):
         Dual ascent on the Lagrangian, as in constrained policy optimisation (Tessler et al., RCPO, arXiv 1805.11074).
     """
 
+    @checked
     def __init__(
         self,
         *,
         maximize: str,
-        at_least: Mapping[str, float],
-        rate: float = 0.1,
-        start: float = 1.0,
-        limit: float = 20.0,
-        momentum: float = 0.8,
-        normalize: str = "sum",
+        at_least: Annotated[Mapping[str, float], Field(min_length=1)],
+        rate: Positive = 0.1,
+        start: NotNegative = 1.0,
+        limit: Positive = 20.0,
+        momentum: Share = 0.8,
+        normalize: Normalize = "sum",
     ) -> None:
         super().__init__(None, normalize=normalize)
         if not at_least:
@@ -61,13 +64,10 @@ class LagrangianConstraints(Weighting):
         check_option("a bound", at_least)
         if maximize in at_least:
             raise InputError(f"{maximize!r} cannot be both pursued and constrained: take it out of at_least")
-        rate = check_number("rate", rate, above=0)
-        start, limit = check_number("start", start, least=0), check_number("limit", limit, above=0)
         if start > limit:
             raise InputError(f"0 <= start <= limit must hold with a positive limit, but start is {start} and limit {limit}")
         self.maximize, self.at_least = maximize, dict(at_least)
-        self.rate, self.limit, self.momentum = rate, limit, check_momentum(momentum)
-        self.start = float(start)
+        self.rate, self.start, self.limit, self.momentum = rate, start, limit, momentum
         self.multipliers = dict.fromkeys(self.at_least, self.start)
         self._means: dict[str, float] = {}
 

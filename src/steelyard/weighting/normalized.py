@@ -8,11 +8,14 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from steelyard.weighting.base import Batch, Preference, Weighting, check_momentum, check_number, with_floor
+from steelyard.settings import Count, CountFromZero, Positive, Share, checked
+from steelyard.weighting._influence_settings import InfluenceSettings
+from steelyard.weighting.base import METHODS, Batch, Normalize, Preference, Weighting, with_floor
 from steelyard.weighting.gradient import mirror_descent
-from steelyard.weighting.influence_settings import InfluenceSettings
+from steelyard.weighting.influence import InfluenceMethod
 
 
+@METHODS.add("normalized-influence")
 class NormalizedInfluence(Weighting):
     """Gradient influence without a mu to guess: each is measured by its own running size, smoothed, and no weight falls below a floor.
 
@@ -26,7 +29,7 @@ class NormalizedInfluence(Weighting):
             it loses; positive. Influences that grow push further.
         momentum: share of the smoothed influence that a new batch leaves, 0 to below 1.
         floor: the least weight of every objective, 0 to 1/K.
-        normalize: see `FixedWeights`. By default each reward is normalised on its own, as it was when its influence was taken, and the sum is
+        normalize: as for every method. By default each reward is normalised on its own, as it was when its influence was taken, and the sum is
             whitened (GDPO).
         influence, layers, every, gram_every: see `InfluenceSettings`.
 
@@ -53,22 +56,22 @@ class NormalizedInfluence(Weighting):
 
     needs_gradients = True
 
+    @checked
     def __init__(
         self,
         weights: Preference | None = None,
         *,
-        strength: float = 4.0,
-        momentum: float = 0.8,
-        floor: float = 0.05,
-        normalize: str = "each-whitened",
-        influence: str = "finite-difference",
+        strength: Positive = 4.0,
+        momentum: Share = 0.8,
+        floor: Share = 0.05,
+        normalize: Normalize = "each-whitened",
+        influence: InfluenceMethod = "finite-difference",
         layers: Sequence[str] | None = None,
-        every: int = 1,
-        gram_every: int = 0,
+        every: Count = 1,
+        gram_every: CountFromZero = 0,
     ) -> None:
         super().__init__(weights, normalize=normalize)
-        self.strength, self.momentum = check_number("strength", strength, above=0), check_momentum(momentum)
-        self.floor = check_number("floor", floor, least=0, below=1)
+        self.strength, self.momentum, self.floor = strength, momentum, floor
         self.settings = InfluenceSettings(influence, layers, every, gram_every, equal_spread=True)
         self._free_K: Tensor | None = None
         self._smooth_K: Tensor | None = None

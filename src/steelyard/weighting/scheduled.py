@@ -6,17 +6,18 @@ import itertools
 import math
 from bisect import bisect_right
 from collections.abc import Sequence
-from typing import Any
+from typing import Annotated, Any, Literal
 
 import torch
+from pydantic import Field
 from torch import Tensor
 
 from steelyard.errors import InputError
-from steelyard.weighting.base import Batch, Preference, Weighting, check_number, check_weights, weights_by_name
+from steelyard.settings import Number, check_value, checked
+from steelyard.weighting.base import METHODS, Batch, Normalize, Preference, Weighting, check_weights, weights_by_name
 
-SHAPES = ("piecewise", "linear", "cosine")
 
-
+@METHODS.add("scheduled")
 class ScheduledWeights(Weighting):
     """Weights given at points of the run, and what happens between them.
 
@@ -25,8 +26,7 @@ class ScheduledWeights(Weighting):
 
     Args:
         points: `(progress, weights)` pairs in ascending order, progress 0..1 of the run, weights `[K]` or by name.
-        shape: one of `SHAPES`.
-        normalize: "sum" or "each", see `FixedWeights`.
+        shape: "piecewise", "linear" or "cosine", what happens between the points.
 
     Raises:
         InputError: where points are not in order, out of range, or weights do not sum to 1.
@@ -44,15 +44,20 @@ class ScheduledWeights(Weighting):
         What TRL's users ask for in huggingface/trl issue 3036.
     """
 
-    def __init__(self, points: Sequence[tuple[float, Preference]], *, shape: str = "linear", normalize: str = "sum") -> None:
-        if shape not in SHAPES:
-            raise InputError(f"shape must be one of {', '.join(SHAPES)}, but is {shape!r}")
+    @checked
+    def __init__(
+        self,
+        points: Annotated[Sequence[tuple[float, Preference]], Field(min_length=1)],
+        *,
+        shape: Literal["piecewise", "linear", "cosine"] = "linear",
+        normalize: Normalize = "sum",
+    ) -> None:
         if not points:
             raise InputError("a schedule needs at least one point, as in [(0.0, [0.5, 0.5])]")
         for point in points:
             if not (isinstance(point, Sequence) and len(point) == 2):
                 raise InputError(f"a point of a schedule is a pair of progress and weights, but found {point!r}")
-        at = [check_number("a point's progress", progress) for progress, _ in points]
+        at = [check_value("a point's progress", progress, Number) for progress, _ in points]
         if not all(0 <= progress <= 1 for progress in at) or any(a >= b for a, b in itertools.pairwise(at)):
             raise InputError(f"a schedule's points must lie at ascending shares of the run, 0 to 1, but lie at {at}")
         super().__init__(points[0][1], normalize=normalize)

@@ -10,7 +10,8 @@ from torch import Tensor
 
 from steelyard.errors import InputError
 from steelyard.objectives import Objective
-from steelyard.weighting.base import Batch, Preference, Weighting, check_momentum, check_option, present_moments
+from steelyard.settings import Share, checked
+from steelyard.weighting.base import METHODS, Batch, Normalize, Preference, Weighting, check_option, present_moments
 
 
 def variation_weights(mean_K: Tensor, spread_K: Tensor, floors_K: Tensor, preference_K: Tensor) -> Tensor:
@@ -36,6 +37,7 @@ def variation_weights(mean_K: Tensor, spread_K: Tensor, floors_K: Tensor, prefer
     return variation_K / total if total > 0 else preference_K
 
 
+@METHODS.add("stage-aware")
 class StageAware(Weighting):
     """SAW: weights by each reward's coefficient of variation in the batch, `w_k ~ std_k / (mean_k - floor_k)`.
 
@@ -45,7 +47,6 @@ class StageAware(Weighting):
         weights: a preference that multiplies the variations, `[K]` or by name; None for equal shares.
         floors: the lowest possible reward by objective, needed where rewards can be negative; 0 where not given.
         momentum: share of the old weights that a new batch leaves, 0 to below 1; 0 is the paper's.
-        normalize: "sum" or "each", see `FixedWeights`.
 
     Raises:
         InputError: where a floor is not finite or names no objective, and in training where a reward lies below its floor.
@@ -63,18 +64,19 @@ class StageAware(Weighting):
         that does not vary at all has weight 0, and the preference holds where none does.
     """
 
+    @checked
     def __init__(
         self,
         weights: Preference | None = None,
         *,
         floors: Mapping[str, float] | None = None,
-        momentum: float = 0.0,
-        normalize: str = "sum",
+        momentum: Share = 0.0,
+        normalize: Normalize = "sum",
     ) -> None:
         super().__init__(weights, normalize=normalize)
         check_option("a floor", floors or {})
         self.floors = dict(floors or {})
-        self.momentum, self._seen = check_momentum(momentum), False
+        self.momentum, self._seen = momentum, False
         self._preference_K: Tensor | None = None
 
     def setup(self, objectives: Sequence[Objective]) -> None:

@@ -9,7 +9,8 @@ import torch
 from torch import Tensor
 
 from steelyard.objectives import Objective
-from steelyard.weighting.base import Batch, Preference, Weighting, check_momentum, check_number, check_option, present_moments
+from steelyard.settings import Positive, Share, checked
+from steelyard.weighting.base import METHODS, Batch, Normalize, Preference, Weighting, check_option, present_moments
 
 
 def tchebycheff_weights(preference_K: Tensor, gap_K: Tensor, *, smoothing: float) -> Tensor:
@@ -34,6 +35,7 @@ def tchebycheff_weights(preference_K: Tensor, gap_K: Tensor, *, smoothing: float
     return torch.softmax(preference_K.log() + preference_K * gap_K / smoothing, dim=0)
 
 
+@METHODS.add("tchebycheff")
 class SmoothTchebycheff(Weighting):
     """Minimise a smooth maximum of the weighted gaps to an ideal: `w_k ~ p_k exp(p_k (ideal_k - mean_k) / smoothing)`.
 
@@ -44,7 +46,6 @@ class SmoothTchebycheff(Weighting):
         ideal: the mean reward each objective would have at best, by name; 1 where not given.
         smoothing: positive, in units of reward.
         momentum: of the running mean rewards, 0 to below 1.
-        normalize: "sum" or "each", see `FixedWeights`.
 
     Raises:
         InputError: where a name is unknown or an argument is out of range.
@@ -61,19 +62,20 @@ class SmoothTchebycheff(Weighting):
         Lin et al., arXiv 2402.19078. Deviation: gaps are of the running mean reward of training batches.
     """
 
+    @checked
     def __init__(
         self,
         weights: Preference | None = None,
         *,
         ideal: Mapping[str, float] | None = None,
-        smoothing: float = 0.1,
-        momentum: float = 0.8,
-        normalize: str = "sum",
+        smoothing: Positive = 0.1,
+        momentum: Share = 0.8,
+        normalize: Normalize = "sum",
     ) -> None:
         super().__init__(weights, normalize=normalize)
         check_option("an ideal", ideal or {})
         self.ideal = dict(ideal or {})
-        self.smoothing, self.momentum = check_number("smoothing", smoothing, above=0), check_momentum(momentum)
+        self.smoothing, self.momentum = smoothing, momentum
         self._preference_K: Tensor | None = None
         self._mean_K: Tensor | None = None
 

@@ -6,8 +6,9 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from steelyard.errors import InputError
+from steelyard.settings import Count, CountFromZero
 from steelyard.weighting.base import Batch
-from steelyard.weighting.influence import OPTIMIZER_STEP, check_layers, check_method
+from steelyard.weighting.influence import OPTIMIZER_STEP, InfluenceMethod, check_layers
 from steelyard.weighting.inner_products import Influence
 
 
@@ -16,7 +17,7 @@ class InfluenceSettings:
     """How and how often influences are computed.
 
     Attributes:
-        method: "finite-difference", "jvp", "exact" (see `gradient_influence`), or "optimizer-step": along the step that the optimiser
+        influence: "finite-difference", "jvp", "exact" (see `gradient_influence`), or "optimizer-step": along the step that the optimiser
             took on an earlier batch, for one forward pass; influences have another size then.
         layers: patterns of parameter names, such as `["*.layers.29.*"]`; None for all trained parameters.
         every: batches from one computation to the next; a step of the weights counts for all of them.
@@ -24,22 +25,17 @@ class InfluenceSettings:
         equal_spread: whether advantages are brought to equal spread first; it matters with RLOO, whose are in units of reward.
     """
 
-    method: str = "finite-difference"
+    influence: InfluenceMethod = "finite-difference"
     layers: Sequence[str] | None = None
-    every: int = 1
-    gram_every: int = 0
+    every: Count = 1
+    gram_every: CountFromZero = 0
     equal_spread: bool = False
 
     def __post_init__(self) -> None:
-        check_method(self.method)
-        if self.method == OPTIMIZER_STEP and self.layers is not None:
+        if self.influence == OPTIMIZER_STEP and self.layers is not None:
             raise InputError("influence 'optimizer-step' follows the whole step: leave layers out")
-        if self.method == OPTIMIZER_STEP and self.gram_every:
+        if self.influence == OPTIMIZER_STEP and self.gram_every:
             raise InputError("influence 'optimizer-step' knows no gradients: leave gram_every at 0")
-        if not isinstance(self.every, int) or not isinstance(self.gram_every, int) or self.every < 1 or self.gram_every < 0:
-            raise InputError(
-                f"every must be a whole number of batches, at least 1, and gram_every at least 0, but they are {self.every} and {self.gram_every}"
-            )
         check_layers(self.layers)
 
     def ask(self, batch: Batch, number: int) -> Influence | None:
@@ -48,8 +44,8 @@ class InfluenceSettings:
         spread = {"equal_spread": True} if self.equal_spread else {}
         if number % self.every:
             if gram:
-                batch.influence(method=self.method, layers=self.layers, gram=True, **spread)
+                batch.influence(method=self.influence, layers=self.layers, gram=True, **spread)
             return None
-        if self.method == OPTIMIZER_STEP:
-            return batch.influence(method=self.method, **spread)
-        return batch.influence(method=self.method, layers=self.layers, gram=gram, **spread)
+        if self.influence == OPTIMIZER_STEP:
+            return batch.influence(method=self.influence, **spread)
+        return batch.influence(method=self.influence, layers=self.layers, gram=gram, **spread)
