@@ -20,8 +20,8 @@ class SteelyardError(Exception):
     exit_code = 1
 
 
-class InputError(SteelyardError):
-    """Something the user gave is not usable: a file, a recipe, an argument.
+class InputError(SteelyardError, ValueError):
+    """Something the user gave is not usable: a file, a recipe, an argument. It is a `ValueError` as well, so that callers can catch it as one.
 
     Example:
         >>> InputError.exit_code

@@ -10,6 +10,8 @@ from typing import Any
 
 from pydantic import BaseModel, ValidationError
 
+from steelyard.errors import InputError
+
 Messages = Sequence[Mapping[str, str]]
 
 
@@ -60,6 +62,8 @@ def parsed(text: str, schema: type[BaseModel] | None, check: Callable[[Any], Non
     if check is not None:
         try:
             check(text if data is None else data)
+        except InputError:
+            raise
         except ValueError as error:
             raise BadReplyError(str(error), text) from None
     return data

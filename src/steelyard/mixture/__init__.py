@@ -8,17 +8,25 @@ from __future__ import annotations
 import importlib
 from typing import TYPE_CHECKING, Any
 
-from steelyard.mixture.adaptive import AdaptiveCooldown, CooldownAtCap
 from steelyard.mixture.base import Schedule, TemperatureSchedule
 from steelyard.mixture.count import count_domains
 from steelyard.mixture.mixture import Mixture
-from steelyard.mixture.order_matters import OrderMatters
 from steelyard.mixture.plan import DomainPlan, MixturePlan, plan_mixture
-from steelyard.mixture.schedules import ConstantTemperature, Cooldown, CosineTemperature, LinearTemperature, PiecewiseTemperature
-from steelyard.mixture.shares import Shares
+from steelyard.mixture.schedules import (
+    SCHEDULES,
+    AdaptiveCooldown,
+    ConstantTemperature,
+    Cooldown,
+    CooldownAtCap,
+    CosineTemperature,
+    LinearTemperature,
+    OrderMatters,
+    PiecewiseTemperature,
+    Shares,
+    UniMax,
+)
 from steelyard.mixture.temperature import scalarization_weights, temperature_probabilities
-from steelyard.mixture.unimax import UniMax
-from steelyard.mixture.words import parse_schedule
+from steelyard.mixture.words import parse_schedule, schedule_forms
 
 if TYPE_CHECKING:
     from steelyard.mixture.sampler import MixtureSampler
@@ -35,6 +43,7 @@ _LATER = {
 }
 
 __all__ = [
+    "SCHEDULES",
     "AdaptiveCooldown",
     "ConstantTemperature",
     "Cooldown",
@@ -60,6 +69,7 @@ __all__ = [
     "parse_schedule",
     "plan_mixture",
     "scalarization_weights",
+    "schedule_forms",
     "temperature_probabilities",
 ]
 

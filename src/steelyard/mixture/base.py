@@ -4,11 +4,27 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import ClassVar
 
 from numpy.typing import ArrayLike
 
 from steelyard.errors import InputError
 from steelyard.mixture.temperature import Floats, temperature_probabilities
+
+
+@dataclass(frozen=True)
+class Knob:
+    """A number of a schedule that may be lowered.
+
+    Attributes:
+        form: the schedule in a word, with `{}` for the number.
+        least, most: between which it may lie; most is what it is now.
+    """
+
+    form: str
+    least: float
+    most: float
 
 
 class Schedule(ABC):
@@ -22,9 +38,33 @@ class Schedule(ABC):
         ([0.9, 0.1], [0.75, 0.25])
     """
 
+    form: ClassVar[str] = ""
+    """How it is written in a word, where that is not its word and its numbers in order."""
+    follows_losses: ClassVar[bool] = False
+    """Whether it needs the held-out losses of the run, which only supervised training has."""
+    reads_a_file: ClassVar[bool] = False
+    """Whether what follows its word is the name of a file."""
+
     @abstractmethod
     def probabilities(self, sizes: ArrayLike, progress: float) -> Floats:
         """Probabilities of the domains, float64 `[D]`, summing to 1, at a share of the run, 0..1."""
+
+    @classmethod
+    def parse(cls, text: str) -> Schedule:
+        """From what follows its word: numbers with commas between them, in the order of its fields.
+
+        Raises:
+            ValueError, TypeError: where it cannot be read so.
+        """
+        return cls(*(float(number) for number in text.split(",")) if text else ())
+
+    def remedy(self, max_epochs: float) -> str:
+        """What to do where it shows a domain more often than so many times."""
+        return "lower the temperature"
+
+    def knobs(self) -> list[Knob]:
+        """Its numbers that may be lowered to show small domains less often; none where there is no such."""
+        return []
 
     def changes(self) -> list[float]:
         """Where in the run the mixture jumps; between these it is constant or, for a dense schedule, moves smoothly."""

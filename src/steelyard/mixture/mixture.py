@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Literal
 
 from steelyard.errors import InputError
-from steelyard.mixture.adaptive import AdaptiveCooldown
 from steelyard.mixture.base import Schedule
 from steelyard.mixture.words import parse_schedule
+from steelyard.settings import check_value
 
-WAYS = ("sampling", "scalarization")
+By = Literal["sampling", "scalarization"]
+"""Ways in which a mixture reaches the loss."""
+Draw = Literal["stratified", "independent"]
 
 
 @dataclass(frozen=True)
@@ -28,7 +31,7 @@ class Mixture:
         Cooldown(start=5.0, end=1.0, at=0.5)
         >>> Mixture("cooldown", by="weighting")
         Traceback (most recent call last):
-        steelyard.errors.InputError: a mixture works by 'sampling' or 'scalarization', but is told 'weighting'
+        steelyard.errors.InputError: by must be one of sampling, scalarization, but is 'weighting'
 
     Reference:
         Li et al., arXiv 2410.04579, sections 3 and 5.
@@ -44,10 +47,15 @@ class Mixture:
             object.__setattr__(self, "schedule", parse_schedule(self.schedule))
         if not isinstance(self.schedule, Schedule):
             raise InputError(f"a mixture's schedule must be a Schedule or its name, but is {self.schedule!r}")
-        if self.by not in WAYS:
-            raise InputError(f"a mixture works by 'sampling' or 'scalarization', but is told {self.by!r}")
-        if isinstance(self.schedule, AdaptiveCooldown) and (self.by, self.draw) != ("sampling", "stratified"):
+        check_value("by", self.by, By)
+        check_value("draw", self.draw, Draw)
+        if self.follows_losses and (self.by, self.draw) != ("sampling", "stratified"):
             raise InputError("an adaptive cooldown works by sampling with stratified draws: only they can change on the way")
+
+    @property
+    def follows_losses(self) -> bool:
+        """Whether the schedule needs the held-out losses of the run."""
+        return isinstance(self.schedule, Schedule) and self.schedule.follows_losses
 
 
 def as_mixture(mixture: Mixture | Schedule | str) -> Mixture:

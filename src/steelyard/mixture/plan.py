@@ -11,9 +11,7 @@ from numpy.typing import ArrayLike
 from steelyard.errors import InputError
 from steelyard.mixture._segments import check_visits, is_dense, segment_shares, segment_starts
 from steelyard.mixture.base import Schedule
-from steelyard.mixture.schedules import ConstantTemperature, Cooldown, CosineTemperature, LinearTemperature
 from steelyard.mixture.temperature import Floats, check_sizes
-from steelyard.mixture.unimax import UniMax
 from steelyard.mixture.words import parse_schedule
 
 
@@ -29,6 +27,7 @@ class DomainPlan:
         repeats_at: the step, counted from 1, in which its examples begin to come again; None if they never do.
 
     Example:
+        >>> from steelyard.mixture.schedules import ConstantTemperature
         >>> plan = plan_mixture([90, 10], ConstantTemperature(1.0), num_samples=200, batch_size=10, names=["en", "sw"]).domains[1]
         >>> plan.name, round(plan.draws, 6), round(plan.epochs, 6), plan.repeats_at
         ('sw', 20.0, 2.0, 11)
@@ -54,6 +53,7 @@ class MixturePlan:
         suggestion: a schedule that keeps the cap, in words, of the same kind where that can be; None where nothing is to be mended.
 
     Example:
+        >>> from steelyard.mixture.schedules import Cooldown
         >>> plan = plan_mixture([90, 10], Cooldown(), num_samples=200, batch_size=10)
         >>> plan.steps, plan.phases, plan.suggestion
         (20, [0.0, 0.5], None)
@@ -91,6 +91,7 @@ def plan_mixture(
         InputError: where an argument is out of range.
 
     Example:
+        >>> from steelyard.mixture.schedules import Cooldown
         >>> plan = plan_mixture([9000, 10], Cooldown(), num_samples=1000, batch_size=10, names=["en", "sw"], max_epochs=4)
         >>> [(d.name, round(d.draws), round(d.epochs, 1), d.repeats_at) for d in plan.domains]
         [('en', 897, 0.1, None), ('sw', 103, 10.3, 5)]
@@ -126,11 +127,7 @@ def plan_mixture(
         of_phases = [float(share[d]) for share in shown]
         domains.append(DomainPlan(label, float(values[d]), of_phases, total, total / float(values[d]), repeats))
     over = [domain for domain in domains if domain.epochs > max_epochs * (1 + 1e-9)]
-    cooler = "lower the start temperature or cool down earlier"
-    if isinstance(schedule, Cooldown) and schedule.start <= schedule.end:
-        cooler = "lower its temperatures"
-    remedies = {Cooldown: cooler, UniMax: f"lower its cap to {max_epochs:g}"}
-    remedy = next((words for kind, words in remedies.items() if isinstance(schedule, kind)), "lower the temperature")
+    remedy = schedule.remedy(max_epochs)
     warnings = [
         f"{d.name} ({d.size:g}) would be seen {d.epochs:.3g} times by step {steps}, first again at step {d.repeats_at}: {remedy}"
         for d in over
@@ -182,16 +179,6 @@ def suggest(sizes: Floats, schedule: Schedule, num_samples: int, batch_size: int
 
     if num_samples / sizes.sum() > max_epochs * (1 + 1e-9):
         return f"no mixture keeps every domain within {max_epochs:g} epochs: the run draws {num_samples / sizes.sum():.3g} times all there is"
-    words: list[str] = []
-    if isinstance(schedule, Cooldown) and schedule.start <= schedule.end:
-        words += highest(f"cooldown:{schedule.start:.12g},{{}},{schedule.at:.12g}", max(1.0, schedule.start), schedule.end)
-    elif isinstance(schedule, Cooldown):
-        words += highest(f"cooldown:{{}},{schedule.end:.12g},{schedule.at:.12g}", 1.0, schedule.start)
-        words += highest(f"cooldown:{schedule.start:.12g},{schedule.end:.12g},{{}}", 0.0, schedule.at)
-    elif isinstance(schedule, ConstantTemperature):
-        words += highest("constant:{}", 1.0, schedule.tau)
-    elif isinstance(schedule, LinearTemperature):
-        kind = "cosine" if isinstance(schedule, CosineTemperature) else "linear"
-        words += highest(f"{kind}:{{}},{schedule.end:.12g}", 1.0, schedule.start)
+    words = [word for knob in schedule.knobs() for word in highest(knob.form, knob.least, knob.most)]
     first, *others = words or [f"unimax:{max_epochs:.12g}"]
     return f"{first} keeps every domain within {max_epochs:g} epochs" + "".join(f", and so does {word}" for word in others)

@@ -2,34 +2,51 @@
 
 from __future__ import annotations
 
-from steelyard.errors import InputError, nearest
-from steelyard.mixture.adaptive import AdaptiveCooldown, CooldownAtCap
-from steelyard.mixture.base import Schedule
-from steelyard.mixture.order_matters import OrderMatters
-from steelyard.mixture.schedules import ConstantTemperature, Cooldown, CosineTemperature, LinearTemperature, PiecewiseTemperature
-from steelyard.mixture.shares import Shares
-from steelyard.mixture.unimax import UniMax
+import dataclasses
 
-FORMS = {
-    "constant": "constant:TAU",
-    "cooldown": "cooldown, or cooldown:START,END,AT",
-    "cooldown-at-cap": "cooldown-at-cap:EPOCHS, or cooldown-at-cap:EPOCHS,START,END",
-    "adaptive": "adaptive, or adaptive:START,END,LATEST,PATIENCE",
-    "piecewise": "piecewise:0=TAU,AT=TAU,...",
-    "linear": "linear:START,END",
-    "cosine": "cosine:START,END",
-    "unimax": "unimax:EPOCHS",
-    "late": "late:DOMAIN,DOMAIN,...@AT",
-    "shares": "shares:FILE.json",
-}
-"""How a schedule is written in one word."""
+from steelyard.errors import InputError, nearest
+from steelyard.mixture.base import Schedule
+from steelyard.mixture.schedules._registry import SCHEDULES
+
+
+def schedule_forms() -> dict[str, str]:
+    """How every schedule is written, by the word that it begins with.
+
+    Example:
+        >>> schedule_forms()["constant"], schedule_forms()["cooldown"]
+        ('constant:TAU', 'cooldown, or cooldown:START,END,AT')
+    """
+    return {word: _form(word, schedule) for word, schedule in SCHEDULES.items()}
+
+
+def _form(word: str, schedule: type[Schedule]) -> str:
+    """As the class says, or its word and its fields."""
+    if schedule.form:
+        return schedule.form
+    fields: tuple[dataclasses.Field[object], ...] = dataclasses.fields(schedule) if dataclasses.is_dataclass(schedule) else ()
+    needed = [field.name.upper() for field in fields if field.default is dataclasses.MISSING]
+    every = [field.name.upper() for field in fields]
+    forms = [f"{word}:{','.join(names)}" if names else word for names in (needed, every)]
+    return ", or ".join(dict.fromkeys(forms))
+
+
+def schedule_class(text: str) -> type[Schedule]:
+    """The class of a schedule in a word.
+
+    Raises:
+        InputError: naming the forms there are.
+    """
+    word = text.partition(":")[0]
+    if word not in SCHEDULES:
+        raise InputError(f"unknown schedule {word!r}{nearest(word, SCHEDULES)}: use {'; '.join(schedule_forms().values())}")
+    return SCHEDULES[word]
 
 
 def parse_schedule(text: str) -> Schedule:
     """A schedule from one word, as on the command line.
 
     Args:
-        text: one of `FORMS`, numbers filled in.
+        text: one of `schedule_forms()`, numbers filled in.
 
     Returns:
         The schedule.
@@ -42,25 +59,12 @@ def parse_schedule(text: str) -> Schedule:
         (Cooldown(start=5.0, end=1.0, at=0.5), [0.2, 0.6])
         >>> parse_schedule("cooldwn")
         Traceback (most recent call last):
-        steelyard.errors.InputError: unknown schedule 'cooldwn' (did you mean 'cooldown'?): use constant:TAU; cooldown, or ...
+        steelyard.errors.InputError: unknown schedule 'cooldwn' (did you mean 'cooldown'?): use adaptive, or adaptive:START,...
     """
-    kind, _, rest = text.partition(":")
-    if kind not in FORMS:
-        raise InputError(f"unknown schedule {kind!r}{nearest(kind, FORMS)}: use {'; '.join(FORMS.values())}")
+    made, (word, _, rest) = schedule_class(text), text.partition(":")
     try:
-        if kind == "shares":
-            return Shares.load(rest)
-        if kind == "late":
-            domains, _, at = rest.partition("@")
-            return OrderMatters(domains.split(","), at=float(at or 0.5))
-        if kind == "piecewise":
-            pairs = [pair.split("=") for pair in rest.split(",")]
-            return PiecewiseTemperature([(float(at), float(tau)) for at, tau in pairs])
-        numbers = [float(number) for number in rest.split(",")] if rest else []
-        made: dict[str, type[Schedule]] = {
-            "constant": ConstantTemperature, "cooldown": Cooldown, "cooldown-at-cap": CooldownAtCap, "adaptive": AdaptiveCooldown,
-            "linear": LinearTemperature, "cosine": CosineTemperature, "unimax": UniMax,
-        }  # fmt: skip
-        return made[kind](*numbers)
+        return made.parse(rest)
+    except InputError:
+        raise
     except (ValueError, TypeError):
-        raise InputError(f"cannot read schedule {text!r}: write {FORMS[kind]}") from None
+        raise InputError(f"cannot read schedule {text!r}: write {_form(word, made)}") from None

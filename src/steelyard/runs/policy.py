@@ -11,7 +11,7 @@ from steelyard.errors import InputError
 from steelyard.files import damage_is_clear
 from steelyard.mixture.mixture import Mixture
 from steelyard.models.loading import load_policy
-from steelyard.recipes.parts import build_mixture
+from steelyard.recipes._parts import build_mixture
 from steelyard.recipes.recipe import Recipe
 from steelyard.runlog import RunLog
 from steelyard.runs._fingerprint import fingerprint

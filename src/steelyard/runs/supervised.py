@@ -19,7 +19,7 @@ from typing import Any
 
 from steelyard.errors import InputError
 from steelyard.models.loading import load_policy
-from steelyard.recipes.parts import build_mixture
+from steelyard.recipes._parts import build_mixture
 from steelyard.recipes.supervised import SupervisedRecipe
 from steelyard.rows import Row
 from steelyard.runlog import RunLog

@@ -14,7 +14,7 @@ from transformers import TrainerCallback
 from transformers.trainer_callback import ExportableState
 
 from steelyard.errors import InputError
-from steelyard.mixture import AdaptiveCooldown, Schedule
+from steelyard.mixture import Schedule
 from steelyard.mixture.mixture import Mixture, as_mixture
 from steelyard.training._domain_order import DomainOrder
 from steelyard.training._prompt_order import GroupSampler
@@ -132,7 +132,7 @@ def use_mixture(trainer: Any, mixture: Mixture | Schedule | str = "cooldown") ->
     chosen = as_mixture(mixture)
     if hasattr(trainer, "order"):
         raise InputError(f"a {type(trainer).__name__} takes mixture= itself, when it is made")
-    if isinstance(chosen.schedule, AdaptiveCooldown):
+    if chosen.follows_losses:
         raise InputError("an adaptive cooldown follows the losses of domains, which needs steelyard.training.MixtureSFTTrainer")
     if chosen.by != "sampling":
         raise InputError("scalarization weights the loss, which needs steelyard.training.PolicyTrainer or MixtureSFTTrainer")

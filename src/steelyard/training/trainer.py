@@ -33,7 +33,7 @@ from trl import GRPOConfig, GRPOTrainer
 from steelyard.advantages import combine, estimate, of_equal_spread
 from steelyard.errors import InputError, RunError
 from steelyard.messages import text_of
-from steelyard.mixture import AdaptiveCooldown, Schedule
+from steelyard.mixture import Schedule
 from steelyard.mixture.mixture import Mixture, as_mixture_and_column
 from steelyard.objectives import Objective, check_names, reward_matrix
 from steelyard.training._arguments import (
@@ -117,7 +117,7 @@ class PolicyTrainer(GRPOTrainer):
         if args is not None:
             check_trl_arguments(args, weighting)
         self._order: DomainOrder | None = None
-        if self._mixture is not None and isinstance(self._mixture.schedule, AdaptiveCooldown):
+        if self._mixture is not None and self._mixture.follows_losses:
             raise InputError("an adaptive cooldown follows held-out losses, and reinforcement learning has none: give a cooldown")
         super().__init__(model, reward_funcs, args, *positional, **keywords)
         self.group_size: int = self.num_generations if group_size is None else group_size

@@ -7,15 +7,18 @@ import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import ClassVar
 
 import numpy as np
 from numpy.typing import ArrayLike
 
 from steelyard.errors import InputError, nearest, repeated
 from steelyard.mixture.base import Schedule, check_progress
+from steelyard.mixture.schedules._registry import SCHEDULES
 from steelyard.mixture.temperature import Floats, check_sizes
 
 
+@SCHEDULES.add("shares")
 @dataclass(frozen=True)
 class Shares(Schedule):
     """A mixture given as plain shares, or as weights from elsewhere (DoReMi's, say); they need not sum to 1.
@@ -32,6 +35,9 @@ class Shares(Schedule):
         >>> Shares({"en": 1.0, "sw": 1.0}).for_run(100, ["sw", "en"]).probabilities([1, 9], 0.0).tolist()
         [0.5, 0.5]
     """
+
+    form: ClassVar[str] = "shares:FILE.json"
+    reads_a_file: ClassVar[bool] = True
 
     shares: Sequence[float] | Mapping[str, float]
 
@@ -64,6 +70,8 @@ class Shares(Schedule):
             found = json.loads(Path(path).read_text(encoding="utf-8"), object_pairs_hook=once)
         except OSError as error:
             raise InputError(f"cannot read shares from {path}: {error.strerror}") from None
+        except InputError:
+            raise
         except ValueError as error:
             raise InputError(f"{path}: not valid JSON: {error}") from None
         if not isinstance(found, dict):
@@ -95,3 +103,8 @@ class Shares(Schedule):
             raise InputError(f"there are {count} domains, but {len(self.shares)} shares")
         values = np.asarray(self.shares, dtype=np.float64)
         return values / values.sum()
+
+    @classmethod
+    def parse(cls, text: str) -> Shares:
+        """From a file."""
+        return cls.load(text)

@@ -1,60 +1,22 @@
-"""A cooldown that comes when the run asks for it: when a domain has been seen often enough, or when the upsampled domains' held-out loss turns."""
+"""A cooldown that comes when the upsampled domains' held-out loss turns."""
 
 from __future__ import annotations
 
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import ClassVar
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from steelyard.errors import InputError
-from steelyard.mixture.base import Schedule
-from steelyard.mixture.schedules import ConstantTemperature, Cooldown
-from steelyard.mixture.temperature import Floats, check_sizes, check_temperature, temperature_probabilities
+from steelyard.mixture.schedules._registry import SCHEDULES
+from steelyard.mixture.schedules.cooldown import Cooldown
+from steelyard.mixture.temperature import temperature_probabilities
 
 
-@dataclass(frozen=True)
-class CooldownAtCap(Schedule):
-    """A high temperature until the first domain has been seen a number of times, a low one from there on.
-
-    Attributes:
-        max_epochs: passes over a domain that end the high temperature, positive.
-        start, end: the temperatures.
-
-    Example:
-        >>> CooldownAtCap(2.0).for_run(1000, sizes=[900, 1])
-        Cooldown(start=5.0, end=1.0, at=0.0097...)
-        >>> CooldownAtCap(2.0).for_run(1000, sizes=[900, 900])
-        ConstantTemperature(tau=5.0)
-
-    Ours: the paper cools half way, whatever the sizes.
-    """
-
-    max_epochs: float
-    start: float = 5.0
-    end: float = 1.0
-
-    def __post_init__(self) -> None:
-        check_temperature(self.start)
-        check_temperature(self.end)
-        if not 0 < self.max_epochs < math.inf:
-            raise InputError(f"max_epochs must be positive and finite, but is {self.max_epochs}")
-
-    def for_run(self, num_samples: int, names: Sequence[str] | None = None, sizes: ArrayLike | None = None) -> Schedule:
-        """The cooldown of a run of this length, `at = min_i max_epochs |D_i| / (p(i; start) num_samples)`."""
-        if sizes is None:
-            return self
-        values = check_sizes(sizes)
-        at = float((self.max_epochs * values / (temperature_probabilities(values, self.start) * num_samples)).min())
-        return Cooldown(self.start, self.end, at) if at < 1 else ConstantTemperature(self.start)
-
-    def probabilities(self, sizes: ArrayLike, progress: float) -> Floats:
-        """Those of the run's cooldown."""
-        raise InputError("CooldownAtCap needs the length of the run: call for_run(num_samples, names, sizes) first")
-
-
+@SCHEDULES.add("adaptive")
 @dataclass(frozen=True)
 class AdaptiveCooldown(Cooldown):
     """A high temperature until the mean held-out loss of the domains that it upsamples has turned, a low one from there on.
@@ -73,6 +35,9 @@ class AdaptiveCooldown(Cooldown):
 
     Ours: the paper cools half way.
     """
+
+    form: ClassVar[str] = "adaptive, or adaptive:START,END,LATEST,PATIENCE"
+    follows_losses: ClassVar[bool] = True
 
     at: float = 0.8
     patience: int = 2

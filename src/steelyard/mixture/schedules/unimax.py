@@ -5,15 +5,18 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from typing import ClassVar
 
 import numpy as np
 from numpy.typing import ArrayLike
 
 from steelyard.errors import InputError
 from steelyard.mixture.base import Schedule, check_progress
+from steelyard.mixture.schedules._registry import SCHEDULES
 from steelyard.mixture.temperature import Floats, check_sizes
 
 
+@SCHEDULES.add("unimax")
 @dataclass(frozen=True)
 class UniMax(Schedule):
     """As uniform as a cap on epochs allows: small domains are drawn until they have been seen so often, the rest is shared alike.
@@ -31,6 +34,8 @@ class UniMax(Schedule):
     Reference:
         Chung et al., UniMax, arXiv 2304.09151, algorithm 1.
     """
+
+    form: ClassVar[str] = "unimax:EPOCHS"
 
     max_epochs: float
     num_samples: float | None = None
@@ -55,3 +60,12 @@ class UniMax(Schedule):
             drawn[domain] = min(left / (len(order) - place), self.max_epochs * values[domain])
             left -= drawn[domain]
         return drawn / drawn.sum()
+
+    def remedy(self, max_epochs: float) -> str:
+        """Its cap."""
+        return f"lower its cap to {max_epochs:g}"
+
+    @classmethod
+    def parse(cls, text: str) -> UniMax:
+        """From the cap alone."""
+        return cls(float(text))

@@ -4,15 +4,18 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from typing import ClassVar
 
 import numpy as np
 from numpy.typing import ArrayLike
 
 from steelyard.errors import InputError, nearest
 from steelyard.mixture.base import Schedule, check_progress
+from steelyard.mixture.schedules._registry import SCHEDULES
 from steelyard.mixture.temperature import Floats, check_sizes
 
 
+@SCHEDULES.add("late")
 @dataclass(frozen=True)
 class OrderMatters(Schedule):
     """High-resource domains first, the others added late; in proportion to size among those that are in.
@@ -32,6 +35,8 @@ class OrderMatters(Schedule):
     Reference:
         Choi et al., Order Matters in the Presence of Dataset Imbalance, arXiv 2312.06134.
     """
+
+    form: ClassVar[str] = "late:DOMAIN,DOMAIN,...@AT"
 
     late: Sequence[int] | Sequence[str]
     at: float = 0.5
@@ -68,3 +73,9 @@ class OrderMatters(Schedule):
             if not values.any():
                 raise InputError("all domains are late: leave one in at least")
         return values / values.sum()
+
+    @classmethod
+    def parse(cls, text: str) -> OrderMatters:
+        """From names, and where they come in."""
+        domains, _, at = text.partition("@")
+        return cls(domains.split(","), at=float(at or 0.5))
