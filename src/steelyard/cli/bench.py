@@ -9,11 +9,11 @@ from typing import Annotated, Any
 import typer
 
 from steelyard.cli import judge as options
-from steelyard.cli.console import settle_hub, terminal
+from steelyard.cli.console import LateHelp, settle_hub, terminal
 
 
 def bench(
-    name: Annotated[str, typer.Argument(help="judgebench, llmbar, ppe, rewardbench2 or rmbench.")],
+    name: Annotated[str, typer.Argument(help="One of ...")],
     data: Annotated[str, typer.Option(help="The benchmark's file or folder as it is published, or a dataset's name.")],
     out: Annotated[Path | None, typer.Option(help="A folder for verdicts, table and errors (absent: bench-NAME).")] = None,
     limit: Annotated[int | None, typer.Option(help="A random sample of so many items.", min=1)] = None,
@@ -88,6 +88,15 @@ def bench(
     if stopped:
         say("the budget is used up before all pairs were judged; the same command goes on")
     options.fail_if_hopeless(summary)
+
+
+def _names() -> str:
+    from steelyard.bench import benchmark_names
+
+    return ", ".join(benchmark_names())
+
+
+LateHelp.texts["bench", "name"] = _names
 
 
 def _progress(console: Any, total: int) -> Any:

@@ -5,7 +5,27 @@ from __future__ import annotations
 import io
 import os
 import sys
-from typing import Any
+from collections.abc import Callable
+from typing import Any, ClassVar
+
+from typer.core import TyperCommand
+
+
+class LateHelp(TyperCommand):
+    """A command some of whose help is looked up when it is asked for: names and forms from registries, which take time to import.
+
+    `texts` has, by command and option, what makes the text that stands for `...` in the option's help.
+    """
+
+    texts: ClassVar[dict[tuple[str, str], Callable[[], str]]] = {}
+
+    def format_help(self, ctx: Any, formatter: Any) -> None:
+        """As typer, with the texts filled in."""
+        for option in self.params:
+            made = self.texts.get((str(self.name), str(option.name)))
+            if made is not None and "..." in (option.help or ""):  # type: ignore[attr-defined]
+                option.help = option.help.replace("...", made())  # type: ignore[attr-defined]
+        super().format_help(ctx, formatter)
 
 
 def terminal() -> Any:

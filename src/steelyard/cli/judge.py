@@ -8,7 +8,7 @@ from typing import Annotated, Any
 
 import typer
 
-from steelyard.cli.console import settle_hub, terminal
+from steelyard.cli.console import LateHelp, settle_hub, terminal
 from steelyard.errors import InputError, UnreachableError
 
 BaseUrl = Annotated[
@@ -24,7 +24,8 @@ PerPrompt = Annotated[bool, typer.Option("--per-prompt", help="Criteria from the
 Criteria = Annotated[int, typer.Option(help="Criteria to ask for, at most.")]
 Longest = Annotated[int, typer.Option(help="Characters of a prompt or an answer that the judge is shown.")]
 Guards = Annotated[
-    list[str] | None, typer.Option(help="A check an answer must pass, as KIND or KIND:option=value,...; may be repeated.")
+    list[str] | None,
+    typer.Option(help="A check an answer must pass, as KIND or KIND:option=value,option=value; may be repeated. Kinds: ..."),
 ]
 Rewards = Annotated[list[str] | None, typer.Option(help="A check whose value counts, as above.")]
 Concurrency = Annotated[int, typer.Option(help="Requests in flight at a time.")]
@@ -130,6 +131,15 @@ def judge(
             highlight=False,
         )
     fail_if_hopeless(summary)
+
+
+def _kinds() -> str:
+    from steelyard.checks import check_kinds
+
+    return ", ".join(check_kinds())
+
+
+LateHelp.texts["judge", "guard"] = _kinds
 
 
 def fail_if_hopeless(summary: Any) -> None:

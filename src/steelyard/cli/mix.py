@@ -8,7 +8,7 @@ from typing import Annotated, Any
 
 import typer
 
-from steelyard.cli.console import settle_hub, terminal
+from steelyard.cli.console import LateHelp, settle_hub, terminal
 from steelyard.errors import InputError
 from steelyard.files import is_disk_full
 
@@ -22,12 +22,7 @@ def mix(
     ],
     steps: Annotated[int, typer.Option(min=1, help="Steps of the run.")],
     batch_size: Annotated[int, typer.Option(min=1, help="Samples a step, over all processes.")] = 64,
-    schedule: Annotated[
-        str,
-        typer.Option(
-            help="constant:TAU, cooldown[:START,END,AT], cooldown-at-cap:EPOCHS, adaptive, piecewise:0=TAU,AT=TAU, linear:A,B, cosine:A,B, unimax:EPOCHS, late:DOMAINS@AT or shares:FILE."
-        ),
-    ] = "cooldown",
+    schedule: Annotated[str, typer.Option(help="How often each domain is drawn over the run: ...")] = "cooldown",
     column: Annotated[str | None, typer.Option(help="The column that names a row's domain.")] = None,
     unit: Annotated[str, typer.Option(help="examples or bytes; a step draws --batch-size of them.")] = "examples",
     max_epochs: Annotated[float, typer.Option(help="Warn of domains that are seen more often.")] = 10.0,
@@ -73,6 +68,15 @@ def mix(
             raise
         raise InputError(f"cannot write {picture}: {error.strerror}") from None
     console.print(f"picture: {picture}", soft_wrap=True, highlight=False)
+
+
+def _schedules() -> str:
+    from steelyard.mixture import schedule_forms
+
+    return "; ".join(schedule_forms().values())
+
+
+LateHelp.texts["mix", "schedule"] = _schedules
 
 
 def _mix_table(plan: Any, unit: str, limit: int) -> Any:

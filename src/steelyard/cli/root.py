@@ -9,7 +9,7 @@ from typing import Annotated
 import typer
 
 from steelyard.cli.bench import bench
-from steelyard.cli.console import quiet_environment
+from steelyard.cli.console import LateHelp, quiet_environment
 from steelyard.cli.judge import judge
 from steelyard.cli.mix import mix
 from steelyard.cli.rubric import rubric_app
@@ -19,7 +19,7 @@ from steelyard.files import is_disk_full
 
 app = typer.Typer(
     name="steelyard",
-    help="Train language models against several objectives at once, with weights that slide while training.",
+    help="Train language models on several objectives at once, with weights that adjust during training.",
     no_args_is_help=True,
     add_completion=False,
     pretty_exceptions_enable=False,
@@ -35,7 +35,7 @@ EXAMPLES: dict[Callable[..., None], str] = {
     bench: "steelyard bench llmbar --data LLMBar/Dataset --local --limit 20",
 }
 for command, example in EXAMPLES.items():
-    app.command(epilog=f"Example: {example}")(command)
+    app.command(cls=LateHelp, epilog=f"Example: {example}")(command)
 app.add_typer(rubric_app)
 
 

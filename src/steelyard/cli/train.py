@@ -8,6 +8,7 @@ from typing import Annotated, Any
 import typer
 
 from steelyard.cli.console import quiet_libraries, settle_hub, terminal
+from steelyard.errors import InputError
 
 
 def train(
@@ -141,12 +142,24 @@ def report(
             typer.echo(f"figure: {path}")
 
 
-def recipes(name: Annotated[str | None, typer.Argument(help="Print this recipe, to start your own from.")] = None) -> None:
-    """List the recipes that ship, or print one."""
-    from steelyard.recipes.shipped import RECIPES_DIR, find_recipe
+def recipes(
+    name: Annotated[str | None, typer.Argument(help="Print this recipe, to start your own from.")] = None,
+    schema: Annotated[bool, typer.Option("--schema", help="Print the JSON schema of a recipe, for editors.")] = False,
+) -> None:
+    """List the recipes that ship, or print one, or the JSON schema of all."""
+    from steelyard.recipes.shipped import find_recipe, recipe_names
 
+    if schema:
+        import json
+
+        from steelyard.recipes.schema import recipe_schema
+
+        if name is not None:
+            raise InputError("--schema is of all recipes: leave the name out")
+        typer.echo(json.dumps(recipe_schema(), indent=1, ensure_ascii=False))
+        return
     if name is not None:
         typer.echo(find_recipe(name).read_text(encoding="utf-8"), nl=False)
         return
-    for path in sorted(RECIPES_DIR.glob("*.yaml")):
-        typer.echo(f"{path.stem:18} {path.read_text(encoding='utf-8').splitlines()[0].lstrip('# ')}")
+    for shipped in recipe_names():
+        typer.echo(f"{shipped:18} {find_recipe(shipped).read_text(encoding='utf-8').splitlines()[0].lstrip('# ')}")

@@ -10,6 +10,7 @@ if TYPE_CHECKING:
     from steelyard.recipes.loading import load_recipe as load_recipe
     from steelyard.recipes.loading import parse_recipe as parse_recipe
     from steelyard.recipes.recipe import Recipe as Recipe
+    from steelyard.recipes.schema import recipe_schema as recipe_schema
     from steelyard.recipes.shipped import find_recipe as find_recipe
     from steelyard.recipes.shipped import recipe_names as recipe_names
     from steelyard.recipes.supervised import SupervisedRecipe as SupervisedRecipe

@@ -63,6 +63,11 @@ def _model(kind: str, content: dict[str, Any], base: Path) -> type[BaseModel]:
     return _with_weightings(tuple(METHODS)) if KINDS[kind] is Recipe else KINDS[kind]
 
 
+def recipe_models() -> dict[str, type[BaseModel]]:
+    """The models of recipes by their kind, with every weighting that is known by now."""
+    return {"reinforcement": _with_weightings(tuple(METHODS)), "supervised": SupervisedRecipe}
+
+
 @functools.cache
 def _with_weightings(methods: tuple[str, ...], *more: type[Part]) -> type[Recipe]:
     if methods == KNOWN_METHODS and not more:

@@ -2,7 +2,7 @@
 
 from steelyard.weighting.aggregators import GramianWeights
 from steelyard.weighting.archives import start_archive
-from steelyard.weighting.base import METHODS, Batch, Weighting, check_weights, weights_by_name
+from steelyard.weighting.base import METHODS, Batch, Weighting, check_weights, present_moments, weights_by_name
 from steelyard.weighting.fixed import FixedWeights
 from steelyard.weighting.gdpo import GDPO
 from steelyard.weighting.gradient import GradientInfluence, mirror_descent
@@ -37,6 +37,7 @@ __all__ = [
     "gradient_influence",
     "meta_reward",
     "mirror_descent",
+    "present_moments",
     "sequence_logprobs",
     "start_archive",
     "weighting_by_name",
