@@ -9,6 +9,7 @@ import pytest
 from steelyard.bench import Item, benchmark, benchmark_names, tabulate
 from steelyard.bench.judging import choose
 from steelyard.errors import InputError
+from steelyard.rubric import Judgement, Verdict
 from steelyard.rubric.pairs import Pair
 from steelyard.rubric.verdict_files import read_verdicts
 
@@ -40,7 +41,8 @@ ROWS = {"judgebench": JUDGEBENCH, "llmbar": LLMBAR, "rewardbench2": REWARDBENCH2
 def verdict(*winners):
     """Of one order or two; they must agree."""
     total = winners[0] if len(set(winners)) == 1 else "tie"
-    return {"winner": total, "orders": [{"winner": winner} for winner in winners]}
+    orders = [Judgement(i == 1, [], [], {"a": 1.0, "b": -1.0, "tie": 0.0}[winner]) for i, winner in enumerate(winners)]
+    return Verdict(total, orders[0].score if total != "tie" else 0.0, "criteria", orders)
 
 
 def earned(name, row, verdicts, tmp_path):

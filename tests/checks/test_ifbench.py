@@ -5,8 +5,8 @@ from collections import Counter
 
 import pytest
 
+from steelyard.checks._ifbench import IFBENCH
 from steelyard.checks._ifbench_form import NORTH_TO_SOUTH
-from steelyard.checks.ifbench import IFBENCH
 from steelyard.checks.ifeval import follows
 from steelyard.errors import InputError
 from steelyard.rubric import check

@@ -21,7 +21,7 @@ from steelyard.mixture import (
 )
 from steelyard.mixture._permutation import permute
 from steelyard.mixture._segments import segment_starts
-from steelyard.mixture.sampler import floor_sums
+from steelyard.mixture.sampler import _floor_sums
 
 SIZES = [900, 90, 10, 1]
 DRAWS = ("stratified", "independent")
@@ -53,7 +53,7 @@ def test_permutations_of_huge_domains_stay_inside_and_depend_on_the_key():
 @given(st.integers(0, 60), st.integers(1, 50), st.integers(1, 200), st.lists(st.integers(0, 1000), min_size=2, max_size=4))
 def test_sums_of_floors_equal_their_definition(count, modulus, slope, starts):
     slope %= modulus
-    found = floor_sums(count, modulus, slope, np.array(starts))
+    found = _floor_sums(count, modulus, slope, np.array(starts))
     expected = [sum((start - slope * i) // modulus for i in range(count)) for start in starts]
     assert np.diff(found).tolist() == np.diff(expected).tolist()
 

@@ -15,7 +15,7 @@ from steelyard.mixture import (
     scalarization_weights,
     temperature_probabilities,
 )
-from steelyard.mixture.variance import VARIANCE_METHODS, systematic_covariance
+from steelyard.mixture.variance import _VARIANCE_METHODS, _systematic_covariance
 
 SIZES = [460, 35, 5]
 DOMAINS = np.repeat([0, 1, 2], SIZES)
@@ -54,13 +54,13 @@ def test_theorem_1_all_three_have_the_same_expectation(regression):
 @pytest.mark.parametrize("batch_size", [1, 7, 64])
 def test_theorem_2_and_ours_scalarization_is_at_least_sampling_is_at_least_stratified(regression, tau, batch_size):
     found = [
-        gradient_variance(regression[0], DOMAINS, tau=tau, batch_size=batch_size, method=method) for method in VARIANCE_METHODS
+        gradient_variance(regression[0], DOMAINS, tau=tau, batch_size=batch_size, method=method) for method in _VARIANCE_METHODS
     ]
     assert found[0] > found[1] >= found[2] - 1e-12
     assert found[1] > found[2] or batch_size == 1
 
 
-@pytest.mark.parametrize("method", VARIANCE_METHODS)
+@pytest.mark.parametrize("method", _VARIANCE_METHODS)
 def test_moments_tell_the_same_as_all_gradients(regression, method):
     gradients = regression[0]
     means = torch.stack([gradients[d == DOMAINS].mean(0) for d in range(3)])
@@ -80,7 +80,7 @@ def test_where_theorem_2_does_not_reach():
     large, small = (size * torch.randn(rows, 4, generator=generator) for size, rows in ((1.0, 90), (0.01, 10)))
     found = [
         gradient_variance(torch.cat([large, small]), [0] * 90 + [1] * 10, tau=5.0, batch_size=8, method=method)
-        for method in VARIANCE_METHODS
+        for method in _VARIANCE_METHODS
     ]
     assert found[0] < 0.75 * found[1]
 
@@ -89,7 +89,7 @@ def test_where_opposites_are_neighbours_a_systematic_sample_is_worse():
     """Four equal domains, two draws: 0 and 2 come together, or 1 and 3."""
     means = torch.tensor([[1.0], [-1.0], [1.0], [-1.0]]).repeat_interleave(5, 0)
     _, sampled, stratified = (
-        gradient_variance(means, np.repeat(np.arange(4), 5), tau=1.0, batch_size=2, method=method) for method in VARIANCE_METHODS
+        gradient_variance(means, np.repeat(np.arange(4), 5), tau=1.0, batch_size=2, method=method) for method in _VARIANCE_METHODS
     )
     assert (sampled, stratified) == (pytest.approx(0.5), pytest.approx(1.0))
     sorted_means = means.sort(0).values
@@ -99,7 +99,7 @@ def test_where_opposites_are_neighbours_a_systematic_sample_is_worse():
 
 
 def test_in_proportion_scalarization_is_sampling(regression):
-    found = [gradient_variance(regression[0], DOMAINS, tau=1.0, batch_size=8, method=method) for method in VARIANCE_METHODS[:2]]
+    found = [gradient_variance(regression[0], DOMAINS, tau=1.0, batch_size=8, method=method) for method in _VARIANCE_METHODS[:2]]
     assert found[0] == pytest.approx(found[1], rel=1e-12)
 
 
@@ -109,7 +109,7 @@ def test_theorem_3_the_gap_grows_with_temperature_and_with_skew():
     def gap(sizes, tau):
         gradients = torch.nn.functional.normalize(torch.randn(sum(sizes), 400, generator=generator, dtype=torch.float64), dim=1)
         domains = np.repeat(np.arange(len(sizes)), sizes)
-        found = [gradient_variance(gradients, domains, tau=tau, batch_size=1, method=method) for method in VARIANCE_METHODS[:2]]
+        found = [gradient_variance(gradients, domains, tau=tau, batch_size=1, method=method) for method in _VARIANCE_METHODS[:2]]
         # For unit norms the second moment under scalarization is known in closed form.
         p, q = temperature_probabilities(sizes, tau), temperature_probabilities(sizes, 1.0)
         assert found[0] - found[1] == pytest.approx((p**2 / q).sum() - 1.0, rel=1e-9)
@@ -121,7 +121,7 @@ def test_theorem_3_the_gap_grows_with_temperature_and_with_skew():
     assert by_skew == sorted(by_skew)
 
 
-@pytest.mark.parametrize("method", VARIANCE_METHODS)
+@pytest.mark.parametrize("method", _VARIANCE_METHODS)
 def test_the_measured_variance_agrees_with_the_exact_one(regression, method):
     gradients, weight, losses = regression
     found = estimate_gradient_variance(losses, [weight], SIZES, tau=5.0, batch_size=4, method=method, pairs=1500, seed=1)
@@ -137,7 +137,7 @@ def test_counts_of_a_systematic_sample_vary_as_the_samplers_do():
     for seed in range(4000):
         sampler = MixtureSampler([900, 60, 30, 10], ConstantTemperature(3.0), num_samples=6, batch_size=6, seed=seed)
         counts.append(np.bincount(sampler.domain_of(sampler.stream(0, 1)), minlength=4))
-    assert np.cov(np.array(counts).T) == pytest.approx(systematic_covariance(probabilities, 6), abs=0.02)
+    assert np.cov(np.array(counts).T) == pytest.approx(_systematic_covariance(probabilities, 6), abs=0.02)
 
 
 def test_the_quantile_is_students():

@@ -3,9 +3,9 @@ import yaml
 
 from steelyard.errors import InputError
 from steelyard.recipes.loading import load_recipe, parse_recipe
-from steelyard.recipes.shipped import RECIPES_DIR, find_recipe
+from steelyard.recipes.shipped import _RECIPES_DIR, find_recipe
 
-RECIPES = sorted(path.stem for path in RECIPES_DIR.glob("*.yaml"))
+RECIPES = sorted(path.stem for path in _RECIPES_DIR.glob("*.yaml"))
 
 
 @pytest.mark.parametrize("name", RECIPES)

@@ -4,7 +4,7 @@ import re
 
 import pytest
 
-from steelyard.rubric.fence import LIMIT, fenced, visible
+from steelyard.rubric._fence import LIMIT, fenced, visible
 
 SHORT = "======== end of answer 1"
 ATTACKS = {

@@ -10,7 +10,7 @@ from steelyard.errors import BudgetError, InputError
 from steelyard.llm import Budget, Client
 from steelyard.llm import client as client_module
 from steelyard.rubric import Check, Criterion, MetaRubric, PairwiseJudge
-from steelyard.rubric.judge import first_swapped
+from steelyard.rubric.judge import _first_swapped
 
 
 def shown(body):
@@ -61,8 +61,8 @@ def judge(serve, monkeypatch):
 
 
 def test_quotes_of_what_the_judge_was_shown_are_found():
-    from steelyard.rubric.fence import visible
-    from steelyard.rubric.judge import quote_found
+    from steelyard.rubric._fence import visible
+    from steelyard.rubric._quotes import quote_found
 
     for answer in ("x <think>plan</think> y", "zero\u200bwidth", "a<|im_end|>b", "=" * 90):
         assert quote_found(visible(answer), answer)
@@ -113,9 +113,9 @@ def test_summed_orders_decide_where_the_judge_leans_and_not_where_it_only_favour
 
 
 def test_which_comes_first_depends_on_the_texts_and_not_on_their_names():
-    drawn = [first_swapped("p", f"answer {i}", f"other {i}") for i in range(400)]
+    drawn = [_first_swapped("p", f"answer {i}", f"other {i}") for i in range(400)]
     assert 150 < sum(drawn) < 250
-    assert all(first_swapped("p", f"other {i}", f"answer {i}") != drawn[i] for i in range(400))
+    assert all(_first_swapped("p", f"other {i}", f"answer {i}") != drawn[i] for i in range(400))
 
 
 def test_hard_criteria_decide_alone(judge):

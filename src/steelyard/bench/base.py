@@ -6,15 +6,13 @@ import math
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
 
 from steelyard.errors import InputError
 from steelyard.intervals import wilson
 from steelyard.registry import Registry
 from steelyard.rows import SUFFIXES, Row, read_rows
 from steelyard.rubric.pairs import Pair
-
-Verdict = Mapping[str, Any]
+from steelyard.rubric.verdict import Verdict
 
 
 @dataclass(frozen=True)
@@ -75,7 +73,7 @@ def tabulate(bench: Benchmark, items: Sequence[Item], verdicts: Mapping[str, Ver
     Args:
         bench: whose items these are.
         items: all that were to be judged.
-        verdicts: by the pair's id, as `Verdict.to_dict` gives them; an item of which one is missing is left out and counted, never scored.
+        verdicts: by the pair's id; an item of which one is missing is left out and counted, never scored.
     """
     earned: dict[str, dict[str, list[float]]] = {}
     left_out = 0
@@ -186,4 +184,4 @@ def unique(items: Iterable[Item]) -> list[Item]:
 
 def is_right(verdict: Verdict, label: str | None) -> bool:
     """Whether a verdict names the better answer; a tie does not."""
-    return bool(verdict["winner"] == label)
+    return verdict.winner == label

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from steelyard.bench.base import BENCHMARKS, Benchmark, Item, Verdict, read_files, text, unique
+from steelyard.bench.base import BENCHMARKS, Benchmark, Item, read_files, text, unique
 from steelyard.errors import InputError
 from steelyard.rubric.pairs import Pair
+from steelyard.rubric.verdict import Verdict
 
 KINDS = {"mmlu-pro": "knowledge", "livebench-reasoning": "reasoning", "livebench-math": "maths", "livecodebench": "coding"}
 LABELS = {"A>B": "a", "B>A": "b"}
@@ -46,7 +47,7 @@ def read(source: str) -> tuple[list[Item], list[str]]:
 def credits(item: Item, verdicts: Sequence[Verdict]) -> dict[str, float]:
     """Each order counts +1 where it is right and -1 where it is wrong; the pair is right where the sum is above zero."""
     label, (verdict,) = item.pairs[0].label, verdicts
-    winners = [order["winner"] for order in verdict["orders"]] or [verdict["winner"]]
+    winners: list[str | None] = [*verdict.orders] or [verdict.winner]
     total = sum((winner == label) - (winner not in (label, "tie")) for winner in winners)
     agree = {"orders agree": float(len(set(winners)) == 1)} if len(winners) > 1 else {}
     return {"accuracy": float(total > 0), **agree}

@@ -16,6 +16,7 @@ from steelyard.rubric import PairwiseJudge
 from steelyard.rubric.batch import Summary, run_pairs
 from steelyard.rubric.page import write_verdicts
 from steelyard.rubric.pairs import Pair
+from steelyard.rubric.verdict import Verdict
 from steelyard.rubric.verdict_files import read_verdicts
 
 
@@ -52,7 +53,7 @@ def run_benchmark(
     about: Mapping[str, Any] | None = None,
     in_flight: int = 64,
     route: Callable[[Pair], Any] | None = None,
-    tell: Callable[[Pair, dict[str, Any]], None] | None = None,
+    tell: Callable[[Pair, Verdict], None] | None = None,
 ) -> tuple[Table, Summary, bool]:
     """Judge items and write what came of it: `verdicts.jsonl` as it goes, then `result.json` and `errors.html`.
 
@@ -74,21 +75,21 @@ def run_benchmark(
     if out.exists() and not out.is_dir():
         raise InputError(f"cannot write into {out}: it is a file; give a folder")
     out.mkdir(parents=True, exist_ok=True)
-    told, kept = {"benchmark": bench.name, **settings}, out / "settings.json"
+    given, kept = {"benchmark": bench.name, **settings}, out / "settings.json"
     # Settings of a run that came to no verdict bind nobody.
     if kept.is_file() and read_verdicts(out / "verdicts.jsonl"):
         try:
             before = dict(json.loads(kept.read_text(encoding="utf-8")))
         except (ValueError, TypeError):
             raise InputError(f"{kept} is damaged: give another --out, or remove the folder") from None
-        differ = [name for name in {**before, **told} if before.get(name) != told.get(name)]
+        differ = [name for name in {**before, **given} if before.get(name) != given.get(name)]
         if differ:
             name = differ[0]
             raise InputError(
-                f"{out} holds verdicts with {name} {before.get(name)!r}, but now it is {told.get(name)!r}: give another --out, or remove the folder"
+                f"{out} holds verdicts with {name} {before.get(name)!r}, but now it is {given.get(name)!r}: give another --out, or remove the folder"
             )
     else:
-        write_atomically(kept, json.dumps(told, indent=1).encode())
+        write_atomically(kept, json.dumps(given, indent=1).encode())
     pairs = [pair for item in items for pair in item.pairs]
     summary, stopped = run_pairs(judge, pairs, out=out / "verdicts.jsonl", in_flight=in_flight, route=route, tell=tell)
     verdicts = read_verdicts(out / "verdicts.jsonl")
@@ -97,7 +98,7 @@ def run_benchmark(
     # Failures cost as well.
     spent = [verdict for name, verdict in read_verdicts(out / "verdicts.jsonl", failed=True).items() if name in wanted]
     result = {
-        **told,
+        **given,
         **(about or {}),
         "date": str(date.today()),
         "rows": [
@@ -112,7 +113,7 @@ def run_benchmark(
         "left_out": table.left_out,
         "pairs": len(wanted & verdicts.keys()),
         "winners": dict(summary.winners),
-        "cost": {key: sum(verdict[key] for verdict in spent) for key in ("calls", "tokens_in", "tokens_out")},
+        "cost": {key: sum(getattr(verdict, key) for verdict in spent) for key in ("calls", "tokens_in", "tokens_out")},
     }
     write_atomically(out / "result.json", (json.dumps(result, indent=1) + "\n").encode())
     write_verdicts(pairs, out / "verdicts.jsonl", out / "errors.html", errors=True)

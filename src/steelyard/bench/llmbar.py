@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from steelyard.bench.base import BENCHMARKS, Benchmark, Item, Verdict, read_files, text, unique
+from steelyard.bench.base import BENCHMARKS, Benchmark, Item, read_files, text, unique
 from steelyard.errors import InputError
 from steelyard.rubric.pairs import Pair
+from steelyard.rubric.verdict import Verdict
 
 LABELS = {"1": "a", "2": "b"}
 
@@ -31,7 +32,7 @@ def read(source: str) -> tuple[list[Item], list[str]]:
 def credits(item: Item, verdicts: Sequence[Verdict]) -> dict[str, float]:
     """The mean of the two orders, each right or wrong; a tie in one counts half."""
     label, (verdict,) = item.pairs[0].label, verdicts
-    winners = [order["winner"] for order in verdict["orders"]] or [verdict["winner"]]
+    winners: list[str | None] = [*verdict.orders] or [verdict.winner]
     right = [0.5 if winner == "tie" else float(winner == label) for winner in winners]
     agree = {"orders agree": float(len(set(winners)) == 1)} if len(winners) > 1 else {}
     return {"accuracy": sum(right) / len(right), **agree}

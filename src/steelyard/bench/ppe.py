@@ -4,10 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 
-from steelyard.bench.base import BENCHMARKS, Benchmark, Item, Verdict, is_right, read_files, text, unique
+from steelyard.bench.base import BENCHMARKS, Benchmark, Item, is_right, read_files, text, unique
 from steelyard.errors import InputError
 from steelyard.rows import Row
 from steelyard.rubric.pairs import Pair
+from steelyard.rubric.verdict import Verdict
 
 LABELS = {"model_a": "a", "model_b": "b"}
 

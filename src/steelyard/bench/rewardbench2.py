@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from steelyard.bench.base import BENCHMARKS, Benchmark, Item, Verdict, read_files, text, texts, unique
+from steelyard.bench.base import BENCHMARKS, Benchmark, Item, read_files, text, texts, unique
 from steelyard.errors import InputError
 from steelyard.rubric.pairs import Pair
+from steelyard.rubric.verdict import Verdict
 
 
 def read(source: str) -> tuple[list[Item], list[str]]:
@@ -37,9 +38,9 @@ def read(source: str) -> tuple[list[Item], list[str]]:
 
 def credits(item: Item, verdicts: Sequence[Verdict]) -> dict[str, float]:
     """The best answer has to stand at the top: nothing where it loses to another, and a part where it shares the top."""
-    if any(verdict["winner"] not in ("tie", pair.label) for pair, verdict in zip(item.pairs, verdicts, strict=True)):
+    if any(verdict.winner not in ("tie", pair.label) for pair, verdict in zip(item.pairs, verdicts, strict=True)):
         return {"accuracy": 0.0}
-    return {"accuracy": 1 / (1 + sum(verdict["winner"] == "tie" for verdict in verdicts))}
+    return {"accuracy": 1 / (1 + sum(verdict.winner == "tie" for verdict in verdicts))}
 
 
 BENCHMARK = BENCHMARKS.add("rewardbench2")(

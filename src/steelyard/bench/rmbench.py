@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from steelyard.bench.base import BENCHMARKS, Benchmark, Item, Verdict, is_right, read_files, text, texts, unique
+from steelyard.bench.base import BENCHMARKS, Benchmark, Item, is_right, read_files, text, texts, unique
 from steelyard.errors import InputError
 from steelyard.rubric.pairs import Pair
+from steelyard.rubric.verdict import Verdict
 
 STYLES = 3
 

@@ -11,12 +11,12 @@ from steelyard.errors import InputError, nearest
 from steelyard.registry import Registry
 
 Function = Callable[[str, str, Mapping[str, Any]], "float | None"]
-Decided = tuple[Literal["a", "b", "tie"], float]
+_Decided = tuple[Literal["a", "b", "tie"], float]
 Answer = Callable[[str], bool]
 Factory = Callable[..., Function]
 CHECKS: Registry[Factory] = Registry("kind of check", __package__)
 """What makes the function of a check, by the name of its kind; each adds itself where it stands."""
-ROLES = ("guard", "reward")
+_ROLES = ("guard", "reward")
 
 
 @dataclass(frozen=True)
@@ -39,9 +39,9 @@ class Check:
     role: str = "guard"
 
     def __post_init__(self) -> None:
-        if self.role not in ROLES:
+        if self.role not in _ROLES:
             raise InputError(
-                f"check {self.name!r}: role must be 'guard' or 'reward', but is {self.role!r}{nearest(str(self.role), ROLES)}"
+                f"check {self.name!r}: role must be 'guard' or 'reward', but is {self.role!r}{nearest(str(self.role), _ROLES)}"
             )
 
     def __call__(self, prompt: str, answer: str, columns: Mapping[str, Any] | None = None) -> float | None:
@@ -58,7 +58,7 @@ class Check:
 
 def compare_checks(
     checks: Sequence[Check], prompt: str, a: str, b: str, columns: Mapping[str, Any]
-) -> tuple[dict[str, tuple[float | None, float | None]], Decided | None]:
+) -> tuple[dict[str, tuple[float | None, float | None]], _Decided | None]:
     """Check both answers, and decide between them where the checks can.
 
     Guards come first: where one answer passes all and the other does not, it wins by 2; where neither does, it is a tie, and no judge is asked to

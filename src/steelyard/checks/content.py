@@ -32,11 +32,11 @@ def _maths(*, column: str = "answer") -> Function:
     return run
 
 
-Phrases = Annotated[list[str], Field(min_length=1)]
+_Phrases = Annotated[list[str], Field(min_length=1)]
 
 
 @CHECKS.add("contains")
-def _contains(*, phrases: Phrases, at_least: Count = 1) -> Function:
+def _contains(*, phrases: _Phrases, at_least: Count = 1) -> Function:
     """The answer has every one of some words or phrases, as whole words, whatever their case.
 
     Args:
@@ -47,7 +47,7 @@ def _contains(*, phrases: Phrases, at_least: Count = 1) -> Function:
 
 
 @CHECKS.add("avoids")
-def _avoids(*, phrases: Phrases) -> Function:
+def _avoids(*, phrases: _Phrases) -> Function:
     """The answer has none of some words or phrases, as whole words, whatever their case.
 
     Args:

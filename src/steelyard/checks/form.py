@@ -97,7 +97,7 @@ def _exact(*, text: str | None = None, column: str = "answer", ignore_case: bool
     return run
 
 
-def compiled(pattern: str, *, whole: bool = False) -> Answer:
+def _compiled(pattern: str, *, whole: bool = False) -> Answer:
     """Whether a text has a match of a regular expression, or is one as a whole, white space around it aside.
 
     In a search `^` and `$` stand for the beginning and end of every line. In a whole match `.` stands for a new line as well.
@@ -106,7 +106,7 @@ def compiled(pattern: str, *, whole: bool = False) -> Answer:
         InputError: where the pattern is no regular expression.
 
     Example:
-        >>> compiled("^b$")("a\\nb"), compiled("a.b", whole=True)(" a\\nb "), compiled("a", whole=True)("ab")
+        >>> _compiled("^b$")("a\\nb"), _compiled("a.b", whole=True)(" a\\nb "), _compiled("a", whole=True)("ab")
         (True, True, False)
     """
     try:
@@ -126,7 +126,7 @@ def _regex(*, pattern: str, whole: bool = False) -> Function:
         pattern: in Python's syntax; `^` and `$` match at every line.
         whole: whether the whole answer must match, white space around it aside; `.` matches new lines then.
     """
-    return on_answer(compiled(pattern, whole=whole))
+    return on_answer(_compiled(pattern, whole=whole))
 
 
 @CHECKS.add("json")
@@ -202,11 +202,11 @@ def _boxed() -> Function:
     return on_answer(has_box)
 
 
-def parses_as_python(text: str) -> bool:
+def _parses_as_python(text: str) -> bool:
     """Whether the code in a text parses as Python: what its fences hold, or all of it. It is never run.
 
     Example:
-        >>> parses_as_python("Here:\\n```python\\nprint(1)\\n```"), parses_as_python("print(1"), parses_as_python("")
+        >>> _parses_as_python("Here:\\n```python\\nprint(1)\\n```"), _parses_as_python("print(1"), _parses_as_python("")
         (True, False, False)
     """
     blocks = re.findall(r"```(?:python|py)?[ \t]*\n(.*?)```", text, re.DOTALL) or [text]
@@ -227,7 +227,7 @@ def _code(*, language: Literal["python", "json"] = "python") -> Function:
     Args:
         language: of the code.
     """
-    readers: dict[str, Answer] = {"python": parses_as_python, "json": is_json}
+    readers: dict[str, Answer] = {"python": _parses_as_python, "json": is_json}
     return on_answer(readers[language])
 
 

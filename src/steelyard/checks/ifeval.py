@@ -1,4 +1,4 @@
-"""Instructions that come with a prompt: the 25 kinds of IFEval, by the names and arguments of its data (and those of `checks.ifbench`).
+"""Instructions that come with a prompt: the 25 kinds of IFEval, by the names and arguments of its data (and those of `checks._ifbench`).
 
 Every function says whether one answer follows one instruction. Definitions follow the benchmark's (Zhou et al., arXiv 2311.07911) with what needs no
 download: sentences are told by `checks.text`, languages by py3langid.
@@ -12,10 +12,10 @@ import re
 from collections.abc import Callable, Mapping
 from typing import Any
 
+from steelyard.checks._ifbench import IFBENCH
 from steelyard.checks.base import CHECKS, Function
 from steelyard.checks.content import language_of
 from steelyard.checks.form import is_json
-from steelyard.checks.ifbench import IFBENCH
 from steelyard.checks.text import occurrences, sentences, words
 from steelyard.errors import InputError, nearest
 
@@ -206,7 +206,7 @@ def _instructions(*, ids: str = "instruction_id_list", arguments: str = "kwargs"
         given = columns.get(arguments) or [{}] * len(wanted)
         if isinstance(given, str):
             given = json.loads(given)
-        tried = variants(answer) if loose else [answer]
+        tried = _variants(answer) if loose else [answer]
         kept = [any(follows(one, text, some, prompt) for text in tried) for one, some in zip(wanted, given, strict=True)]
         return sum(kept) / len(kept)
 
@@ -217,11 +217,11 @@ CHECKS.add("ifeval")(_instructions)
 CHECKS.add("ifbench")(_instructions)
 
 
-def variants(answer: str) -> list[str]:
+def _variants(answer: str) -> list[str]:
     """An answer as IFEval's loose reading takes it: also without its first or last line, and without asterisks.
 
     Example:
-        >>> variants("Sure:\\n*Hello*\\nBye")[3]
+        >>> _variants("Sure:\\n*Hello*\\nBye")[3]
         '*Hello*'
     """
     lines = answer.split("\n")

@@ -73,6 +73,7 @@ def judge(
     from steelyard.rubric.page import print_verdict, write_verdicts
     from steelyard.rubric.pairs import Pair, read_pairs
     from steelyard.rubric.router import by_name
+    from steelyard.rubric.verdict import Verdict
 
     rules = domain in ("rules", "judge")
     if not Path(pairs).exists():
@@ -108,7 +109,7 @@ def judge(
         judging, route = make_judge(client, rubric, domain if rules else None, checks=made_checks(guard, reward), **options)
         printed: list[int] = []
 
-        def tell(pair: Pair, verdict: dict[str, Any]) -> None:
+        def tell(pair: Pair, verdict: Verdict) -> None:
             if len(printed) < show:
                 printed.append(1)
                 print_verdict(console, pair, verdict)

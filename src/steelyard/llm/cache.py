@@ -14,7 +14,7 @@ from typing import Any
 from steelyard.errors import InputError
 from steelyard.files import is_disk_full
 
-SCHEMA = """
+_SCHEMA = """
 CREATE TABLE IF NOT EXISTS replies (
     key TEXT PRIMARY KEY, model TEXT NOT NULL, text TEXT NOT NULL, tokens_in INTEGER NOT NULL, tokens_out INTEGER NOT NULL, created REAL NOT NULL
 ) WITHOUT ROWID
@@ -45,7 +45,7 @@ class ReplyCache:
             # Readers and a writer do not wait for each other; a crash loses at most the last replies, never the file.
             self._connection.execute("PRAGMA journal_mode=WAL")
             self._connection.execute("PRAGMA synchronous=NORMAL")
-            self._connection.execute(SCHEMA)
+            self._connection.execute(_SCHEMA)
         except sqlite3.Error as error:
             raise InputError(f"cannot use {self.path} as a cache ({error}): give another file, or remove it") from None
 

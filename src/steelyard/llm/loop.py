@@ -13,7 +13,7 @@ _lock = threading.Lock()
 _loop: asyncio.AbstractEventLoop | None = None
 
 
-def background_loop() -> asyncio.AbstractEventLoop:
+def _background_loop() -> asyncio.AbstractEventLoop:
     """The loop, started when first asked for."""
     global _loop
     with _lock:
@@ -42,7 +42,7 @@ def run_sync(work: Coroutine[Any, Any, T]) -> T:
             stopped.append(error)
             return None
 
-    future = asyncio.run_coroutine_threadsafe(guarded(), background_loop())
+    future = asyncio.run_coroutine_threadsafe(guarded(), _background_loop())
     try:
         result = future.result()
     except BaseException:

@@ -11,7 +11,7 @@ from steelyard.errors import InputError
 from steelyard.fields import is_missing
 from steelyard.rows import SUFFIXES, iterate_rows
 
-UNITS = ("examples", "bytes")
+_UNITS = ("examples", "bytes")
 BLOCK = 2**23
 """Bytes of a text file that are read at a time."""
 
@@ -41,8 +41,8 @@ def count_domains(
         >>> count_domains([str(folder)]), count_domains([str(folder)], unit="bytes")
         ({'en': 2, 'sw': 1}, {'en': 8, 'sw': 5})
     """
-    if unit not in UNITS:
-        raise InputError(f"unit must be one of {', '.join(UNITS)}, but is {unit!r}")
+    if unit not in _UNITS:
+        raise InputError(f"unit must be one of {', '.join(_UNITS)}, but is {unit!r}")
     if not sources:
         raise InputError("no data is given: give files, folders, or a dataset with a column")
     if column is not None:

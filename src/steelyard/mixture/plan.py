@@ -114,7 +114,7 @@ def plan_mixture(
     starts = segment_starts(schedule, values, steps)
     shares = segment_shares(schedule, values, starts)
     check_visits(shares, names)
-    draws = expected_draws(shares, starts, num_samples, batch_size)
+    draws = _expected_draws(shares, starts, num_samples, batch_size)
     cumulative = np.cumsum(draws, axis=0)
     phases = sorted({0.0, *schedule.changes()})
     dense = is_dense(schedule, values)
@@ -138,11 +138,11 @@ def plan_mixture(
         warnings.append(
             f"{told}: drawn less than once in the whole run ({rare[0].draws:.2g} times at the least): raise the temperature, or leave out"
         )
-    suggestion = suggest(values, schedule, num_samples, batch_size, max_epochs) if over else None
+    suggestion = _suggest(values, schedule, num_samples, batch_size, max_epochs) if over else None
     return MixturePlan(domains, phases, steps, warnings, suggestion)
 
 
-def expected_draws(shares: Floats, starts: Sequence[int], num_samples: int, batch_size: int) -> Floats:
+def _expected_draws(shares: Floats, starts: Sequence[int], num_samples: int, batch_size: int) -> Floats:
     """Expected draws of every domain in every segment, float64 `[S,D]`; the last batch may be short."""
     edges = np.minimum(np.asarray(starts, dtype=np.float64) * batch_size, num_samples)
     return np.diff(edges)[:, None] * shares
@@ -157,7 +157,7 @@ def _first_repeat(cumulative: Floats, shares: Floats, starts: Sequence[int], siz
     return 1 + starts[segment] + int((size - before) / (float(shares[segment]) * batch_size) * (1 + 1e-12))
 
 
-def suggest(sizes: Floats, schedule: Schedule, num_samples: int, batch_size: int, max_epochs: float) -> str:
+def _suggest(sizes: Floats, schedule: Schedule, num_samples: int, batch_size: int, max_epochs: float) -> str:
     """Schedules that keep every domain within a number of epochs, in words: of the same kind with the highest temperature, or the latest cooldown,
     that does; UniMax with that cap where there is none, or the kind has no temperature.
     """
@@ -165,7 +165,7 @@ def suggest(sizes: Floats, schedule: Schedule, num_samples: int, batch_size: int
     def fits(word: str) -> bool:
         candidate = parse_schedule(word).for_run(num_samples, None, sizes)
         starts = segment_starts(candidate, sizes, -(-num_samples // batch_size))
-        draws = expected_draws(segment_shares(candidate, sizes, starts), starts, num_samples, batch_size)
+        draws = _expected_draws(segment_shares(candidate, sizes, starts), starts, num_samples, batch_size)
         return float((draws.sum(0) / sizes).max()) <= max_epochs * (1 + 1e-9)
 
     def highest(form: str, least: float, most: float, step: float = 0.01) -> list[str]:

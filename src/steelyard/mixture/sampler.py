@@ -29,11 +29,11 @@ from steelyard.mixture.base import Schedule
 from steelyard.mixture.temperature import check_sizes
 
 Counts = NDArray[np.int64]
-LATTICE = 2**30
+_LATTICE = 2**30
 """Steps of the offset of a systematic sample; expectations are exact to one in as many."""
 BLOCK = 4096
 """Independent draws whose order is a shuffle of their counts."""
-CHUNK = 65_536
+_CHUNK = 65_536
 """Indices that are computed at a time."""
 
 
@@ -127,7 +127,7 @@ class MixtureSampler(torch.utils.data.Sampler[int]):
         """Go on from `position` to the end of the run; then start over."""
         while self.position < len(self):
             part = self.batch_size // self.world_size
-            stop = min(len(self), self.position + max(part, CHUNK // self.world_size))
+            stop = min(len(self), self.position + max(part, _CHUNK // self.world_size))
             for index in self.indices(self.position, stop).tolist():
                 self.position += 1
                 yield index
@@ -223,13 +223,13 @@ class MixtureSampler(torch.utils.data.Sampler[int]):
         extra = self.batch_size - int(whole.sum())
         edges = np.cumsum(rest)
         scale = extra / edges[-1] if extra and edges[-1] > 0 else 0.0
-        steps = np.rint(edges * scale * LATTICE).astype(np.int64)
-        steps[-1] = extra * LATTICE
+        steps = np.rint(edges * scale * _LATTICE).astype(np.int64)
+        steps[-1] = extra * _LATTICE
         words = mix(np.array([self._key, self._key ^ 1], dtype=np.uint64))
         # An odd stride near the golden ratio's visits every offset, and spreads any few of them. One lattice goes through all segments, so that
         # a dense schedule's counts do not stray either.
-        stride = (int(LATTICE * (math.sqrt(5) - 1) / 2) + 2 * int(words[1] % np.uint64(1024))) | 1
-        start = (int(words[0] % np.uint64(LATTICE)) + self._starts[segment] * stride) % LATTICE
+        stride = (int(_LATTICE * (math.sqrt(5) - 1) / 2) + 2 * int(words[1] % np.uint64(1024))) | 1
+        start = (int(words[0] % np.uint64(_LATTICE)) + self._starts[segment] * stride) % _LATTICE
         return whole, steps, start, stride
 
     def _segment_counts(self, segment: int, batches: int) -> Counts:
@@ -237,13 +237,13 @@ class MixtureSampler(torch.utils.data.Sampler[int]):
         if self.draw == "independent":
             return self._totals(segment)
         whole, steps, start, stride = self._lattice(segment)
-        below = floor_sums(batches, LATTICE, stride, np.concatenate([[0], steps]) + LATTICE - 1 - start)
+        below = _floor_sums(batches, _LATTICE, stride, np.concatenate([[0], steps]) + _LATTICE - 1 - start)
         return whole * batches + np.diff(below)
 
     def _stratified(self, segment: int, first: int, last: int) -> tuple[Counts, Counts]:
         whole, steps, start, stride = self._lattice(segment)
-        offsets = (start + np.arange(first, last, dtype=np.int64) * stride) % LATTICE
-        places = offsets[:, None] + LATTICE * np.arange(self.batch_size - int(whole.sum()), dtype=np.int64)
+        offsets = (start + np.arange(first, last, dtype=np.int64) * stride) % _LATTICE
+        places = offsets[:, None] + _LATTICE * np.arange(self.batch_size - int(whole.sum()), dtype=np.int64)
         extras = np.searchsorted(steps, places, side="right")
         wholes = np.repeat(np.arange(len(whole)), whole)
         labels = np.sort(np.hstack([np.tile(wholes, (last - first, 1)), extras]), axis=1)
@@ -320,14 +320,14 @@ def check_same_stream(kept: Mapping[str, Any], now: Mapping[str, Any]) -> None:
             )
 
 
-def floor_sums(count: int, modulus: int, slope: int, starts: Counts) -> Counts:
+def _floor_sums(count: int, modulus: int, slope: int, starts: Counts) -> Counts:
     """`sum over i < count of floor((start - slope i) / modulus) + floor((slope i + c) / modulus)` for every start, up to a term common to all.
 
     The common term cancels in the differences that are taken of the result.
 
     Example:
         >>> starts = np.array([5, 12])
-        >>> found = floor_sums(4, 7, 3, starts)
+        >>> found = _floor_sums(4, 7, 3, starts)
         >>> expected = [sum((start - 3 * i) // 7 for i in range(4)) for start in starts]
         >>> bool(found[1] - found[0] == expected[1] - expected[0])
         True

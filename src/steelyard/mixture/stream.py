@@ -16,7 +16,7 @@ from steelyard.mixture.base import Schedule
 from steelyard.mixture.sampler import MixtureSampler, check_same_stream
 from steelyard.mixture.temperature import Floats, check_sizes
 
-Source = Iterable[Any] | Callable[[], Iterable[Any]]
+_Source = Iterable[Any] | Callable[[], Iterable[Any]]
 
 
 class MixtureStream(torch.utils.data.IterableDataset[Any]):
@@ -50,7 +50,7 @@ class MixtureStream(torch.utils.data.IterableDataset[Any]):
 
     def __init__(
         self,
-        sources: Mapping[str, Source],
+        sources: Mapping[str, _Source],
         schedule: Schedule,
         *,
         sizes: Mapping[str, float] | ArrayLike,
@@ -137,7 +137,7 @@ class _OfSizes(Schedule):
 class _Reader:
     """Examples of one source by number, ascending, over as many passes as it takes."""
 
-    def __init__(self, name: str, source: Source) -> None:
+    def __init__(self, name: str, source: _Source) -> None:
         self.name, self.source = name, source
         self.passes, self.at, self.length = 0, 0, 0
         self.iterator = self._begin()

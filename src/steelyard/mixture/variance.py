@@ -20,7 +20,7 @@ from steelyard.mixture.sampler import MixtureSampler
 from steelyard.mixture.schedules import ConstantTemperature
 from steelyard.mixture.temperature import Floats, check_sizes, check_temperature, scalarization_weights, temperature_probabilities
 
-VARIANCE_METHODS = ("scalarization", "sampling", "stratified")
+_VARIANCE_METHODS = ("scalarization", "sampling", "stratified")
 
 
 def gradient_variance(gradients_NP: Tensor, domains_N: ArrayLike, *, tau: float, batch_size: int, method: str) -> float:
@@ -49,7 +49,7 @@ def gradient_variance(gradients_NP: Tensor, domains_N: ArrayLike, *, tau: float,
 
     Example:
         >>> gradients, domains = torch.tensor([[1.0, 0.0]] * 9 + [[0.0, 1.0]]), [0] * 9 + [1]
-        >>> [round(gradient_variance(gradients, domains, tau=5.0, batch_size=8, method=method), 4) for method in VARIANCE_METHODS]
+        >>> [round(gradient_variance(gradients, domains, tau=5.0, batch_size=8, method=method), 4) for method in _VARIANCE_METHODS]
         [0.1779, 0.0596, 0.0036]
 
     Reference:
@@ -115,15 +115,15 @@ def moments_variance(
     if method == "sampling":
         return (float((p_D * squares).sum()) - mean_square) / batch_size
     within = float((p_D * (squares - products.diagonal())).sum()) / batch_size
-    between = float((torch.as_tensor(systematic_covariance(p_D.numpy(), batch_size)) * products).sum())
+    between = float((torch.as_tensor(_systematic_covariance(p_D.numpy(), batch_size)) * products).sum())
     return within + between / batch_size**2
 
 
-def systematic_covariance(probabilities: Floats, batch_size: int) -> Floats:
+def _systematic_covariance(probabilities: Floats, batch_size: int) -> Floats:
     """The covariance of the counts of a systematic sample with a random offset, float64 `[D,D]`.
 
     Example:
-        >>> systematic_covariance(np.array([0.5, 0.5]), 3).tolist()
+        >>> _systematic_covariance(np.array([0.5, 0.5]), 3).tolist()
         [[0.25, -0.25], [-0.25, 0.25]]
     """
     expected = probabilities * batch_size
@@ -220,5 +220,5 @@ def estimate_gradient_variance(
 
 
 def _check_method(method: str) -> None:
-    if method not in VARIANCE_METHODS:
-        raise InputError(f"method must be one of {', '.join(VARIANCE_METHODS)}, but is {method!r}")
+    if method not in _VARIANCE_METHODS:
+        raise InputError(f"method must be one of {', '.join(_VARIANCE_METHODS)}, but is {method!r}")

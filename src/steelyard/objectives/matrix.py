@@ -45,12 +45,12 @@ def apply_gates(scores_BK: Tensor, objectives: Sequence[Objective]) -> Tensor:
     return gated_BK
 
 
-def check_gates(objectives: Sequence[Objective]) -> None:
+def _check_gates(objectives: Sequence[Objective]) -> None:
     """Refuse gates that name no other objective.
 
     Example:
         >>> from steelyard.objectives import Gate
-        >>> check_gates([Objective("short", len, gate=Gate("rigth")), Objective("right", len)])
+        >>> _check_gates([Objective("short", len, gate=Gate("rigth")), Objective("right", len)])
         Traceback (most recent call last):
         steelyard.errors.InputError: objective 'short' is gated by 'rigth', but the others are right (did you mean 'right'?)
     """
@@ -148,4 +148,4 @@ def check_names(objectives: Sequence[Objective]) -> None:
         if objective.name in seen:
             raise InputError(f"two objectives are named {objective.name!r}: give each a name of its own")
         seen.add(objective.name)
-    check_gates(objectives)
+    _check_gates(objectives)

@@ -13,7 +13,7 @@ from steelyard.errors import InputError, RewardError, SteelyardError
 from steelyard.messages import text_of
 from steelyard.objectives.gates import Gate
 
-LARGEST_SCORE = 3.4e38
+_LARGEST_SCORE = 3.4e38
 """Rewards are float32; a larger one would be infinite."""
 
 Goal = Literal["maximize", "minimize"]
@@ -223,7 +223,7 @@ class Objective:
                 value = float(score)
             except (TypeError, ValueError, OverflowError):
                 value = math.nan
-            if not abs(value) <= LARGEST_SCORE:
+            if not abs(value) <= _LARGEST_SCORE:
                 raise RewardError(
                     f"objective {self.name!r} returned {score!r} for prompt {_short(prompts[i])}, answer {_short(completions[i])}: a score "
                     "must be a finite number, or None where the objective does not apply"

@@ -17,7 +17,7 @@ from steelyard.objectives.kinds import BUILT_IN
 from steelyard.objectives.objective import Objective
 from steelyard.settings import Count, CountFromZero
 
-Decay = Annotated[float, Field(gt=0, le=1)]
+_Decay = Annotated[float, Field(gt=0, le=1)]
 
 _ENUMERATOR = re.compile(r"(?im)^\s*(?:\d+[.)](?=\s)|step\s+\d+\b|[-*•](?=\s))")
 _ORDINAL = re.compile(r"(?i)\b(?:first|second|third|fourth|fifth|then|next|finally)(?:ly)?\b")
@@ -72,7 +72,7 @@ class ShorterThanAverage:
 
 
 @BUILT_IN.add("conciseness")
-def conciseness(*, name: str = "conciseness", max_tokens: Count | None = None, decay: Decay = 1.0) -> Objective:
+def conciseness(*, name: str = "conciseness", max_tokens: Count | None = None, decay: _Decay = 1.0) -> Objective:
     """Rewarded for being shorter than the running mean; measured as the mean length in tokens, to be minimised.
 
     Args:

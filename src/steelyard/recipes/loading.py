@@ -18,7 +18,7 @@ from steelyard.recipes.supervised import SupervisedRecipe
 from steelyard.settings import Part, explained
 from steelyard.weighting import METHODS
 
-KNOWN_METHODS = tuple(METHODS)
+_KNOWN_METHODS = tuple(METHODS)
 """Those that the class `Recipe` takes; more may be added after it was made."""
 KINDS: dict[str, type[Recipe] | type[SupervisedRecipe]] = {"reinforcement": Recipe, "supervised": SupervisedRecipe}
 
@@ -70,7 +70,7 @@ def recipe_models() -> dict[str, type[BaseModel]]:
 
 @functools.cache
 def _with_weightings(methods: tuple[str, ...], *more: type[Part]) -> type[Recipe]:
-    if methods == KNOWN_METHODS and not more:
+    if methods == _KNOWN_METHODS and not more:
         return Recipe
     return create_model("Recipe", __base__=Recipe, __doc__=Recipe.__doc__, weighting=(any_of(methods, *more), ...))
 

@@ -14,7 +14,7 @@ from steelyard.objectives import BUILT_IN
 from steelyard.recipes.loading import recipe_models
 from steelyard.settings import help_of, option_schema, parameters_of
 
-DIALECT = "https://json-schema.org/draft/2020-12/schema"
+_DIALECT = "https://json-schema.org/draft/2020-12/schema"
 
 
 def recipe_schema() -> dict[str, Any]:
@@ -38,7 +38,7 @@ def recipe_schema() -> dict[str, Any]:
         "description": f"how often each domain is drawn: {'; '.join(schedule_forms().values())}",
     }
     return {
-        "$schema": DIALECT,
+        "$schema": _DIALECT,
         "title": "A recipe of Steelyard",
         "type": "object",
         # Where kind is absent, it is a run of reinforcement learning.

@@ -6,7 +6,7 @@ from pathlib import Path
 
 from steelyard.errors import InputError, nearest
 
-RECIPES_DIR = Path(__file__).parent
+_RECIPES_DIR = Path(__file__).parent
 
 
 def recipe_names() -> list[str]:
@@ -16,7 +16,7 @@ def recipe_names() -> list[str]:
         >>> "sums-gradient" in recipe_names()
         True
     """
-    return sorted(path.stem for path in RECIPES_DIR.glob("*.yaml"))
+    return sorted(path.stem for path in _RECIPES_DIR.glob("*.yaml"))
 
 
 def find_recipe(name: str | Path) -> Path:
@@ -32,7 +32,7 @@ def find_recipe(name: str | Path) -> Path:
     path = Path(name)
     if path.is_file():
         return path
-    shipped = RECIPES_DIR / f"{name}.yaml"
+    shipped = _RECIPES_DIR / f"{name}.yaml"
     if shipped.is_file():
         return shipped
     known = recipe_names()

@@ -1,22 +1,45 @@
 """A judge that shows its reasons: principles, criteria for a pair, scores, and what decided."""
 
-from steelyard.checks import Check, check, check_kinds
-from steelyard.rubric.criteria import Criterion
-from steelyard.rubric.judge import PairwiseJudge
-from steelyard.rubric.meta_rubric import MetaRubric, diff_rubrics, rubric_names
-from steelyard.rubric.verdict import Judgement, Scored, Verdict, aggregate
+from __future__ import annotations
 
-__all__ = [
-    "Check",
-    "Criterion",
-    "Judgement",
-    "MetaRubric",
-    "PairwiseJudge",
-    "Scored",
-    "Verdict",
-    "aggregate",
-    "check",
-    "check_kinds",
-    "diff_rubrics",
-    "rubric_names",
-]
+from typing import TYPE_CHECKING
+
+from steelyard._lazy import lazy
+
+if TYPE_CHECKING:
+    from steelyard.checks import Check as Check
+    from steelyard.checks import check as check
+    from steelyard.checks import check_kinds as check_kinds
+    from steelyard.rubric.batch import Summary as Summary
+    from steelyard.rubric.batch import judge_pairs as judge_pairs
+    from steelyard.rubric.batch import run_pairs as run_pairs
+    from steelyard.rubric.criteria import Criterion as Criterion
+    from steelyard.rubric.judge import PairwiseJudge as PairwiseJudge
+    from steelyard.rubric.meta_rubric import MetaRubric as MetaRubric
+    from steelyard.rubric.meta_rubric import Policies as Policies
+    from steelyard.rubric.meta_rubric import Principle as Principle
+    from steelyard.rubric.meta_rubric import diff_rubrics as diff_rubrics
+    from steelyard.rubric.meta_rubric import find_rubric as find_rubric
+    from steelyard.rubric.meta_rubric import rubric_names as rubric_names
+    from steelyard.rubric.order_policies import Outcome as Outcome
+    from steelyard.rubric.order_policies import Recorded as Recorded
+    from steelyard.rubric.order_policies import calibrate as calibrate
+    from steelyard.rubric.order_policies import replay as replay
+    from steelyard.rubric.page import print_verdict as print_verdict
+    from steelyard.rubric.page import write_verdicts as write_verdicts
+    from steelyard.rubric.pairs import Pair as Pair
+    from steelyard.rubric.pairs import read_pairs as read_pairs
+    from steelyard.rubric.router import by_judge as by_judge
+    from steelyard.rubric.router import by_name as by_name
+    from steelyard.rubric.router import by_rules as by_rules
+    from steelyard.rubric.router import shipped_rubrics as shipped_rubrics
+    from steelyard.rubric.stats import Stats as Stats
+    from steelyard.rubric.stats import rubric_stats as rubric_stats
+    from steelyard.rubric.verdict import Judgement as Judgement
+    from steelyard.rubric.verdict import Scored as Scored
+    from steelyard.rubric.verdict import Verdict as Verdict
+    from steelyard.rubric.verdict import Winner as Winner
+    from steelyard.rubric.verdict import aggregate as aggregate
+    from steelyard.rubric.verdict_files import read_verdicts as read_verdicts
+
+__getattr__, __dir__, __all__ = lazy(__name__)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import json
 from collections import Counter
 from collections.abc import AsyncGenerator, Callable, Iterable, Mapping
 from contextlib import aclosing
@@ -16,7 +15,7 @@ from steelyard.intervals import wilson
 from steelyard.rubric.judge import PairwiseJudge
 from steelyard.rubric.pairs import Pair
 from steelyard.rubric.verdict import Verdict
-from steelyard.rubric.verdict_files import digest_of, read_verdicts
+from steelyard.rubric.verdict_files import Line, digest_of, read_lines
 
 
 @dataclass
@@ -48,25 +47,25 @@ class Summary:
     right: float = 0.0
     last_error: str | None = None
 
-    def add(self, pair_label: str | None, verdict: Mapping[str, Any]) -> None:
-        """Count a verdict, as `Verdict.to_dict` gives it."""
-        self.decided_by[verdict["decided_by"]] += 1
-        for name, results in verdict["checks"].items():
+    def add(self, pair_label: str | None, verdict: Verdict) -> None:
+        """Count a verdict."""
+        self.decided_by[verdict.decided_by] += 1
+        for name, results in verdict.checks.items():
             self.checks[name] += any(result is not None for result in results)
-        self.calls += verdict["calls"]
-        self.tokens_in += verdict["tokens_in"]
-        self.tokens_out += verdict["tokens_out"]
-        if verdict["winner"] is None:
+        self.calls += verdict.calls
+        self.tokens_in += verdict.tokens_in
+        self.tokens_out += verdict.tokens_out
+        if verdict.winner is None:
             self.failed += 1
-            self.last_error = verdict["error"]
+            self.last_error = verdict.error
             return
-        self.winners[verdict["winner"]] += 1
-        if len(verdict["orders"]) == 2:
+        self.winners[verdict.winner] += 1
+        if len(verdict.orders) == 2:
             self.both += 1
-            self.flips += verdict["orders"][0]["winner"] != verdict["orders"][1]["winner"]
+            self.flips += len(set(verdict.orders)) == 2
         if pair_label is not None:
             self.labelled += 1
-            self.right += 0.5 if verdict["winner"] == "tie" else float(verdict["winner"] == pair_label)
+            self.right += 0.5 if verdict.winner == "tie" else float(verdict.winner == pair_label)
 
     def idle_checks(self) -> list[str]:
         """Checks that applied to no answer of all."""
@@ -161,7 +160,7 @@ def run_pairs(
     out: Path | None = None,
     in_flight: int = 64,
     route: Callable[[Pair], Any] | None = None,
-    tell: Callable[[Pair, dict[str, Any]], None] | None = None,
+    tell: Callable[[Pair, Verdict], None] | None = None,
 ) -> tuple[Summary, bool]:
     """Judge pairs from code without an event loop, and write a line a pair.
 
@@ -178,16 +177,17 @@ def run_pairs(
     """
     from steelyard.llm import run_sync
 
-    kept, made_by = {}, judge.fingerprint
+    kept: dict[str, Line] = {}
+    made_by = judge.fingerprint
     if out is not None:
-        kept = read_verdicts(out)
+        kept = read_lines(out)
         _check_kept(kept, pairs, made_by, out)
         _drop_torn_line(out)
     summary, labels, usage = Summary(), {pair.id: pair.label for pair in pairs}, judge.client.usage
     before = replace(usage)
-    for name, verdict in kept.items():
+    for name, line in kept.items():
         if name in labels:
-            summary.add(labels[name], {**verdict, "calls": 0, "tokens_in": 0, "tokens_out": 0})
+            summary.add(labels[name], replace(line.verdict, calls=0, tokens_in=0, tokens_out=0))
     todo = [pair for pair in pairs if pair.id not in kept]
 
     async def work() -> bool:
@@ -195,14 +195,13 @@ def run_pairs(
         try:
             async with aclosing(judge_pairs(judge, todo, in_flight=in_flight, route=route)) as judged:
                 async for pair, verdict in judged:
-                    plain = {"id": pair.id, "pair": digest_of(pair), "judge": made_by, **verdict.to_dict()}
-                    summary.add(pair.label, plain)
+                    summary.add(pair.label, verdict)
                     if lines is not None:
-                        lines.write(json.dumps(plain, ensure_ascii=False) + "\n")
+                        lines.write(Line(pair.id, digest_of(pair), made_by, verdict).text())
                         lines.flush()
                     if tell is not None:
-                        tell(pair, plain)
-                    if summary.failed >= HOPELESS and usage.answered == before.answered and usage.cached == before.cached:
+                        tell(pair, verdict)
+                    if summary.failed >= _UNANSWERED and usage.answered == before.answered and usage.cached == before.cached:
                         summary.gave_up = True
                         return False
         except BudgetError:
@@ -219,7 +218,7 @@ def run_pairs(
     return summary, stopped
 
 
-HOPELESS = 8
+_UNANSWERED = 8
 """Pairs without a verdict after which a run ends, where no question was answered at all."""
 
 
@@ -230,13 +229,13 @@ def _drop_torn_line(path: Path) -> None:
             file.truncate(content.rfind(b"\n") + 1)
 
 
-def _check_kept(kept: Mapping[str, Mapping[str, Any]], pairs: Iterable[Pair], made_by: str, out: Path) -> None:
+def _check_kept(kept: Mapping[str, Line], pairs: Iterable[Pair], made_by: str, out: Path) -> None:
     for pair in pairs:
         if pair.id not in kept:
             continue
-        if kept[pair.id]["pair"] != digest_of(pair):
+        if kept[pair.id].pair != digest_of(pair):
             raise InputError(f"{out} holds a verdict on other texts for pair {pair.id!r}: give another --out, or remove the file")
-        if kept[pair.id]["judge"] != made_by:
+        if kept[pair.id].judge != made_by:
             raise InputError(
                 f"{out} holds verdicts of another judge (its model, rubric, checks, orders or another setting is not this one's): "
                 "give another --out, or remove the file"

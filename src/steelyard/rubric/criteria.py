@@ -47,7 +47,7 @@ def check_given(criteria: Sequence[Criterion]) -> None:
             )
 
 
-def named_apart(found: Any) -> list[tuple[str, str, str]]:
+def with_different_names(found: Any) -> list[tuple[str, str, str]]:
     """Criteria with names that differ."""
     out: dict[str, tuple[str, str, str]] = {}
     for one in found.criteria:

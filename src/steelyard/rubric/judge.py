@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 import hashlib
 import json
-import re
 import unicodedata
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import replace
@@ -14,19 +13,20 @@ from typing import Any, TypeVar
 from steelyard.checks import Check, compare_checks
 from steelyard.errors import InputError, LLMError, nearest
 from steelyard.llm import Client, Reply, run_sync
+from steelyard.rubric._fence import LIMIT, fenced, visible
+from steelyard.rubric._quotes import quote_found
 from steelyard.rubric._schemas import Compared, comparison_schema, criteria_schema, differences_schema, scores_schema
 from steelyard.rubric._templates import filled
-from steelyard.rubric.criteria import MOST_CRITERIA, Criterion, check_given, named_apart
-from steelyard.rubric.fence import LIMIT, fenced, visible
+from steelyard.rubric.criteria import MOST_CRITERIA, Criterion, check_given, with_different_names
 from steelyard.rubric.meta_rubric import MetaRubric
 from steelyard.rubric.verdict import Judgement, Scored, Verdict, aggregate, joined
 
-ORDERS = ("both", "adaptive", "one", "sum")
-DECISIVE = 1.0
-"""With `orders="adaptive"`, the size of a first score that needs no second order; see `steelyard.rubric.orders.calibrate`."""
+_ORDERS = ("both", "adaptive", "one", "sum")
+_DECISIVE = 1.0
+"""With `orders="adaptive"`, the size of a first score that needs no second order; see `steelyard.rubric.calibrate`."""
 
 
-KEPT_PROMPTS = 1024
+_KEPT_PROMPTS = 1024
 """Prompts whose criteria are kept, with `per_prompt`."""
 
 
@@ -36,7 +36,7 @@ class PairwiseJudge:
     Args:
         client: asks the model; its cache, budget and limits hold here as well.
         meta_rubric: one for all prompts, or one by domain's name ("general" for the others).
-        checks: programmatic checks; see `steelyard.rubric.checks`. They decide before the model is asked, where they can.
+        checks: programmatic checks; see `steelyard.checks`. They decide before the model is asked, where they can.
         orders: "both" (the orders must agree, else it is a tie), "adaptive" (the second only where the first score is smaller than `decisive`),
             "one", or "sum" (both, and the sign of their sum: more pairs are decided, a little less surely). Which answer comes first where one
             order is asked is drawn from the texts, so that over many pairs no side gains from a judge that favours a place.
@@ -61,14 +61,14 @@ class PairwiseJudge:
         *,
         checks: Sequence[Check] = (),
         orders: str = "both",
-        decisive: float = DECISIVE,
+        decisive: float = _DECISIVE,
         stages: int = 1,
         per_prompt: bool = False,
         criteria: int = 6,
         limit: int = LIMIT,
     ) -> None:
-        if orders not in ORDERS:
-            raise InputError(f"orders must be one of {', '.join(ORDERS)}, but is {orders!r}{nearest(str(orders), ORDERS)}")
+        if orders not in _ORDERS:
+            raise InputError(f"orders must be one of {', '.join(_ORDERS)}, but is {orders!r}{nearest(str(orders), _ORDERS)}")
         if stages not in (1, 2, 3):
             raise InputError(f"stages must be 1, 2 or 3, but is {stages!r}")
         if not 0 <= decisive <= 2:
@@ -87,13 +87,13 @@ class PairwiseJudge:
     @property
     def fingerprint(self) -> str:
         """A checksum of all that a verdict depends on beside the pair: model, settings, principles, checks by name, orders, stages."""
-        told = {
+        depends_on = {
             "model": [self.client.model, sorted(map(str, self.client.settings.items()))],
             "rubrics": {name: [rubric.text(), str(rubric.weights)] for name, rubric in sorted(self.rubrics.items())},
             "checks": [[check.name, check.role] for check in self.checks],
             "asked": [self.orders, self.decisive, self.stages, self.per_prompt, self.number, self.limit],
         }
-        return hashlib.blake2b(json.dumps(told, sort_keys=True).encode("utf-8", "surrogatepass"), digest_size=8).hexdigest()
+        return hashlib.blake2b(json.dumps(depends_on, sort_keys=True).encode("utf-8", "surrogatepass"), digest_size=8).hexdigest()
 
     async def compare(
         self,
@@ -160,8 +160,8 @@ class PairwiseJudge:
             return self._one_order(rubric, prompt, a, b, criteria, swapped, spent)
 
         if self.orders in ("both", "sum"):
-            return list(await gather_or_fail(ask(False), ask(True)))
-        first = await ask(first_swapped(prompt, a, b))
+            return list(await _gather_or_fail(ask(False), ask(True)))
+        first = await ask(_first_swapped(prompt, a, b))
         if self.orders == "one" or abs(first.score) >= max(self.decisive, 1e-9):
             return [first]
         return [first, await ask(not first.swapped)]
@@ -183,7 +183,7 @@ class PairwiseJudge:
                 made = await self._ask("criteria", rubric, noted, criteria_schema(self.number), spent)
             else:
                 made = await self._ask("criteria", rubric, shown, criteria_schema(self.number), spent)
-            criteria = [Criterion(*item) for item in named_apart(made.data)]
+            criteria = [Criterion(*item) for item in with_different_names(made.data)]
         # As the judge is shown them, so that it can name them.
         criteria = [replace(one, name=visible(one.name)) for one in criteria]
         listed = "\n".join(f"- {one.name} [{one.tier}]: {one.description}" for one in criteria)
@@ -217,8 +217,8 @@ class PairwiseJudge:
         if key not in self._made:
             # Equal questions under way are asked once.
             reply = await self._ask("criteria", rubric, {"prompt": prompt}, criteria_schema(self.number), spent)
-            self._made[key] = [Criterion(*item) for item in named_apart(reply.data)]
-            while len(self._made) > KEPT_PROMPTS:
+            self._made[key] = [Criterion(*item) for item in with_different_names(reply.data)]
+            while len(self._made) > _KEPT_PROMPTS:
                 del self._made[next(iter(self._made))]
         return self._made[key]
 
@@ -282,7 +282,7 @@ class _Spent:
 T = TypeVar("T")
 
 
-async def gather_or_fail(*work: Awaitable[T]) -> tuple[T, ...]:
+async def _gather_or_fail(*work: Awaitable[T]) -> tuple[T, ...]:
     """The results of all, or the first error once all have ended: what was under way is not thrown away, since it is paid for and cached."""
     results = await asyncio.gather(*work, return_exceptions=True)
     for result in results:
@@ -291,32 +291,13 @@ async def gather_or_fail(*work: Awaitable[T]) -> tuple[T, ...]:
     return tuple(results)  # type: ignore[arg-type]
 
 
-def first_swapped(prompt: str, a: str, b: str) -> bool:
+def _first_swapped(prompt: str, a: str, b: str) -> bool:
     """Whether B is shown first where one order is asked: drawn from the texts, alike for either naming of the answers.
 
     Example:
-        >>> first_swapped("p", "x", "y") != first_swapped("p", "y", "x")
+        >>> _first_swapped("p", "x", "y") != _first_swapped("p", "y", "x")
         True
     """
     low, high = sorted((a, b))
     digest = hashlib.sha256("\0".join((prompt, low, high)).encode("utf-8", "surrogatepass")).digest()
     return bool(digest[0] % 2) != (a == low)
-
-
-def quote_found(quote: str, answer: str) -> bool | None:
-    """Whether a quote stands in an answer, white space, case and the quotation marks around it aside; None for no quote.
-
-    Example:
-        >>> quote_found("Two  plus two", "So two plus two is 4."), quote_found("five", "4"), quote_found("", "4")
-        (True, False, None)
-    """
-    parts = [
-        " ".join(part.split()).casefold()
-        for part in re.split(r"\.{3}|\u2026", quote.strip().strip("\"'\u201c\u201d\u2018\u2019"))
-    ]
-    parts = [part for part in parts if part]
-    if not parts:
-        return None
-    # The judge quotes what it was shown, where hidden signs are written out.
-    texts = [" ".join(text.split()).casefold() for text in (answer, visible(answer))]
-    return any(all(part in text for part in parts) for text in texts)

@@ -13,7 +13,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_valida
 
 from steelyard.errors import InputError, nearest, repeated
 
-RUBRICS_DIR = Path(__file__).parent / "rubrics"
+_RUBRICS_DIR = Path(__file__).parent / "rubrics"
 TIERS = ("hard", "core", "important", "highlight")
 Tier = Literal["hard", "core", "important", "highlight"]
 
@@ -195,7 +195,7 @@ def find_rubric(name_or_path: str | Path) -> Path:
     path = Path(name_or_path)
     if path.is_file():
         return path
-    shipped = RUBRICS_DIR / f"{name_or_path}.yaml"
+    shipped = _RUBRICS_DIR / f"{name_or_path}.yaml"
     if shipped.is_file():
         return shipped
     names = rubric_names()
@@ -211,7 +211,7 @@ def rubric_names() -> list[str]:
         >>> "general" in rubric_names()
         True
     """
-    return sorted(path.stem for path in RUBRICS_DIR.glob("*.yaml"))
+    return sorted(path.stem for path in _RUBRICS_DIR.glob("*.yaml"))
 
 
 def diff_rubrics(old: MetaRubric, new: MetaRubric) -> list[str]:

@@ -10,7 +10,7 @@ from steelyard.errors import InputError
 from steelyard.intervals import wilson
 from steelyard.rubric.verdict import winner_of
 
-POLICIES = ("one", "adaptive", "both", "sum")
+_POLICIES = ("one", "adaptive", "both", "sum")
 
 
 @dataclass(frozen=True)
@@ -77,8 +77,8 @@ def replay(pairs: Sequence[Recorded], policy: str, *, decisive: float = 1.0) -> 
         both 0.67 2.0
         adaptive 0.83 1.33
     """
-    if policy not in POLICIES:
-        raise InputError(f"unknown policy {policy!r}: use one of {', '.join(POLICIES)}")
+    if policy not in _POLICIES:
+        raise InputError(f"unknown policy {policy!r}: use one of {', '.join(_POLICIES)}")
     right = ties = calls = twice = flips = failures = 0
     for pair in pairs:
         need_second = policy in ("both", "sum") or (

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import html
 import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
@@ -12,41 +12,45 @@ import jinja2
 
 from steelyard.errors import InputError
 from steelyard.files import write_atomically
-from steelyard.rubric.fence import visible
+from steelyard.rubric._fence import visible
+from steelyard.rubric._quotes import quote_parts
 from steelyard.rubric.meta_rubric import TIERS
 from steelyard.rubric.pairs import Pair
+from steelyard.rubric.verdict import Scored, Verdict
 from steelyard.rubric.verdict_files import read_verdicts
 
-SHOWN_OF_ANSWER = 600
+_SHOWN_OF_ANSWER = 600
 """Characters of an answer that the terminal shows; the page shows all."""
-SHOWN = {False: "A shown first, as answer 1", True: "B shown first, as answer 1"}
-NAMES = {"a": "A is better", "b": "B is better", "tie": "a tie", None: "no verdict"}
+_SHOWN = {False: "A shown first, as answer 1", True: "B shown first, as answer 1"}
+_NAMES = {"a": "A is better", "b": "B is better", "tie": "a tie", None: "no verdict"}
 
 
-def print_verdict(console: Any, pair: Pair, verdict: Mapping[str, Any]) -> None:
+def print_verdict(console: Any, pair: Pair, verdict: Verdict) -> None:
     """Print a verdict: what decided, both answers with the quotes in them marked, and for each order the criteria by tier and the differences."""
     from rich.table import Table
     from rich.text import Text
 
-    score = "" if verdict["score"] is None else f", score {verdict['score']:+.2f}"
+    score = "" if verdict.score is None else f", score {verdict.score:+.2f}"
     console.print(
-        f"pair {visible(pair.id)}: {NAMES[verdict['winner']]}{score}, decided by {verdict['decided_by']}",
+        f"pair {visible(pair.id)}: {_NAMES[verdict.winner]}{score}, decided by {verdict.decided_by}",
         style="bold",
         highlight=False,
         soft_wrap=True,
     )
-    if verdict["error"]:
-        console.print(f"error: {visible(verdict['error'])}", highlight=False, soft_wrap=True)
-    for name, (first, second) in verdict["checks"].items():
+    if verdict.error:
+        console.print(f"error: {visible(verdict.error)}", highlight=False, soft_wrap=True)
+    for name, (first, second) in verdict.checks.items():
         console.print(f"check {visible(name)}: A {_value(first)}, B {_value(second)}", highlight=False, soft_wrap=True)
-    criteria = [one for order in verdict["orders"] for one in order["criteria"]]
+    criteria = verdict.criteria
     for side, answer in (("a", pair.a), ("b", pair.b)):
         text = visible(answer)
-        shown = Text(f"{side.upper()}: ", "bold") + Text(text[:SHOWN_OF_ANSWER] + (" ..." if len(text) > SHOWN_OF_ANSWER else ""))
-        for start, end in spans(text[:SHOWN_OF_ANSWER], (one[f"quote_{side}"] for one in criteria)):
+        shown = Text(f"{side.upper()}: ", "bold") + Text(
+            text[:_SHOWN_OF_ANSWER] + (" ..." if len(text) > _SHOWN_OF_ANSWER else "")
+        )
+        for start, end in _spans(text[:_SHOWN_OF_ANSWER], (one.quotes[side] for one in criteria)):
             shown.stylize("reverse", 3 + start, 3 + end)
         console.print(shown)
-    for order in verdict["orders"]:
+    for order in verdict.judgements:
         table = Table(
             "criterion",
             "tier",
@@ -54,15 +58,15 @@ def print_verdict(console: Any, pair: Pair, verdict: Mapping[str, Any]) -> None:
             "why",
             "in A",
             "in B",
-            title=SHOWN[order["swapped"]],
+            title=_SHOWN[order.swapped],
             title_justify="left",
         )
-        for one in by_tier(order["criteria"]):
-            evidence = [visible(one[f"quote_{side}"]) + (" (missing)" if one[f"found_{side}"] is False else "") for side in "ab"]
-            table.add_row(visible(one["name"]), one["tier"], f"{one['score']:+d}", visible(one["reason"]), *evidence)
-        table.add_row("total", "", f"{order['score']:+.2f}", NAMES[order["winner"]], style="bold")
+        for one in _hard_first(order.criteria):
+            evidence = [visible(one.quotes[side]) + (" (missing)" if one.found[side] is False else "") for side in "ab"]
+            table.add_row(visible(one.name), one.tier, f"{one.score:+d}", visible(one.reason), *evidence)
+        table.add_row("total", "", f"{order.score:+.2f}", _NAMES[order.winner], style="bold")
         console.print(table)
-        for difference in order["differences"]:
+        for difference in order.differences:
             console.print(f"- {visible(difference)}", highlight=False, soft_wrap=True)
 
 
@@ -70,26 +74,26 @@ def _value(value: float | None) -> str:
     return "does not apply" if value is None else f"{value:g}"
 
 
-def by_tier(criteria: Iterable[Mapping[str, Any]]) -> list[Mapping[str, Any]]:
+def _hard_first(criteria: Iterable[Scored]) -> list[Scored]:
     """Criteria with the hard ones first.
 
     Example:
-        >>> [one["tier"] for one in by_tier([{"tier": "core"}, {"tier": "hard"}])]
+        >>> [one.tier for one in _hard_first([Scored("x", "core", "", 1), Scored("y", "hard", "", 1)])]
         ['hard', 'core']
     """
-    return sorted(criteria, key=lambda one: TIERS.index(one["tier"]))
+    return sorted(criteria, key=lambda one: TIERS.index(one.tier))
 
 
-def spans(answer: str, quotes: Iterable[str]) -> list[tuple[int, int]]:
+def _spans(answer: str, quotes: Iterable[str]) -> list[tuple[int, int]]:
     """Where quotes stand in an answer, in order.
 
     Example:
-        >>> spans("One two three", ["two  THREE", "four"])
+        >>> _spans("One two three", ["two  THREE", "four"])
         [(4, 13)]
     """
     found = []
     for quote in quotes:
-        for part in re.split(r"\.{3}|\u2026", quote.strip().strip("\"'\u201c\u201d\u2018\u2019")):
+        for part in quote_parts(quote):
             words = part.split()
             match = re.search(r"\s+".join(map(re.escape, words)), answer, re.IGNORECASE) if words else None
             if match:
@@ -105,7 +109,7 @@ def marked(answer: str, quotes: Iterable[str]) -> str:
         '1 &lt; 2, so <mark>two is more</mark>.'
     """
     out, at = [], 0
-    for start, end in spans(answer, quotes):
+    for start, end in _spans(answer, quotes):
         start = max(start, at)
         if end > start:
             out += [html.escape(answer[at:start]), f"<mark>{html.escape(answer[start:end])}</mark>"]
@@ -133,10 +137,10 @@ def write_verdicts(pairs: Iterable[Pair], verdicts: Path, out: Path, *, limit: i
     failed = sum(pair.id in tried and pair.id not in kept for pair in pairs)
     shown = [(pair, kept[pair.id]) for pair in pairs if pair.id in kept]
 
-    def rank(item: tuple[Pair, dict[str, Any]]) -> int:
+    def rank(item: tuple[Pair, Verdict]) -> int:
         pair, verdict = item
-        wrong = pair.label is not None and verdict["winner"] not in ("tie", pair.label)
-        return 0 if wrong else 1 if verdict["winner"] == "tie" else 2
+        wrong = pair.label is not None and verdict.winner not in ("tie", pair.label)
+        return 0 if wrong else 1 if verdict.winner == "tie" else 2
 
     judged = len(shown)
     if errors:
@@ -144,17 +148,15 @@ def write_verdicts(pairs: Iterable[Pair], verdicts: Path, out: Path, *, limit: i
     shown.sort(key=rank)
     rows = []
     for pair, verdict in shown[:limit]:
-        criteria = [one for order in verdict["orders"] for one in order["criteria"]]
-        answers = [
-            marked(visible(text), (one[f"quote_{side}"] for one in criteria)) for side, text in (("a", pair.a), ("b", pair.b))
-        ]
+        criteria = verdict.criteria
+        answers = [marked(visible(text), (one.quotes[side] for one in criteria)) for side, text in (("a", pair.a), ("b", pair.b))]
         rows.append({"pair": pair, "verdict": verdict, "answers": answers, "rank": rank((pair, verdict))})
     environment = jinja2.Environment(
         loader=jinja2.FileSystemLoader(Path(__file__).parent), autoescape=True, trim_blocks=True, lstrip_blocks=True
     )
-    environment.filters["by_tier"] = by_tier
+    environment.filters["hard_first"] = _hard_first
     page = environment.get_template("verdicts.html").render(
-        rows=rows, total=len(shown), judged=judged, errors=errors, failed=failed, names=NAMES, shown=SHOWN
+        rows=rows, total=len(shown), judged=judged, errors=errors, failed=failed, names=_NAMES, shown=_SHOWN
     )
     write_atomically(out, page.encode("utf-8", "replace"))
     return out

@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from steelyard.errors import InputError
-from steelyard.objectives import text_of
+from steelyard.messages import text_of
 from steelyard.rows import read_rows
 from steelyard.rubric.criteria import Criterion, check_given
 

@@ -11,12 +11,12 @@ from pydantic import create_model
 
 from steelyard.errors import InputError, LLMError, nearest
 from steelyard.llm import Client
+from steelyard.rubric._fence import fenced
 from steelyard.rubric._templates import filled
-from steelyard.rubric.fence import fenced
 from steelyard.rubric.meta_rubric import MetaRubric, rubric_names
 
-ROUTES = ("rules", "judge", "general")
-LOOKED_AT = 2_000
+_ROUTES = ("rules", "judge", "general")
+_LOOKED_AT = 2_000
 """Characters of a prompt that tell its domain: its beginning."""
 
 
@@ -36,7 +36,7 @@ def by_rules(prompt: str, rubrics: Mapping[str, MetaRubric] | None = None) -> st
     found = {}
     for name, rubric in (shipped_rubrics() if rubrics is None else rubrics).items():
         if rubric.route is not None:
-            found[name] = sum(re.search(pattern, prompt[:LOOKED_AT]) is not None for pattern in rubric.route.patterns)
+            found[name] = sum(re.search(pattern, prompt[:_LOOKED_AT]) is not None for pattern in rubric.route.patterns)
     best = max(found.values(), default=0)
     leaders = [name for name, count in found.items() if count == best]
     return leaders[0] if best and len(leaders) == 1 else "general"
@@ -50,7 +50,7 @@ async def by_judge(client: Client, prompt: str, rubrics: Mapping[str, MetaRubric
     schema = create_model("Route", domain=(Enum("Domain", {name: name for name in ("general", *domains)}), ...))  # type: ignore[arg-type]
     messages = [
         {"role": "system", "content": filled("route", domains=listed)},
-        {"role": "user", "content": fenced({"prompt": prompt}, limit=LOOKED_AT)},
+        {"role": "user", "content": fenced({"prompt": prompt}, limit=_LOOKED_AT)},
     ]
     try:
         return str((await client.ask(messages, schema=schema, max_tokens=50)).data.domain.value)

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable
 from dataclasses import dataclass, field
-from typing import Any
 
 from steelyard.rubric.meta_rubric import TIERS
+from steelyard.rubric.verdict import Verdict
 
 
 @dataclass
@@ -58,40 +58,40 @@ class Stats:
                 f"{self.quotes} quotes, of which {self.missing} ({self.missing / self.quotes:.0%}) do not stand in the answer"
             )
         if self.names:
-            told = ", ".join(f"{name} {count}" for name, count in self.names.most_common(names))
-            out.append(f"criteria that told answers apart most often: {told}")
+            often = ", ".join(f"{name} {count}" for name, count in self.names.most_common(names))
+            out.append(f"criteria that told answers apart most often: {often}")
         return out
 
 
-def rubric_stats(verdicts: Iterable[Mapping[str, Any]]) -> Stats:
-    """Count verdicts, as `Verdict.to_dict` gives them.
+def rubric_stats(verdicts: Iterable[Verdict]) -> Stats:
+    """Count verdicts.
 
     Example:
-        >>> one = {"name": "truth", "tier": "core", "score": 2, "quote_a": "4", "quote_b": "5", "found_a": True, "found_b": False}
-        >>> order = {"swapped": False, "winner": "a", "criteria": [one]}
-        >>> made = rubric_stats([{"rubric": "maths@1", "decided_by": "criteria", "orders": [order]}])
+        >>> from steelyard.rubric.verdict import Judgement, Scored
+        >>> one = Scored("truth", "core", "4 is right", 2, quote_a="4", quote_b="5", found_a=True, found_b=False)
+        >>> made = rubric_stats([Verdict("a", 2.0, "criteria", [Judgement(False, [], [one], 2.0)], rubric="maths@1")])
         >>> made.first_wins, made.missing, made.names["truth"]
         (1, 1, 1)
     """
     made = Stats()
     for verdict in verdicts:
         made.verdicts += 1
-        made.rubrics[verdict["rubric"]] += 1
-        made.decided_by[verdict["decided_by"]] += 1
-        for order in verdict["orders"]:
+        made.rubrics[verdict.rubric] += 1
+        made.decided_by[verdict.decided_by] += 1
+        for order in verdict.judgements:
             made.orders += 1
-            if order["winner"] != "tie":
-                if (order["winner"] == "a") != order["swapped"]:
+            if order.winner != "tie":
+                if (order.winner == "a") != order.swapped:
                     made.first_wins += 1
                 else:
                     made.second_wins += 1
-            made.with_veto += any(one["tier"] == "hard" and one["score"] for one in order["criteria"])
-            for one in order["criteria"]:
-                made.criteria[one["tier"]] += 1
-                made.zero[one["tier"]] += one["score"] == 0
-                made.strong[one["tier"]] += abs(one["score"]) == 2
-                made.names[one["name"].casefold()] += one["score"] != 0
-                made.quotes += (one["found_a"] is not None) + (one["found_b"] is not None)
-                made.missing += (one["found_a"] is False) + (one["found_b"] is False)
+            made.with_veto += order.vetoed
+            for one in order.criteria:
+                made.criteria[one.tier] += 1
+                made.zero[one.tier] += one.score == 0
+                made.strong[one.tier] += abs(one.score) == 2
+                made.names[one.name.casefold()] += one.score != 0
+                made.quotes += sum(found is not None for found in one.found.values())
+                made.missing += sum(found is False for found in one.found.values())
     made.names += Counter()  # without those that never did
     return made

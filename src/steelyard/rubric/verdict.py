@@ -4,15 +4,22 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
-from typing import Any, Literal
+from dataclasses import field
+from functools import cache
+from typing import Annotated, Any, Literal
+
+from pydantic import BeforeValidator, ConfigDict, TypeAdapter
+from pydantic.dataclasses import dataclass
 
 from steelyard.errors import InputError, nearest
-from steelyard.rubric.meta_rubric import TIERS, TierWeights
+from steelyard.rubric.meta_rubric import TIERS, Tier, TierWeights
 
 Winner = Literal["a", "b", "tie"]
-HIGHEST = 2.0
+_HIGHEST = 2.0
 """Scores lie in -2..2; positive: A is better."""
+_VERSION = 1
+"""Of verdicts, as files keep them. A line that names none is of the first."""
+_CHECKED = ConfigDict(allow_inf_nan=False)
 
 
 def aggregate(scores: Sequence[float], tiers: Sequence[str], weights: Mapping[str, float] | None = None) -> float:
@@ -50,11 +57,11 @@ def aggregate(scores: Sequence[float], tiers: Sequence[str], weights: Mapping[st
     for score, tier in zip(scores, tiers, strict=True):
         if tier not in TIERS:
             raise InputError(f"unknown tier {tier!r}{nearest(str(tier), TIERS)}: use one of {', '.join(TIERS)}")
-        if not -HIGHEST <= score <= HIGHEST:
+        if not -_HIGHEST <= score <= _HIGHEST:
             raise InputError(f"scores lie between -2 and 2, but one is {score}")
     hard = [score for score, tier in zip(scores, tiers, strict=True) if tier == "hard" and score != 0]
     if hard:
-        return float(min(max(sum(hard), -HIGHEST), HIGHEST))
+        return float(min(max(sum(hard), -_HIGHEST), _HIGHEST))
     counted = [(weights[tier], score) for score, tier in zip(scores, tiers, strict=True) if tier != "hard" and score != 0]
     if not counted:
         return 0.0
@@ -71,7 +78,7 @@ def winner_of(score: float) -> Winner:
     return "a" if score > 0 else "b" if score < 0 else "tie"
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, config=_CHECKED)
 class Scored:
     """A criterion with its score.
 
@@ -84,7 +91,7 @@ class Scored:
     """
 
     name: str
-    tier: str
+    tier: Tier
     reason: str
     score: int
     quote_a: str = ""
@@ -92,8 +99,18 @@ class Scored:
     found_a: bool | None = None
     found_b: bool | None = None
 
+    @property
+    def quotes(self) -> dict[str, str]:
+        """The evidence by answer, "a" and "b"."""
+        return {"a": self.quote_a, "b": self.quote_b}
 
-@dataclass(frozen=True)
+    @property
+    def found(self) -> dict[str, bool | None]:
+        """Whether it stands there, by answer."""
+        return {"a": self.found_a, "b": self.found_b}
+
+
+@dataclass(frozen=True, config=_CHECKED)
 class Judgement:
     """What the judge said of a pair in one order; scores and quotes are told of A and B as they were given.
 
@@ -120,9 +137,14 @@ class Judgement:
         return any(criterion.tier == "hard" and criterion.score for criterion in self.criteria)
 
 
-@dataclass(frozen=True)
+def _whole(text: Any) -> Any:
+    """A text that can be written: halves of characters become question marks, as they would in a file."""
+    return text.encode("utf-8", "replace").decode() if isinstance(text, str) else text
+
+
+@dataclass(frozen=True, config=_CHECKED)
 class Verdict:
-    """Which of two answers is better, and why.
+    """Which of two answers is better, and why. What is read back from a file is a `Verdict` again.
 
     Attributes:
         winner: "a", "b" or "tie"; None where judging failed: that is no verdict, and no score.
@@ -132,6 +154,12 @@ class Verdict:
         checks: results of the programmatic checks by name, for A and for B.
         rubric: id of the meta-rubric; calls, tokens: spent, those in vain included.
         error: why judging failed.
+        version: of this form.
+
+    Example:
+        >>> verdict = Verdict("a", 2.0, "checks", checks={"digits": (1.0, 0.0)}, rubric="general@1")
+        >>> Verdict.from_dict(verdict.to_dict()) == verdict
+        True
     """
 
     winner: Winner | None
@@ -143,10 +171,11 @@ class Verdict:
     calls: int = 0
     tokens_in: int = 0
     tokens_out: int = 0
-    error: str | None = None
+    error: Annotated[str | None, BeforeValidator(_whole)] = None
+    version: int = _VERSION
 
     def to_dict(self) -> dict[str, Any]:
-        """The verdict as plain data, as `steelyard judge --out` writes it."""
+        """The verdict as plain data, as `steelyard judge --out` writes it; the first version goes without saying."""
         return {
             "winner": self.winner,
             "score": self.score,
@@ -162,12 +191,55 @@ class Verdict:
                     "score": one.score,
                     "winner": one.winner,
                     "differences": one.differences,
-                    "criteria": [criterion.__dict__ for criterion in one.criteria],
+                    "criteria": [_plain(criterion) for criterion in one.criteria],
                 }
                 for one in self.judgements
             ],
             "error": self.error,
+            **({} if self.version == 1 else {"version": self.version}),
         }
+
+    @classmethod
+    def from_dict(cls, data: Mapping[str, Any]) -> Verdict:
+        """A verdict from plain data, as `to_dict` gives it.
+
+        Raises:
+            InputError: where it is of a later version.
+            ValueError, TypeError, KeyError: where it is no verdict.
+        """
+        version = data.get("version", 1)
+        if isinstance(version, int) and version > _VERSION:
+            raise InputError(
+                f"a verdict of version {version}, but this Steelyard reads up to version {_VERSION}: install a newer one"
+            )
+        orders = [{key: value for key, value in order.items() if key != "winner"} for order in data["orders"]]
+        known = {key: data[key] for key in _FIELDS if key in data}
+        return _adapter().validate_python({**known, "judgements": orders})
+
+    @property
+    def criteria(self) -> list[Scored]:
+        """The criteria of all orders, one order after the other."""
+        return [criterion for order in self.judgements for criterion in order.criteria]
+
+    @property
+    def orders(self) -> list[Winner]:
+        """Who is ahead in each order that was asked."""
+        return [order.winner for order in self.judgements]
+
+
+_FIELDS = ("winner", "score", "decided_by", "rubric", "calls", "tokens_in", "tokens_out", "checks", "error", "version")
+
+
+@cache
+def _adapter() -> TypeAdapter[Verdict]:
+    return TypeAdapter(Verdict)
+
+
+_CRITERION = ("name", "tier", "reason", "score", "quote_a", "quote_b", "found_a", "found_b")
+
+
+def _plain(criterion: Scored) -> dict[str, Any]:
+    return {name: getattr(criterion, name) for name in _CRITERION}
 
 
 def joined(judgements: Sequence[Judgement], *, summed: bool = False) -> tuple[Winner, float, str]:

@@ -11,7 +11,7 @@ from typing import Any
 
 from steelyard.errors import InputError, nearest
 from steelyard.fields import is_missing
-from steelyard.objectives import text_of
+from steelyard.messages import text_of
 from steelyard.recipes.recipe import PromptsConfig
 from steelyard.rows import Row, read_rows
 from steelyard.runs._templates import Template

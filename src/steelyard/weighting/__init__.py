@@ -13,8 +13,8 @@ from steelyard.weighting.lagrangian import LagrangianConstraints
 from steelyard.weighting.names import weighting_by_name
 from steelyard.weighting.normalized import NormalizedInfluence
 from steelyard.weighting.scheduled import ScheduledWeights
-from steelyard.weighting.stage_aware import StageAware
-from steelyard.weighting.tchebycheff import SmoothTchebycheff
+from steelyard.weighting.stage_aware import StageAware, variation_weights
+from steelyard.weighting.tchebycheff import SmoothTchebycheff, tchebycheff_weights
 
 __all__ = [
     "GDPO",
@@ -40,6 +40,8 @@ __all__ = [
     "present_moments",
     "sequence_logprobs",
     "start_archive",
+    "tchebycheff_weights",
+    "variation_weights",
     "weighting_by_name",
     "weights_by_name",
 ]

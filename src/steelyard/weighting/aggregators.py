@@ -15,7 +15,7 @@ from steelyard.weighting._influence_settings import InfluenceSettings
 from steelyard.weighting.base import METHODS, Batch, Weighting
 from steelyard.weighting.influence import InfluenceMethod
 
-AGGREGATORS = ("mgda", "upgrad", "cagrad")
+_AGGREGATORS = ("mgda", "upgrad", "cagrad")
 
 
 class GramianWeights(Weighting):
@@ -58,9 +58,9 @@ class GramianWeights(Weighting):
         layers: Sequence[str] | None = None,
     ) -> None:
         super().__init__(None, normalize="each")
-        if aggregator not in AGGREGATORS:
+        if aggregator not in _AGGREGATORS:
             raise InputError(
-                f"unknown aggregator {aggregator!r}: use one of {', '.join(AGGREGATORS)}{nearest(aggregator, AGGREGATORS)}"
+                f"unknown aggregator {aggregator!r}: use one of {', '.join(_AGGREGATORS)}{nearest(aggregator, _AGGREGATORS)}"
             )
         self.aggregator, self.settings = aggregator, InfluenceSettings(influence, layers, gram_every=1)
         self._aggregate = _load(aggregator, radius)
@@ -75,7 +75,7 @@ class GramianWeights(Weighting):
         found = self.settings.ask(batch, 0)
         assert found is not None
         assert found.gram_KK is not None
-        raw_K = aggregate_gramian(self._aggregate, found.gram_KK)
+        raw_K = _aggregate_gramian(self._aggregate, found.gram_KK)
         total = raw_K.sum().item()
         self._scale = total
         if total > 0:
@@ -94,11 +94,11 @@ class GramianWeights(Weighting):
         self._scale = state["scale"]
 
 
-Products = Literal["finite-difference", "jvp", "exact"]
+_Products = Literal["finite-difference", "jvp", "exact"]
 
 
 @METHODS.add("mgda")
-def mgda(*, influence: Products = "finite-difference", layers: Sequence[str] | None = None) -> GramianWeights:
+def mgda(*, influence: _Products = "finite-difference", layers: Sequence[str] | None = None) -> GramianWeights:
     """MGDA: the shortest vector in the gradients' convex hull, from TorchJD (extra `baselines`).
 
     Args:
@@ -108,7 +108,7 @@ def mgda(*, influence: Products = "finite-difference", layers: Sequence[str] | N
 
 
 @METHODS.add("upgrad")
-def upgrad(*, influence: Products = "finite-difference", layers: Sequence[str] | None = None) -> GramianWeights:
+def upgrad(*, influence: _Products = "finite-difference", layers: Sequence[str] | None = None) -> GramianWeights:
     """UPGrad: the mean of the gradients, each projected to conflict with none, from TorchJD (extra `baselines`).
 
     Args:
@@ -119,7 +119,7 @@ def upgrad(*, influence: Products = "finite-difference", layers: Sequence[str] |
 
 @METHODS.add("cagrad")
 def cagrad(
-    *, radius: NotNegative = 0.5, influence: Products = "finite-difference", layers: Sequence[str] | None = None
+    *, radius: NotNegative = 0.5, influence: _Products = "finite-difference", layers: Sequence[str] | None = None
 ) -> GramianWeights:
     """CAGrad: near the mean gradient, the best for the worst objective, from TorchJD (extra `baselines`).
 
@@ -130,7 +130,7 @@ def cagrad(
     return GramianWeights("cagrad", radius=radius, influence=influence, layers=layers)
 
 
-def aggregate_gramian(aggregator: Callable[[Tensor], Tensor], gram_KK: Tensor) -> Tensor:
+def _aggregate_gramian(aggregator: Callable[[Tensor], Tensor], gram_KK: Tensor) -> Tensor:
     """An aggregator's weights, float64 `[K]`, not negative, for objectives with a gradient; 0 for those without.
 
     Gramians are divided by their mean diagonal first: solvers have absolute tolerances, and policy gradients are small. An objective without a

@@ -116,7 +116,7 @@ def gradient_influence(
     """
     if method == OPTIMIZER_STEP:
         raise InputError(f"influence {OPTIMIZER_STEP!r} needs a trainer's step: here use one of {', '.join(INFLUENCE_METHODS)}")
-    check_method(method)
+    _check_method(method)
     names = ("input_ids", "attention_mask", "completion_mask")
     missing = [name for name in names if name not in batch]
     if missing:
@@ -155,7 +155,7 @@ def check_layers(layers: Any) -> None:
         raise InputError(f"layers must be a list of patterns of parameter names, as in ['*.layers.29.*'], but is {layers!r}")
 
 
-def check_method(method: str) -> None:
+def _check_method(method: str) -> None:
     """Refuse an unknown way to compute influences."""
     if method not in (*INFLUENCE_METHODS, OPTIMIZER_STEP):
         known = (*INFLUENCE_METHODS, OPTIMIZER_STEP)

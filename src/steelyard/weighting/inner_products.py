@@ -109,7 +109,7 @@ class AnswerGradients:
             return Influence(products_K, method=self.method, tries=self.tries)
         # The products sum to <v, v>, so one backward pass can be saved.
         first_K = self.products(direction, advantages_BK[:, :-1], total_B)
-        last = norm_squared(direction) - first_K.sum()
+        last = _norm_squared(direction) - first_K.sum()
         return Influence(torch.cat([first_K, last[None]]))
 
     def gram(self, advantages_BK: Tensor) -> Influence:
@@ -120,7 +120,7 @@ class AnswerGradients:
             if not advantages_BK[:, j].any():
                 continue
             direction = self.gradient(advantages_BK[:, j])
-            gram_KK[j, j] = norm_squared(direction)
+            gram_KK[j, j] = _norm_squared(direction)
             if j + 1 < size:
                 gram_KK[j, j + 1 :] = self.products(direction, advantages_BK[:, j + 1 :], advantages_BK[:, j])
         return Influence.of(gram_KK + gram_KK.triu(1).T, self.method)
@@ -224,7 +224,7 @@ class AnswerGradients:
         `sum_i total_i (J v)_i = <v, v>` is known beforehand, so every step is checked; one that misses is followed by others, and the one
         that misses least is returned with its miss.
         """
-        length = norm_squared(direction).item()
+        length = _norm_squared(direction).item()
         if length == 0:
             return 0.0, [torch.zeros(len(batch.rows), device=direction[0].device) for batch in self.batches]
         kept = [parameter.detach().clone() for parameter in self.parameters.values()]
@@ -264,7 +264,7 @@ def inner(a: Sequence[Tensor], b: Sequence[Tensor]) -> Tensor:
     return torch.stack([(x * y).sum(dtype=torch.float64).cpu() for x, y in zip(a, b, strict=True)]).sum()
 
 
-def norm_squared(gradient: Sequence[Tensor]) -> Tensor:
+def _norm_squared(gradient: Sequence[Tensor]) -> Tensor:
     """Squared length of a gradient, float64 scalar on the CPU."""
     return inner(gradient, gradient)
 
