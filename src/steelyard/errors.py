@@ -1,6 +1,6 @@
 """The errors a user can meet. Every message says what was expected, what was found and what to do.
 
-`InputError` is the user's to mend (the command line exits with 2), `RunError` is a run that failed on its way (exit code 1).
+`InputError` is the user's to fix (the command line exits with 2), `RunError` is a run that failed on its way (exit code 1).
 """
 
 from __future__ import annotations

@@ -58,7 +58,7 @@ def _from_jsonl(path: Path) -> Iterator[Row]:
             try:
                 row = json.loads(line)
             except (ValueError, RecursionError) as error:
-                raise InputError(f"{path}:{number}: not a JSON object: {error}; mend or remove the line") from None
+                raise InputError(f"{path}:{number}: not a JSON object: {error}; fix or remove the line") from None
             if not isinstance(row, dict):
                 raise InputError(f"{path}:{number}: every line must be a JSON object, but found {type(row).__name__}")
             yield row

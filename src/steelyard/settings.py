@@ -82,13 +82,13 @@ def help_of(made_by: Callable[..., Any]) -> dict[str, str]:
         doc = inspect.cleandoc(owner.__doc__ or "") + "\n"
         section = re.search(r"^(?:Args|Attributes):\n((?:[ ]{4}.*\n?|\n)*)", doc, re.MULTILINE)
         for entry in re.split(r"\n(?=\S)", textwrap.dedent(section[1]).strip()) if section else []:
-            names, colon, told = entry.partition(": ")
+            names, colon, meaning = entry.partition(": ")
             for name in map(str.strip, names.split(",")) if colon else ():
-                elsewhere = re.match(r"see `(\w+)`", told)
+                elsewhere = re.match(r"see `(\w+)`", meaning)
                 if elsewhere and hasattr(module := sys.modules[owner.__module__], elsewhere[1]):
-                    text = help_of(getattr(module, elsewhere[1])).get(name, told)
+                    text = help_of(getattr(module, elsewhere[1])).get(name, meaning)
                 else:
-                    text = " ".join(told.split()).rstrip(".")
+                    text = " ".join(meaning.split()).rstrip(".")
                 out.setdefault(name, text)
     return out
 
@@ -121,14 +121,14 @@ def settings_model(
         >>> model.model_json_schema()["properties"]["mu"]["exclusiveMinimum"]
         0
     """
-    told = help_of(made_by)
+    meanings = help_of(made_by)
     fields: dict[str, tuple[Any, Any]] = {}
     if tag is not None:
         fields[tag] = (Literal[name], Field(description="which one"))
     for parameter, (annotation, default) in parameters_of(made_by).items():
         if parameter not in leave_out:
             given = PydanticUndefined if default is inspect.Parameter.empty else default
-            fields[parameter] = (annotation, Field(given, description=told.get(parameter)))
+            fields[parameter] = (annotation, Field(given, description=meanings.get(parameter)))
     first_line = inspect.cleandoc(made_by.__doc__ or "").partition("\n")[0]
     title = "".join(word.capitalize() for word in re.split(r"\W+", f"{name} {tag or ''}"))
     made: type[BaseModel] = create_model(title, __base__=base, __doc__=first_line, **fields)  # type: ignore[call-overload]

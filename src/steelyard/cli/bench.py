@@ -15,7 +15,7 @@ from steelyard.cli.console import LateHelp, settle_hub, terminal
 def bench(
     name: Annotated[str, typer.Argument(help="One of ...")],
     data: Annotated[str, typer.Option(help="The benchmark's file or folder as it is published, or a dataset's name.")],
-    out: Annotated[Path | None, typer.Option(help="A folder for verdicts, table and errors (absent: bench-NAME).")] = None,
+    out: Annotated[Path | None, typer.Option(help="A folder for verdicts, table and errors (default: bench-NAME).")] = None,
     limit: Annotated[int | None, typer.Option(help="A random sample of so many items.", min=1)] = None,
     seed: Annotated[int, typer.Option(help="Of the sample.")] = 0,
     group: Annotated[list[str] | None, typer.Option(help="Only this subset, source or domain; may be repeated.")] = None,

@@ -13,7 +13,7 @@ rubric_app = typer.Typer(name="rubric", help="Look at meta-rubrics, check one of
 
 
 @rubric_app.command(epilog="Example: steelyard rubric show maths")
-def show(name: Annotated[str | None, typer.Argument(help="A rubric that ships, or a file; absent: list them.")] = None) -> None:
+def show(name: Annotated[str | None, typer.Argument(help="A rubric that ships, or a file; default: list them.")] = None) -> None:
     """Print a meta-rubric as the judge reads it."""
     from steelyard.rubric import MetaRubric, rubric_names
 

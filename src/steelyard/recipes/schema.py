@@ -59,13 +59,13 @@ def _fill_in_objectives(part: dict[str, Any]) -> None:
 
 def _options_of(key: str, kind: str, made_by: Callable[..., Any]) -> dict[str, Any]:
     """If `key` is this kind, `options` are those of its signature."""
-    told, parameters = help_of(made_by), parameters_of(made_by)
+    meanings, parameters = help_of(made_by), parameters_of(made_by)
     # The name stands beside the options.
     taken = {name: given for name, given in parameters.items() if name != "name"}
     options: dict[str, Any] = {
         "type": "object",
         "additionalProperties": False,
-        "properties": {name: _property(annotation, default, told.get(name)) for name, (annotation, default) in taken.items()},
+        "properties": {name: _property(annotation, default, meanings.get(name)) for name, (annotation, default) in taken.items()},
     }
     required = [name for name, (_, default) in taken.items() if default is inspect.Parameter.empty]
     then: dict[str, Any] = {"properties": {"options": options}}
@@ -75,9 +75,9 @@ def _options_of(key: str, kind: str, made_by: Callable[..., Any]) -> dict[str, A
     return {"if": {"properties": {key: {"const": kind}}, "required": [key]}, "then": then}
 
 
-def _property(annotation: Any, default: Any, told: str | None) -> dict[str, Any]:
+def _property(annotation: Any, default: Any, meaning: str | None) -> dict[str, Any]:
     shown = {} if default in (inspect.Parameter.empty, None) else {"default": default}
-    return {**option_schema(annotation), **shown, **({"description": told} if told else {})}
+    return {**option_schema(annotation), **shown, **({"description": meaning} if meaning else {})}
 
 
 def _fill_in_weighting(part: dict[str, Any]) -> None:

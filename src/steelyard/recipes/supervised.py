@@ -67,11 +67,11 @@ class DataConfig(Part):
     subset: str | None = Field(None, description="configuration of a Hugging Face dataset")
     keep: str | None = Field(None, description="Jinja template over a row's columns: rows for which it gives True are kept")
     text: str | None = Field(
-        None, description="Jinja template of the text to learn; absent: the column `text`, unless prompt is given"
+        None, description="Jinja template of the text to learn; default: the column `text`, unless prompt is given"
     )
     prompt: str | None = Field(None, description="Jinja template of a prompt, which is not learned, before the completion")
     completion: str | None = Field(None, description="Jinja template of what follows the prompt")
-    domain: str | None = Field(None, description="Jinja template of the domain; absent: the column `domain`")
+    domain: str | None = Field(None, description="Jinja template of the domain; default: the column `domain`")
     chat: bool = Field(False, description="send prompt and completion as chat messages, by the tokenizer's template")
     repeats: bool = Field(False, description="keep rows that another row of the same domain repeats word for word")
     held_out: HeldOutConfig = Field(default_factory=HeldOutConfig)
@@ -98,7 +98,7 @@ class UpdateConfig(Part):
 
     steps: int = Field(ge=1, description="updates")
     batch_size: int = Field(16, ge=1, description="examples an update")
-    micro_batch: int | None = Field(None, ge=1, description="examples in memory at a time; absent: all")
+    micro_batch: int | None = Field(None, ge=1, description="examples in memory at a time; default: all")
     max_tokens: int = Field(512, ge=2, description="where examples are cut off; with pack, what all but a domain's last have")
     pack: bool = Field(
         False, description="join the texts of a domain and cut them into examples of max_tokens, so that all cost the same"

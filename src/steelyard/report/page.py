@@ -26,7 +26,7 @@ def write_report(runs: Sequence[Path | str], *, out: Path | str | None = None) -
 
     Args:
         runs: run folders, finished or still going; their objectives must be the same.
-        out: where to write; absent: `report.html` in the run's folder, or beside the folders of several.
+        out: where to write; default: `report.html` in the run's folder, or beside the folders of several.
 
     Returns:
         The path of the page.

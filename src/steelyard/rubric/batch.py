@@ -105,7 +105,7 @@ async def judge_pairs(
         judge: see `PairwiseJudge`.
         pairs: read as needed, so that there may be any number of them.
         in_flight: pairs under way; their calls wait for the client's own limit.
-        route: from a pair to its domain, or to an awaitable of it; absent: the pair's own.
+        route: from a pair to its domain, or to an awaitable of it; default: the pair's own.
 
     Raises:
         BudgetError: once what was under way is through.

@@ -31,7 +31,7 @@ def aggregate(scores: Sequence[float], tiers: Sequence[str], weights: Mapping[st
     Args:
         scores: one a criterion, in -2..2.
         tiers: of each, "hard", "core", "important" or "highlight".
-        weights: of the three that weigh in; absent: 5, 2 and 1.
+        weights: of the three that weigh in; default: 5, 2 and 1.
 
     Returns:
         A score in -2..2.

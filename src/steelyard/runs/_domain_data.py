@@ -136,11 +136,11 @@ class _Writer:
                 "as in '{{ content }}'"
             )
         if not text.strip():
-            raise InputError(f"{where}: the {name} is empty: mend the row, or leave such rows out with data.keep")
+            raise InputError(f"{where}: the {name} is empty: fix the row, or leave such rows out with data.keep")
         try:
             text.encode()
         except UnicodeEncodeError:
-            raise InputError(f"{where}: the {name} holds half a character (a lone surrogate): mend the text") from None
+            raise InputError(f"{where}: the {name} holds half a character (a lone surrogate): fix the text") from None
         return text
 
 

@@ -103,7 +103,7 @@ class RowWriter:
         try:
             text_of(prompt).encode()
         except UnicodeEncodeError:
-            raise InputError(f"{where}: the prompt holds half a character (a lone surrogate): mend the text") from None
+            raise InputError(f"{where}: the prompt holds half a character (a lone surrogate): fix the text") from None
         out: Row = {"prompt": prompt, "answer": self._answer(row, where)}
         domain = self.domain.render(row, where) if self.domain else row.get("domain")
         if self.domain or "domain" in row:

@@ -64,9 +64,9 @@ class PolicyTrainer(GRPOTrainer):
         model, args, train_dataset, ...: as for `trl.GRPOTrainer`, which gets everything not named here.
         reward_funcs: TRL's reward functions, each taken as an objective to be maximised; or give `objectives`.
         objectives: what to reward and how to measure it.
-        weighting: a `Weighting`, or a method's name; absent: `args.reward_weights` divided by their sum, else equal weights.
+        weighting: a `Weighting`, or a method's name; default: `args.reward_weights` divided by their sum, else equal weights.
         estimator: "grpo", "rloo", "reinforce" or "brpo".
-        group_size: answers to one prompt that stand together; absent: `args.num_generations`. "reinforce" may have 1, where TRL's own setting
+        group_size: answers to one prompt that stand together; default: `args.num_generations`. "reinforce" may have 1, where TRL's own setting
             must be 2 at least; then TRL's only has to divide the batch. With "reinforce" nothing else depends on it.
         mixture: draws prompts by domain: a `Mixture`, a `Schedule`, or a schedule in a word; default: every prompt once an epoch.
         domain_column: the column with each prompt's domain, which `applies_to`, records and a mixture read; default: the mixture's, else "domain".

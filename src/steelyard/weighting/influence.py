@@ -91,8 +91,8 @@ def gradient_influence(
             matrix products meanwhile, since fused kernels have no forward-mode rule), or "finite-difference" (one backward and two plain forward
             passes, at a step chosen from the numbers).
         temperature: of sampling; the gradient is taken of the distribution that the answers were drawn from.
-        layers: patterns of parameter names; absent: all trained parameters. See `chosen_parameters`.
-        micro_batch: answers in memory at a time; absent: all.
+        layers: patterns of parameter names; default: all trained parameters. See `chosen_parameters`.
+        micro_batch: answers in memory at a time; default: all.
 
     Returns:
         float64 `[K]`.

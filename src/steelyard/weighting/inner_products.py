@@ -63,7 +63,7 @@ class AnswerTerms:
     Attributes:
         rows: which rows of the advantages they are, int `[b]`.
         terms: computes `t_i`, `[b]`; with a graph where gradients are on.
-        plain_terms: the same from a function that calls the model and has forward-mode rules; absent: there is none.
+        plain_terms: the same from a function that calls the model and has forward-mode rules; default: there is none.
     """
 
     rows: Tensor
