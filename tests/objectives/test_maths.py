@@ -41,7 +41,7 @@ def test_the_final_answer_of_a_text(text, expected):
         ("41", "42", False),
         ("1/0", "42", False),
         ("banana", "42", False),
-        ("1e5", "100000", False),
+        ("1e5", "100000", True),
     ],
 )
 def test_equivalence(answer, truth, same):

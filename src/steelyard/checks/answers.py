@@ -1,103 +1,131 @@
-"""The final answer of a text, and whether two answers mean the same; on math-verify."""
+"""The final answer of a text, and whether it is right."""
 
 from __future__ import annotations
 
 import re
-import threading
-from fractions import Fraction
+from collections.abc import Iterable
 from typing import Any
 
+from steelyard.checks._equivalence import DIGITS, equivalent, equivalent_all, undecided
 from steelyard.fields import is_missing
 
-_LONGEST_ANSWER = 200
-"""Characters of an extracted answer that are looked at: an expression longer than this is no final answer, and may take for ever to parse."""
-_NUMBER = re.compile(r"[-+]?(?:\d{1,3}(?:,\d{3})+|\d+)(?:\.\d+)?(?:\s*/\s*\d+)?|[-+]?\.\d+")
-_HASHES = re.compile(r"####\s*(.+)")
-_HUGE_POWER = re.compile(r"\^\s*\{?\s*[-+]?\d{4,}|\^.*\^.*\^|!|\*\*")
+__all__ = [
+    "are_right",
+    "boxed_content",
+    "equivalent",
+    "equivalent_all",
+    "final_answer",
+    "has_box",
+    "is_right",
+    "said",
+    "truth_of",
+    "undecided",
+]
+_HASHES = re.compile(r"^[ \t]*####(?!#)[ \t]*(\S[^\n]*)?$", re.M)
+_THOUGHTS = re.compile(r"<(/?)(?:think|thinking|thought|reasoning)>", re.I)
+_SIGNED = r"(?<![\w.,)}])(?:[-+\u2212] ?)?"
+_VALUE = rf"[$€£]?(?:\d+(?:,\d+){{2,}}(?!,?\d)|{DIGITS})(?:[eE][-+]?\d{{1,3}}(?!\w))?"
+_NUMBER = rf"{_SIGNED}(?:\d+ +\d+ ?/ ?\d+(?![\d/])|{_VALUE}(?:\s?/\s?{_VALUE})?)"
+_LATEX = rf"{_SIGNED}\d*(?:\\[dt]?frac\s*\{{[^{{}}\n]{{1,60}}\}}\s*\{{[^{{}}\n]{{1,60}}\}}|\\sqrt(?:\[\d+\])?\s*\{{[^{{}}\n]{{1,60}}\}})"
+_MATHS = r"\$\$([^$]{1,400})\$\$|\$(?![\s$])([^$\n]{1,200})(?<!\s)\$(?!\d)|\\\(([^\n]{1,200}?)\\\)|\\\[(.{1,400}?)\\\]"
+_ENDINGS = re.compile(rf"{_MATHS}|({_LATEX}|{_SIGNED}\d*[½¼¾⅓⅔]|{_NUMBER})", re.S)
+_SAYS_A_VALUE = re.compile(r"[\d½¼¾⅓⅔+*/^]|\\(?:[dt]?frac|sqrt|pi|infty)")
+
+
+def said(text: str) -> str:
+    """What an answer says beside its thoughts: nothing in `<think>...</think>` is said, nor in one that never closes.
+
+    A text with `</think>` alone began inside its thoughts, as where a chat template opens them.
+
+    Example:
+        >>> said("<think>4 or 5?</think>It is 4."), said("4 or 5?</think>It is 4."), said("<think>It is 4.")
+        ('It is 4.', 'It is 4.', '')
+    """
+    kept: list[str] = []
+    start, inside = 0, False
+    for tag in _THOUGHTS.finditer(text):
+        if tag[1]:
+            if not inside:
+                kept.clear()
+            start, inside = tag.end(), False
+        elif not inside:
+            kept.append(text[start : tag.start()])
+            inside = True
+    return "".join(kept if inside else [*kept, text[start:]])
+
+
+_BOX = re.compile(r"\\f?boxed\s*\{|\\fbox\s*\{")
 
 
 def boxed_content(text: str) -> str | None:
-    r"""What stands in the last `\boxed{...}` of a text, nested braces included; None where there is none, or it never closes.
+    r"""What stands in the last `\boxed{...}` of a text that closes, nested braces included; None where there is none.
 
     Example:
-        >>> boxed_content(r"so \boxed{\frac{1}{2}}.")
-        '\\frac{1}{2}'
+        >>> boxed_content(r"so \boxed{\frac{1}{2}}."), boxed_content(r"so \boxed{4")
+        ('\\frac{1}{2}', None)
     """
-    start = text.rfind("\\boxed{")
-    if start < 0:
-        return None
-    depth, begin = 0, start + len("\\boxed{")
-    for i in range(begin, len(text)):
-        if text[i] == "{":
-            depth += 1
-        elif text[i] == "}":
-            if depth == 0:
-                return text[begin:i]
-            depth -= 1
-    return None
+    opened: list[int | None] = []
+    starts = {box.end(): True for box in _BOX.finditer(text)}
+    last = None
+    for found in re.finditer(r"(?<!\\)[{}]", text):
+        if found[0] == "{":
+            opened.append(found.end() if found.end() in starts else None)
+        elif opened:
+            begin = opened.pop()
+            if begin is not None:
+                last = text[begin : found.start()]
+    return last
 
 
 def has_box(text: str) -> bool:
-    r"""Whether a text has a `\boxed{...}` that is not empty.
+    r"""Whether an answer says a `\boxed{...}` that closes and is not empty.
 
     Example:
-        >>> has_box(r"so \boxed{4}"), has_box(r"so \boxed{ }")
-        (True, False)
+        >>> has_box(r"so \boxed{4}"), has_box(r"so \boxed{ }"), has_box(r"<think>\boxed{4}</think>")
+        (True, False, False)
     """
-    return bool((boxed_content(text) or "").strip())
+    return bool((boxed_content(said(text)) or "").strip())
 
 
 def final_answer(text: str) -> str | None:
-    r"""The answer a text ends on: what is boxed, else what follows the last `####`, else its last plain number.
+    r"""The answer that a text ends on: what is boxed, else what follows the last `####`, else its last number or formula.
+
+    Thoughts (see `said`) are not looked at. A box that never closes was cut off, and so was the answer: there is none. Words beside a number after
+    `####` are left out; a formula is what stands between dollar signs, and of an equation the side after the last `=`.
 
     Example:
-        >>> final_answer(r"1. 2+2=4, so \boxed{4}"), final_answer("He has 3 left.\n#### 3"), final_answer("it costs 1,250.50 dollars")
+        >>> final_answer(r"1. 2+2=4, so \boxed{4}"), final_answer("He has 3 left.\n#### 3 pens"), final_answer("it costs 1,250.50 dollars")
         ('4', '3', '1,250.50')
+        >>> final_answer(r"that is $x = \frac{3}{4}$."), final_answer(r"so \boxed{4"), final_answer("<think>maybe 4")
+        ('\\frac{3}{4}', None, None)
     """
-    boxed = boxed_content(text)
-    if boxed is not None:
-        return boxed.strip() or None
-    hashes = _HASHES.findall(text)
-    if hashes:
-        return hashes[-1].strip()
-    numbers = _NUMBER.findall(text)
-    return numbers[-1] if numbers else None
+    text = said(text)
+    if _BOX.search(text):
+        return (boxed_content(text) or "").strip() or None
+    marked = list(_HASHES.finditer(text))
+    if marked:
+        answer = _marked((marked[-1][1] or "").strip(), is_last=not text[marked[-1].end() :].strip())
+        if answer:
+            return answer
+    last = None
+    for found in _ENDINGS.finditer(text):
+        *formulas, number = found.groups()
+        formula = next((formula for formula in formulas if formula), None)
+        if number or (formula and _SAYS_A_VALUE.search(formula)):
+            last = number or str(formula).rsplit("=", 1)[-1] or formula
+    return last.strip() if last else None
 
 
-def _as_number(text: str) -> Fraction | None:
-    """The exact value of a plain number, fraction or percentage-free amount; None for anything else.
-
-    Example:
-        >>> _as_number("$1,250.50"), _as_number("3/4"), _as_number("x")
-        (Fraction(2501, 2), Fraction(3, 4), None)
-    """
-    bare = text.strip().strip("$ .").replace(",", "").replace(" ", "")
-    try:
-        return Fraction(bare) if bare and len(bare) <= _LONGEST_ANSWER and "e" not in bare.lower() else None
-    except (ValueError, ZeroDivisionError):
-        return None
-
-
-def equivalent(answer: str, truth: str) -> bool:
-    r"""Tell whether two mathematical answers mean the same.
-
-    Plain numbers are compared exactly; everything else is parsed and compared by math-verify.
-
-    Example:
-        >>> equivalent("0.50", "1/2"), equivalent(r"\frac{1}{2}", "0.5"), equivalent("4", "5")
-        (True, True, False)
-    """
-    a, b = _as_number(answer), _as_number(truth)
-    if a is not None and b is not None:
-        return a == b
-    if max(len(answer), len(truth)) > _LONGEST_ANSWER or _HUGE_POWER.search(answer):
-        return answer.strip() == truth.strip()
-    import math_verify
-
-    # math-verify bounds its time by a signal, which only the main thread may set.
-    seconds = 5 if threading.current_thread() is threading.main_thread() else None
-    parsed = [math_verify.parse(f"\\boxed{{{text}}}", parsing_timeout=seconds) for text in (truth, answer)]
-    return bool(math_verify.verify(*parsed, timeout_seconds=seconds))
+def _marked(line: str, *, is_last: bool) -> str | None:
+    """The answer in what follows `####`, or None where that is a heading: words, and the text goes on."""
+    found = [match for match in _ENDINGS.finditer(line) if match[5] or _SAYS_A_VALUE.search(match[0])]
+    begins_with_a_word = re.match(r"[^\W\d_]{2,}", line) is not None
+    if begins_with_a_word and (not is_last or len(found) > 1):
+        return line if len(line.split()) == 1 else None
+    if len(found) == 1 and not re.search(r"[\\=+*^(){}\[\]]", line[: found[0].start()] + line[found[0].end() :]):
+        beside = line[found[0].end() :].strip()
+        return found[0][0].strip() if begins_with_a_word or re.match(r"$|[^\W\d_]{2,}|[.,;°]", beside) else line
+    return line
 
 
 def truth_of(value: Any) -> str | None:
@@ -120,7 +148,7 @@ def truth_of(value: Any) -> str | None:
         return None
     text = str(value).strip()
     if "####" in text or "\\boxed" in text:
-        return final_answer(text) or text
+        return final_answer(text)
     return text
 
 
@@ -131,8 +159,16 @@ def is_right(answer: str, truth: Any) -> bool | None:
         >>> is_right(r"so \boxed{0.5}", r"\frac{1}{2}"), is_right("it is 2", r"\frac{1}{2}"), is_right("it is 2", None)
         (True, False, None)
     """
-    expected = truth_of(truth)
-    if expected is None:
-        return None
-    found = final_answer(answer)
-    return found is not None and equivalent(found, expected)
+    return are_right([answer], [truth])[0]
+
+
+def are_right(answers: Iterable[str], truths: Iterable[Any]) -> list[bool | None]:
+    r"""`is_right` of many answers, each with its truth; the same two are compared once, several at a time.
+
+    Example:
+        >>> are_right(["it is 4", r"so \boxed{x+1}", "it is 5"], [4, "1+x", float("nan")])
+        [True, True, None]
+    """
+    rows = [(final_answer(answer), truth_of(truth)) for answer, truth in zip(answers, truths, strict=True)]
+    compared = iter(equivalent_all((found, truth) for found, truth in rows if found is not None and truth is not None))
+    return [None if truth is None else found is not None and next(compared) for found, truth in rows]

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from steelyard.checks.answers import is_right
+from steelyard.checks.answers import are_right
 from steelyard.errors import InputError
 from steelyard.messages import text_of
 from steelyard.objectives.kinds import BUILT_IN
@@ -32,7 +32,7 @@ def accuracy(*, name: str = "accuracy", column: str = "answer") -> Objective:
         if column not in columns:
             found = ", ".join(sorted(key for key, value in columns.items() if isinstance(value, list))) or "none"
             raise InputError(f"objective {name!r} needs the prompts' column {column!r} with the ground truth (found: {found})")
-        right = [is_right(text_of(text), truth) for text, truth in zip(completions, columns[column], strict=True)]
+        right = are_right([text_of(text) for text in completions], columns[column])
         return [None if one is None else float(one) for one in right]
 
     return Objective(name, score, goal="maximize", bounds=(0.0, 1.0))

@@ -175,7 +175,9 @@ def _check_keys(content: Any, where: str, inside: str = "") -> None:
     for key, value in content.items():
         if not isinstance(key, str):
             inside_what = f" in {inside}" if inside else ""
-            raise InputError(f'{where}: YAML reads the key {key!r}{inside_what} as no text: put it in quotes, as in "no" for Norwegian')
+            raise InputError(
+                f'{where}: YAML reads the key {key!r}{inside_what} as no text: put it in quotes, as in "no" for Norwegian'
+            )
         _check_keys(value, where, f"{inside}.{key}" if inside else key)
 
 

@@ -123,7 +123,8 @@ class PairwiseJudge:
         rubric = self.rubrics.get(domain or "general", self.rubrics["general"])
         if criteria is not None:
             check_given(criteria)
-        results, decided = compare_checks(self.checks, prompt, a, b, columns or {})
+        # In a thread: a check may wait for a comparison of expressions, and the other pairs must not.
+        results, decided = await asyncio.to_thread(compare_checks, self.checks, prompt, a, b, columns or {})
         if decided is not None:
             winner, score = decided
             return Verdict(winner, score, "checks", checks=results, rubric=rubric.id)
