@@ -12,6 +12,7 @@ from datasets import Dataset
 from trl import GRPOConfig, GRPOTrainer, RLOOConfig, RLOOTrainer
 
 from steelyard import FixedWeights, GradientInfluence, HypervolumeGuided, Objective, advantages, reward_matrix
+from steelyard.checks import equivalent
 from steelyard.errors import InputError, RewardError
 from steelyard.models.loading import load_policy
 from steelyard.objectives import Gate, accuracy, conciseness, repetition
@@ -664,3 +665,35 @@ def test_measuring_another_dataset_is_no_point_of_the_run(make, tmp_path):
     changed = trainer.evaluate(metric_key_prefix="test")
     assert changed["test_letters"] != points[-1][1]["letters"]
     assert (trainer.weighting.state_dict(), memory.points) == (state, points)
+
+
+def test_comparisons_that_were_given_up_are_in_the_record_and_the_log(make):
+    endless = Objective("endless", lambda completions: [float(equivalent("9^{9^{9^{9^8}}}", "7")) for _ in completions])
+    memory = Memory()
+    trainer = make(objectives=[endless, share_of("letters", str.isalpha)], recorder=memory)
+    trainer.train()
+    assert [record["undecided"] for record in memory.steps] == [16, 16]
+    assert [entry["undecided"] for entry in trainer.state.log_history if "undecided" in entry] == [16.0, 16.0]
+
+
+def test_a_run_without_such_comparisons_says_nothing_of_them(make):
+    memory = Memory()
+    make(recorder=memory).train()
+    assert not any("undecided" in record for record in memory.steps)
+
+
+def test_turns_are_kept_beside_what_the_rewards_read(make, monkeypatch):
+    """As with tools: the trainer is handed messages, of which the model's own words are the answer."""
+    turns = [{"role": "tool", "content": "80"}, {"role": "assistant", "content": "I do not know."}]
+    memory = Memory()
+    trainer = make(objectives=[accuracy(), conciseness(max_tokens=12)], recorder=memory)
+    ours = trainer._calculate_rewards
+    monkeypatch.setattr(
+        trainer,
+        "_calculate_rewards",
+        lambda inputs, prompts, completions, ids: ours(inputs, prompts, [turns] * len(prompts), ids),
+    )
+    trainer.train()
+    assert set(memory.answers[1]["answer"]) == {"I do not know."}
+    assert [json.loads(kept) for kept in memory.answers[1]["messages"]] == [turns] * 16
+    assert set(memory.answers[1]["reward/accuracy"]) == {0.0}

@@ -95,6 +95,22 @@ def compare_checks(
     return results, None
 
 
+def on_last_message(function: Function) -> Function:
+    """Marks a function that looks for the final answer: of an answer of several messages it is shown the last one.
+
+    Example:
+        >>> reads_last_message(Check("right", on_last_message(lambda prompt, answer, columns: float(answer == "4"))))
+        True
+    """
+    function.on_last_message = True  # type: ignore[attr-defined]
+    return function
+
+
+def reads_last_message(check: Check) -> bool:
+    """Whether a check is shown the last of several messages, and not all that the model said."""
+    return getattr(check.run, "on_last_message", False)
+
+
 def on_answer(test: Answer) -> Function:
     """A check that looks at the answer alone.
 

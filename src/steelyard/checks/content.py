@@ -11,7 +11,7 @@ from typing import Annotated, Any
 from pydantic import Field
 
 from steelyard.checks.answers import is_right
-from steelyard.checks.base import CHECKS, Function, on_answer
+from steelyard.checks.base import CHECKS, Function, on_answer, on_last_message
 from steelyard.checks.text import distinct_share, occurrences
 from steelyard.fields import is_missing
 from steelyard.settings import Count, Portion
@@ -25,6 +25,7 @@ def _maths(*, column: str = "answer") -> Function:
         column: of the row, with the truth; one that ends in #### or a box is read as an answer is. A row without a truth does not apply.
     """
 
+    @on_last_message
     def run(prompt: str, answer: str, columns: Mapping[str, Any]) -> float | None:
         right = is_right(answer, columns.get(column))
         return None if right is None else float(right)

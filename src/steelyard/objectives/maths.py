@@ -6,7 +6,7 @@ from typing import Any
 
 from steelyard.checks.answers import are_right
 from steelyard.errors import InputError
-from steelyard.messages import text_of
+from steelyard.messages import last_answer_of
 from steelyard.objectives.kinds import BUILT_IN
 from steelyard.objectives.objective import Objective
 
@@ -32,7 +32,7 @@ def accuracy(*, name: str = "accuracy", column: str = "answer") -> Objective:
         if column not in columns:
             found = ", ".join(sorted(key for key, value in columns.items() if isinstance(value, list))) or "none"
             raise InputError(f"objective {name!r} needs the prompts' column {column!r} with the ground truth (found: {found})")
-        right = are_right([text_of(text) for text in completions], columns[column])
+        right = are_right([last_answer_of(completion) for completion in completions], columns[column])
         return [None if one is None else float(one) for one in right]
 
     return Objective(name, score, goal="maximize", bounds=(0.0, 1.0))

@@ -8,9 +8,9 @@ import math
 from collections.abc import Awaitable, Callable, Collection, Mapping, Sequence
 from typing import Any, Literal, cast
 
-from steelyard.checks.base import Check
+from steelyard.checks.base import Check, reads_last_message
 from steelyard.errors import InputError, RewardError, SteelyardError
-from steelyard.messages import text_of
+from steelyard.messages import answer_of, last_answer_of, text_of
 from steelyard.objectives.gates import Gate
 
 _LARGEST_SCORE = 3.4e38
@@ -86,7 +86,7 @@ class Objective:
         """A programmatic check as an objective: its value is the reward, to be maximised, 0 to 1.
 
         Args:
-            check: see `steelyard.check`. It is shown prompt and answer as texts, and the row's columns; where it does not apply, the answer is left out.
+            check: see `steelyard.check`. It is shown the prompt and what the model said, as texts, and the row's columns; where it does not apply, the answer is left out.
             name: default: the check's.
             applies_to, gate: as for `Objective`.
 
@@ -100,8 +100,9 @@ class Objective:
 
         def reward(prompts: Sequence, completions: Sequence, **columns: Any) -> list[float | None]:
             per_row = _per_row(columns, len(prompts))
+            read = last_answer_of if reads_last_message(check) else answer_of
             return [
-                check(text_of(prompt), text_of(answer), {key: value[i] for key, value in per_row.items()})
+                check(text_of(prompt), read(answer), {key: value[i] for key, value in per_row.items()})
                 for i, (prompt, answer) in enumerate(zip(prompts, completions, strict=True))
             ]
 

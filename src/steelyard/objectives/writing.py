@@ -12,7 +12,7 @@ from steelyard.checks.answers import has_box
 from steelyard.checks.kinds import check
 from steelyard.checks.text import distinct_share, words
 from steelyard.errors import InputError
-from steelyard.messages import text_of
+from steelyard.messages import answer_of
 from steelyard.objectives.kinds import BUILT_IN
 from steelyard.objectives.objective import Objective
 from steelyard.settings import Count, CountFromZero
@@ -32,7 +32,7 @@ def lengths(completions: Sequence, completion_ids: Sequence | None) -> list[int]
     """
     if completion_ids is not None:
         return [len(ids) for ids in completion_ids]
-    return [len(words(text_of(completion))) for completion in completions]
+    return [len(words(answer_of(completion))) for completion in completions]
 
 
 class ShorterThanAverage:
@@ -131,7 +131,7 @@ def clarity(*, name: str = "clarity", min_steps: Count = 2, graded: bool = False
     def score(completions: Sequence) -> list[float]:
         scores = []
         for completion in completions:
-            text = text_of(completion)
+            text = answer_of(completion)
             boxed = has_box(text)
             steps = min(step_markers(text), min_steps)
             scores.append((boxed + steps) / (1 + min_steps) if graded else float(boxed and steps == min_steps))
@@ -191,7 +191,7 @@ def repetition(*, ngram: Count = 3, name: str = "repetition") -> Objective:
     """
 
     def score(completions: Sequence) -> list[float]:
-        return [distinct_share(text_of(completion), ngram) for completion in completions]
+        return [distinct_share(answer_of(completion), ngram) for completion in completions]
 
     return Objective(name, score, goal="maximize", bounds=(0.0, 1.0))
 
@@ -218,6 +218,6 @@ def language(*, expected: str | None = None, column: str = "language", name: str
         if expected is None and column not in columns:
             raise InputError(f"objective {name!r} needs `expected`, or a column {column!r} with language codes")
         codes = columns[column] if expected is None else [expected] * len(completions)
-        return [made("", text_of(text), {column: code}) for text, code in zip(completions, codes, strict=True)]
+        return [made("", answer_of(text), {column: code}) for text, code in zip(completions, codes, strict=True)]
 
     return Objective(name, score, goal="maximize", bounds=(0.0, 1.0))

@@ -73,20 +73,23 @@ def answer_columns(
     names: Sequence[str],
     prompts: Sequence[str],
     answers: Sequence[str],
+    messages: Sequence[str | None],
     domains: Sequence[Any],
     scores_BK: Tensor,
     weights_K: Tensor,
     advantages_B: Tensor,
 ) -> dict[str, Sequence[Any]]:
-    """A table with a row an answer: texts, raw rewards (None where an objective does not apply), weights, advantage.
+    """A table with a row an answer: texts, messages where there are several, raw rewards (None where it does not apply), weights, advantage.
 
     Example:
         >>> import torch
-        >>> table = answer_columns(["a"], ["p"], ["x"], [None], torch.tensor([[float("nan")]]), torch.tensor([1.0]), torch.tensor([0.5]))
+        >>> table = answer_columns(["a"], ["p"], ["x"], [None], [None], torch.tensor([[float("nan")]]), torch.tensor([1.0]), torch.tensor([0.5]))
         >>> table
         {'prompt': ['p'], 'answer': ['x'], 'reward/a': [None], 'weight/a': [1.0], 'advantage': [0.5]}
     """
     columns: dict[str, Sequence[Any]] = {"prompt": prompts, "answer": answers}
+    if any(transcript is not None for transcript in messages):
+        columns["messages"] = messages
     if any(domain is not None for domain in domains):
         columns["domain"] = domains
     for name, column in zip(names, scores_BK.double().T.tolist(), strict=True):

@@ -31,8 +31,9 @@ from torch.utils.data import Sampler
 from trl import GRPOConfig, GRPOTrainer
 
 from steelyard.advantages import combine, estimate, of_equal_spread
+from steelyard.checks.answers import undecided
 from steelyard.errors import InputError, RunError
-from steelyard.messages import text_of
+from steelyard.messages import answer_of, text_of, transcript_of
 from steelyard.mixture import Schedule
 from steelyard.mixture.mixture import Mixture, as_mixture_and_column
 from steelyard.objectives import Objective, check_names, reward_matrix
@@ -136,8 +137,9 @@ class PolicyTrainer(GRPOTrainer):
         self.reward_weights = self.weighting.weights().float()
         self._reward_signs = torch.tensor([objective.reward_sign for objective in self.objectives])
         self._scores_BK: Tensor | None = None
-        self._texts: tuple[list[str], list[str], list[Any]] = ([], [], [])
+        self._texts: tuple[list[str], list[str], list[str | None], list[Any]] = ([], [], [], [])
         self._loss_weights: Tensor | None = None
+        self._undecided = 0
         self._seconds: dict[str, float] = {}
         self._record: dict[str, Any] = {}
         self._step_began: float | None = None
@@ -158,15 +160,25 @@ class PolicyTrainer(GRPOTrainer):
 
     def _calculate_rewards(self, inputs: list, prompts: list, completions: list, completion_ids_list: list) -> Tensor:
         began = time.perf_counter()
+        undecided_before = undecided()
         scores_BK = super()._calculate_rewards(inputs, prompts, completions, completion_ids_list)
+        self._note_undecided(undecided() - undecided_before)
         self._scores_BK = scores_BK
         self._texts = (
             [text_of(prompt) for prompt in prompts],
-            [text_of(text) for text in completions],
+            [answer_of(completion) for completion in completions],
+            [transcript_of(completion) for completion in completions],
             [row.get(self.domain_column) for row in inputs],
         )
         self._clock("rewards", began)
         return scores_BK if self._measuring else scores_BK * self._reward_signs.to(scores_BK)
+
+    def _note_undecided(self, here: int) -> None:
+        """Log how many answers of the batch were not compared with their truth to the end, where there are any; they count as wrong."""
+        everywhere = int(self.accelerator.gather(torch.tensor([here], device=self.accelerator.device)).sum())
+        self._undecided = everywhere
+        if everywhere:
+            self._metrics["eval" if self._measuring else "train"]["undecided"].append(float(everywhere))
 
     def _generate(self, prompts: list) -> Any:
         began = time.perf_counter()
@@ -279,6 +291,8 @@ class PolicyTrainer(GRPOTrainer):
         self._record = {"step": step, "scale": self.weighting.scale()} | batch_record(
             names, scores_BK, weights_K, self._influence
         )
+        if self._undecided:
+            self._record["undecided"] = self._undecided
         if self.order is not None:
             self._record["draws"] = self.order.drawn(int((step - 1) // steps_a_batch(self)))
         for kind, values in (("weights", self._record["weights"]), ("influence", self._record.get("influence", {}))):
