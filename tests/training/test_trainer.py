@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 import torch
 from datasets import Dataset
+from peft import LoraConfig
 from trl import GRPOConfig, GRPOTrainer, RLOOConfig, RLOOTrainer
 
 from steelyard import FixedWeights, GradientInfluence, HypervolumeGuided, Objective, advantages, reward_matrix
@@ -351,24 +352,125 @@ def test_trls_words_for_a_validation_are_there_where_rewards_are_measures(make, 
     assert "eval_reward" not in found
 
 
-def test_under_autocast_as_trl_has_it_finite_differences_are_not_those_of_roundings(make, tmp_path):
-    found = []
+def test_under_autocast_as_trl_has_it_finite_differences_are_made_in_full_precision(make, tmp_path, monkeypatch):
+    """TRL enters autocast once more inside the pass, so it is the passes that are looked at, and not what surrounds them."""
+    found, dtypes = [], {True: set(), False: set()}
 
     class Watching(GradientInfluence):
         def on_batch(self, batch):
-            forward = trainer.model.forward
-            found.append([batch.influence(method=method).influence_K for method in ("finite-difference", "exact")])
+            forward, handler = trainer.model.forward, trainer.accelerator.autocast_handler
+            by_differences = batch.influence(method="finite-difference")
+            assert by_differences.tries == 1
+            found.append([by_differences.influence_K, batch.influence(method="exact").influence_K])
             assert trainer.model.forward is forward  # as accelerate wrapped it
+            assert trainer.accelerator.autocast_handler is handler
             super().on_batch(batch)
+
+    def look(module, inputs, output):
+        dtypes[torch.is_grad_enabled()].add(output.dtype)
 
     trainer = make(weighting=Watching(mu=1e9), args=arguments(tmp_path, bf16=True, max_steps=3))
     assert trainer.accelerator.native_amp
+    for layer in trainer.model.modules():
+        if isinstance(layer, torch.nn.Linear):
+            layer.register_forward_hook(look)
+    generate = trainer._generate_and_score_completions
+    monkeypatch.setattr(trainer, "_generate_and_score_completions", lambda inputs: (generate(inputs), dtypes[False].clear())[0])
     with warnings.catch_warnings():
         warnings.filterwarnings("error", message="finite differences miss")
         trainer.train()
     assert len(found) == 3
+    assert dtypes == {True: {torch.bfloat16}, False: {torch.float32}}
     for by_differences, exact in found:
-        torch.testing.assert_close(by_differences, exact, rtol=0, atol=0.1 * exact.abs().max().item())
+        torch.testing.assert_close(by_differences, exact, rtol=0, atol=0.05 * exact.abs().max().item())
+
+
+@pytest.mark.parametrize("reentrant", [True, False])
+@pytest.mark.parametrize("micro_batch", [8, 16])
+def test_checkpoints_hide_no_gradient_of_lora(make, tmp_path, reentrant, micro_batch):
+    """With reentrant checkpoints a LoRA model's gradients are found by `backward()` alone: every influence was exactly 0, in silence."""
+    found = {}
+
+    class Watching(FixedWeights):
+        def on_batch(self, batch):
+            found[method] = batch.influence(method=method).influence_K
+
+    for checkpointing in (False, True):
+        for method in ("finite-difference", "exact", "jvp"):
+            args = arguments(
+                tmp_path,
+                max_steps=1,
+                gradient_checkpointing=checkpointing,
+                gradient_checkpointing_kwargs={"use_reentrant": reentrant},
+                per_device_train_batch_size=micro_batch,
+                gradient_accumulation_steps=16 // micro_batch,
+            )
+            torch.manual_seed(0)
+            lora = LoraConfig(r=4, lora_alpha=8, target_modules=["q_proj", "v_proj"], init_lora_weights=False)
+            trainer = make(weighting=Watching(), args=args, peft_config=lora)
+            trainer.train()
+            key = "with checkpoints" if checkpointing else "without"
+            found[method, key] = found.pop(method)
+            functions = {module.__dict__.get("_gradient_checkpointing_func") for module in trainer.model.modules()} - {None}
+            assert all(function.keywords.get("use_reentrant", reentrant) == reentrant for function in functions)
+    plain = found["exact", "without"]
+    assert plain.abs().min() > 0
+    for influence_K in found.values():
+        torch.testing.assert_close(influence_K, plain, rtol=0.02, atol=0.02 * plain.abs().max().item())
+
+
+@pytest.mark.parametrize("micro_batch", [4, 16])
+@pytest.mark.parametrize("method", ["finite-difference", "jvp"])
+def test_dropout_is_the_same_in_every_pass_of_an_influence(make, tmp_path, micro_batch, method):
+    class Watching(FixedWeights):
+        def on_batch(self, batch):
+            for layer in trainer.model.modules():
+                if isinstance(layer, torch.nn.Dropout):
+                    assert layer.training
+            grams.append(batch.influence(method="exact", gram=True).gram_KK)
+            found.append(batch.influence(method=method))
+
+    found, grams = [], []
+    steps = 16 // micro_batch
+    args = arguments(tmp_path, max_steps=1, per_device_train_batch_size=micro_batch, gradient_accumulation_steps=steps)
+    lora = LoraConfig(r=4, lora_alpha=8, lora_dropout=0.3, target_modules=["q_proj", "v_proj"], init_lora_weights=False)
+    trainer = make(weighting=Watching(), args=args, peft_config=lora)
+    with warnings.catch_warnings():
+        warnings.filterwarnings("error", message="finite differences miss")
+        trainer.train()
+    assert found[0].method == method
+    assert found[0].tries <= 1
+    if steps > 1:  # with one micro-batch each computation has a dropout of its own, which the update takes over
+        torch.testing.assert_close(found[0].influence_K, grams[0].sum(0), rtol=0.02, atol=0.02 * grams[0].abs().max().item())
+
+
+def test_what_the_optimiser_moved_is_not_what_dropout_changed(make, tmp_path):
+    """At a learning rate of next to nothing the step is one along the gradient; with other dropout the difference would be dropout's."""
+    found = []
+
+    class Watching(FixedWeights):
+        def on_batch(self, batch):
+            found.append((batch.influence(method="exact", gram=True), batch.influence(method="optimizer-step")))
+
+    args = arguments(tmp_path, max_steps=2, optim="sgd", lr_scheduler_type="constant", learning_rate=1e-2, max_grad_norm=0.0)
+    lora = LoraConfig(r=4, lora_alpha=8, lora_dropout=0.3, target_modules=["q_proj", "v_proj"], init_lora_weights=False)
+    trainer = make(weighting=Watching(), args=args, peft_config=lora)
+    trainer.train()
+    along = found[1][1].influence_K
+    assert along.abs().max() < 3 * found[0][0].gram_KK.sum(0).abs().max()
+
+
+def test_nothing_that_is_trained_is_an_error_and_no_influence_of_zero(make, tmp_path):
+    """A layer that takes no part in the answers' probabilities has no gradient, which is not one of zero."""
+
+    class Asking(FixedWeights):
+        def on_batch(self, batch):
+            batch.influence(layers=["extra"])
+
+    trainer = make(weighting=Asking(), args=arguments(tmp_path, max_steps=1))
+    trainer.model.register_parameter("extra", torch.nn.Parameter(torch.zeros(3)))
+    with pytest.raises(InputError, match="no gradient reaches the 1 parameters"):
+        trainer.train()
 
 
 def test_influence_along_the_optimisers_step_is_how_far_it_moved_every_objective(make, tmp_path):

@@ -89,9 +89,11 @@ def test_where_finite_differences_cannot_be_right_it_is_said_once_and_mended():
     model, inputs, values = policy(torch.float32), batch(), advantages()
     exact = gradient_influence(model, inputs, values, method="exact")
 
+    own = torch.Generator().manual_seed(0)  # dropout, which draws from torch's, is the same in every pass
+
     def waver(module, given, output):
         if not torch.is_grad_enabled():
-            output.logits = output.logits + torch.randn_like(output.logits)
+            output.logits = output.logits + 10 * torch.randn(output.logits.shape, generator=own)
         return output
 
     model.register_forward_hook(waver)
@@ -237,3 +239,18 @@ def test_bad_input_is_named(changes, message):
 def test_a_model_without_trained_parameters_is_named():
     with pytest.raises(InputError, match="LlamaForCausalLM has no parameter that requires a gradient"):
         gradient_influence(policy().requires_grad_(False), batch(), advantages())
+
+
+@pytest.mark.parametrize("method", ["exact", "finite-difference", "jvp"])
+def test_a_layer_that_reentrant_checkpointing_hides_is_refused(method):
+    """Its parameters have a gradient, which only `backward()` finds: to take them for zero would leave them out of every influence."""
+    torch.manual_seed(0)
+    model = torch.nn.Sequential(torch.nn.Linear(3, 4), torch.nn.Linear(4, 1))
+
+    def terms(call=model):
+        first = model[0](torch.ones(2, 3))
+        return torch.utils.checkpoint.checkpoint(model[1], first, use_reentrant=True).sum(1)
+
+    gradients = AnswerGradients(model, dict(model.named_parameters()), [AnswerTerms(torch.arange(2), terms, terms)], method)
+    with pytest.raises(InputError, match="reentrant gradient checkpointing hides its layers"):
+        gradients.influence(torch.tensor([[1.0, 0.5], [-1.0, 0.5]]))

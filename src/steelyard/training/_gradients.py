@@ -13,10 +13,12 @@ from contextlib import contextmanager, nullcontext
 from typing import Any
 
 import torch
+from accelerate.utils import AutocastKwargs
 from torch import Tensor, nn
 from transformers import TrainerCallback
 
 from steelyard.errors import InputError
+from steelyard.seeds import RandomState
 from steelyard.weighting import AnswerGradients, AnswerTerms, Influence
 from steelyard.weighting.influence import OPTIMIZER_STEP, chosen_parameters, sequence_logprobs
 
@@ -103,7 +105,7 @@ def buffered_influence(
     model = trainer.accelerator.unwrap_model(trainer.model)
     share = SharedForward.possible(trainer)
     # Parameters are looked up anew every time: sharding swaps the objects.
-    with torch.random.fork_rng(enabled=not share), trainer.compute_loss_context_manager():
+    with torch.random.fork_rng(enabled=not share), trainer.compute_loss_context_manager(), _no_reentrant_checkpoints(model):
         gradients = AnswerGradients(
             model,
             chosen_parameters(model, layers),
@@ -123,7 +125,7 @@ def _answer_terms(trainer: Any, micro_batch: dict[str, Any], share: bool) -> Ans
 
     def terms() -> Tensor:
         # Differences of passes that are rounded to half precision would be differences of roundings.
-        with nullcontext() if torch.is_grad_enabled() else full_precision(trainer.accelerator.unwrap_model(trainer.model)):
+        with nullcontext() if torch.is_grad_enabled() else full_precision(trainer):
             input_ids, outputs = token_logprobs(trainer, micro_batch, entropy=share and torch.is_grad_enabled())
         if share and torch.is_grad_enabled():
             trainer.shared_forward.keep(input_ids, outputs)
@@ -156,17 +158,39 @@ def token_logprobs(trainer: Any, micro_batch: dict[str, Any], *, entropy: bool =
 
 
 @contextmanager
-def full_precision(model: nn.Module) -> Iterator[None]:
-    """Forward passes in the precision of the parameters, whatever mixed precision accelerate has wrapped around the model."""
+def full_precision(trainer: Any) -> Iterator[None]:
+    """Forward passes in the precision of the parameters: accelerate wraps mixed precision around the model, and TRL enters it once more inside."""
+    model, accelerator = trainer.accelerator.unwrap_model(trainer.model), trainer.accelerator
+    handler = accelerator.autocast_handler
     wrapped, original = model.__dict__.get("forward"), model.__dict__.get("_original_forward")
     if wrapped is not None and original is not None:
         model.forward = original
+    accelerator.autocast_handler = AutocastKwargs(enabled=False)
     try:
         with torch.autocast(next(model.parameters()).device.type, enabled=False):
             yield
     finally:
+        accelerator.autocast_handler = handler
         if wrapped is not None and original is not None:
             model.forward = wrapped
+
+
+@contextmanager
+def _no_reentrant_checkpoints(model: nn.Module) -> Iterator[None]:
+    """Checkpoints whose layers have a graph: a reentrant one has gradients with `backward()` alone, which is not how influences are found."""
+    changed = []
+    for module in model.modules():
+        function = module.__dict__.get("_gradient_checkpointing_func")
+        if isinstance(function, functools.partial) and function.keywords.get("use_reentrant", True):
+            changed.append((module, function))
+            module.__dict__["_gradient_checkpointing_func"] = functools.partial(
+                function.func, **{**function.keywords, "use_reentrant": False}
+            )
+    try:
+        yield
+    finally:
+        for module, function in changed:
+            module.__dict__["_gradient_checkpointing_func"] = function
 
 
 def beside_tokens(micro_batch: dict[str, Any]) -> dict[str, Any]:
@@ -207,7 +231,7 @@ class StepInfluence:
     """
 
     def __init__(self) -> None:
-        self._before: dict[int, Tensor] = {}
+        self._before: dict[int, tuple[Tensor, RandomState]] = {}
         self._advantages_BK: Tensor | None = None
         self._learning_rate = 0.0
         self.latest: Influence | None = None
@@ -216,11 +240,14 @@ class StepInfluence:
         """Begin with a fresh batch, before its update."""
         self._before, self._advantages_BK, self._learning_rate = {}, advantages_BK.cpu().double(), learning_rate
 
-    def note(self, trainer: Any, micro_batch: dict[str, Any], logprobs: Tensor) -> None:
-        """Take down the log-probabilities that the update itself computes; those of later updates on the same answers are passed over."""
+    def note(self, trainer: Any, micro_batch: dict[str, Any], logprobs: Tensor, state: RandomState) -> None:
+        """Take down the log-probabilities that the update itself computes, and what random numbers it began with.
+
+        Those of later updates on the same answers are passed over.
+        """
         if self._advantages_BK is not None:
             terms = (logprobs.detach() * loss_mask(micro_batch)).sum(1) * answer_factor(trainer, micro_batch)
-            self._before.setdefault(int(micro_batch["answer_index"][0]), terms)
+            self._before.setdefault(int(micro_batch["answer_index"][0]), (terms, state))
 
     def measure(self, trainer: Any) -> None:
         """After an update: how far every answer's term has moved."""
@@ -235,10 +262,12 @@ class StepInfluence:
         products_K = torch.zeros(watched.shape[1], dtype=torch.float64)
         with torch.no_grad(), torch.random.fork_rng(), trainer.compute_loss_context_manager():
             for micro_batch in trainer._buffered_inputs:
-                before = self._before.get(int(micro_batch["answer_index"][0]))
-                if before is not None:
-                    # In the update's own precision: the terms before were.
-                    _, outputs = token_logprobs(trainer, micro_batch)
+                noted = self._before.get(int(micro_batch["answer_index"][0]))
+                if noted is not None:
+                    before, state = noted
+                    # In the update's own precision and with its dropout: the terms before were.
+                    with state.again():
+                        _, outputs = token_logprobs(trainer, micro_batch)
                     after = (outputs[0] * loss_mask(micro_batch)).sum(1) * answer_factor(trainer, micro_batch)
                     products_K += (after - before).double().cpu() @ watched[micro_batch["answer_index"].cpu()]
         products_K = average_over_processes(trainer, products_K) / self._learning_rate

@@ -37,6 +37,7 @@ from steelyard.messages import answer_of, text_of, transcript_of
 from steelyard.mixture import Schedule
 from steelyard.mixture.mixture import Mixture, as_mixture_and_column
 from steelyard.objectives import Objective, check_names, reward_matrix
+from steelyard.seeds import RandomState
 from steelyard.training._arguments import (
     as_weighting,
     check_choices,
@@ -274,10 +275,11 @@ class PolicyTrainer(GRPOTrainer):
             self._in_update = None
 
     def _get_per_token_logps_and_entropies(self, model: Any, input_ids: Tensor, *args: Any, **kwargs: Any) -> Any:
+        state = RandomState(input_ids.device)
         shared = None if self._in_update is None else self.shared_forward.take(input_ids)
         outputs = shared or super()._get_per_token_logps_and_entropies(model, input_ids, *args, **kwargs)
         if self._in_update is not None:
-            self.step_influence.note(self, self._in_update, outputs[0])
+            self.step_influence.note(self, self._in_update, outputs[0], state)
         return outputs
 
     # What happened ---------------------------------------------------------------------------------------------------------------------

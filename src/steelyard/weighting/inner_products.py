@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import warnings
 from collections.abc import Callable, Sequence
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -17,6 +18,9 @@ import torch.autograd.forward_ad as forward_ad
 from torch import Tensor, nn
 from torch.func import functional_call
 from torch.nn.attention import SDPBackend, sdpa_kernel
+
+from steelyard.errors import InputError
+from steelyard.seeds import RandomState
 
 Call = Callable[..., Any]
 
@@ -98,6 +102,7 @@ class AnswerGradients:
     tries: int = 0
     _graph: Tensor | None = field(default=None, repr=False)
     _values: dict[int, Tensor] = field(default_factory=dict, repr=False)
+    _random: dict[int, RandomState] = field(default_factory=dict, repr=False)
 
     def influence(self, advantages_BK: Tensor) -> Influence:
         """`I_k = <g_k, v>` of every objective, with two gradients in memory."""
@@ -174,17 +179,31 @@ class AnswerGradients:
         """The terms of a micro-batch with their graph; where it is the only one, the graph is kept."""
         if self._graph is not None:
             return self._graph
-        with torch.enable_grad():
+        with self._same_dropout(batch), torch.enable_grad():
             terms_b = batch.terms()
+        _check_graph(terms_b)
         self._values[int(batch.rows[0])] = terms_b.detach()
         if len(self.batches) == 1:
             self._graph = terms_b
         return terms_b
 
+    def _same_dropout(self, batch: AnswerTerms) -> AbstractContextManager[None]:
+        """Every pass over a micro-batch draws the random numbers of its first one: with others, dropout would make it another model's."""
+        at = int(batch.rows[0])
+        if at in self._random:
+            return self._random[at].again()
+        self._random[at] = RandomState(next(iter(self.parameters.values())).device)
+        return nullcontext()
+
     def _backward(self, terms_b: Tensor, advantages_b: Tensor, *, keep: bool) -> list[Tensor]:
         objective = (terms_b * advantages_b.to(terms_b)).sum()
         parameters = list(self.parameters.values())
         found = torch.autograd.grad(objective, parameters, retain_graph=keep, allow_unused=True)
+        if all(gradient is None for gradient in found):
+            raise InputError(
+                f"no gradient reaches the {len(found)} parameters that influences are taken of: they take no part in the answers' "
+                "log-probabilities; choose other layers, or see which parameters are trained"
+            )
         return [torch.zeros_like(p) if g is None else g.detach() for g, p in zip(found, parameters, strict=True)]
 
     def _products_by_backward(self, direction: list[Tensor], advantages_BK: Tensor) -> Tensor:
@@ -212,7 +231,8 @@ class AnswerGradients:
 
             for batch in self.batches:
                 assert batch.plain_terms is not None
-                terms = forward_ad.unpack_dual(batch.plain_terms(call))
+                with self._same_dropout(batch):
+                    terms = forward_ad.unpack_dual(batch.plain_terms(call))
                 slopes.append(torch.zeros_like(terms.primal) if terms.tangent is None else terms.tangent)
         return slopes
 
@@ -235,7 +255,11 @@ class AnswerGradients:
             # By `.data`: a graph that is kept for the update stays valid, since every value is put back before it is used.
             for parameter, value, along in zip(self.parameters.values(), kept, direction, strict=True):
                 parameter.data.copy_(value + step * along)
-            return [batch.terms().detach().double() for batch in self.batches]
+            found = []
+            for batch in self.batches:
+                with self._same_dropout(batch):
+                    found.append(batch.terms().detach().double())
+            return found
 
         found: list[tuple[float, float, list[Tensor]]] = []
         try:
@@ -257,6 +281,35 @@ class AnswerGradients:
                 parameter.data.copy_(value)
         miss, self.factor, slopes = min(found, key=lambda entry: entry[0])
         return miss, slopes
+
+
+def _check_graph(objective: Tensor) -> None:
+    """Refuse a graph in which parameters would have no gradient and not one of zero.
+
+    Reentrant checkpointing computes its layers without a graph, and their parameters are found by `backward()` alone.
+
+    Raises:
+        InputError: where nothing is differentiated, or a part of it is hidden so.
+
+    Example:
+        >>> _check_graph(torch.ones(1))
+        Traceback (most recent call last):
+        steelyard.errors.InputError: the answers' log-probabilities have no gradient: ...
+    """
+    if objective.grad_fn is None:
+        raise InputError("the answers' log-probabilities have no gradient: no trained parameter takes part in them")
+    seen, open_ = {objective.grad_fn}, [objective.grad_fn]
+    while open_:
+        node = open_.pop()
+        if node.name() == "CheckpointFunctionBackward":
+            raise InputError(
+                "reentrant gradient checkpointing hides its layers from influences: use gradient_checkpointing_kwargs="
+                '{"use_reentrant": False}'
+            )
+        for following, _ in node.next_functions:
+            if following is not None and following not in seen:
+                seen.add(following)
+                open_.append(following)
 
 
 def inner(a: Sequence[Tensor], b: Sequence[Tensor]) -> Tensor:
