@@ -190,3 +190,27 @@ def test_objectives_of_equal_spread_count_alike_whatever_their_units():
         units = torch.tensor([1.0, 1000.0])
         scaled = advantages.combine(rewards * units, weights, estimator=estimator, group_size=4, normalize="each-whitened")
         torch.testing.assert_close(scaled, plain, atol=2e-2, rtol=2e-2)
+
+
+def test_whitening_leaves_brpos_zeros_alone():
+    """The reference, a tie, a group of equal answers and one that is left out as one-sided have no pull, whatever the others have."""
+    fair = [[1.0, 0.0], [2.0, 1.0], [0.0, 2.0], [1.0, 3.0]]  # a win, a loss and a tie; and three wins: left out
+    equal = [[5.0, 5.0]] * 4
+    one_sided = [[0.0, 0.0], [1.0, 1.0], [2.0, 2.0], [3.0, 3.0]]
+    rewards, weights = torch.tensor(fair + equal + one_sided, dtype=torch.float64), torch.tensor([0.7, 0.3], dtype=torch.float64)
+    found = advantages.combine(rewards, weights, estimator="brpo", group_size=4, normalize="each-whitened")
+    one = 0.7 / ((2 / 12) ** 0.5 * 0.7 + 1e-4)
+    torch.testing.assert_close(found, torch.tensor([0, one, -one, 0] + [0] * 8, dtype=torch.float64))
+    assert not advantages.combine(
+        rewards[4:], weights, estimator="brpo", group_size=4, normalize="each-whitened", scale=3.0
+    ).any()
+
+
+@pytest.mark.parametrize("estimator", ["grpo", "rloo", "reinforce"])
+def test_what_is_whitened_for_the_others_is_centred_already(estimator):
+    """So that nothing with an advantage of 0 is moved away from it."""
+    torch.manual_seed(0)
+    rewards = torch.rand(24, 3, dtype=torch.float64)
+    rewards[torch.rand(24, 3) < 0.2] = torch.nan
+    each = advantages.combine(rewards, torch.tensor([0.5, 0.3, 0.2]), estimator=estimator, group_size=4, normalize="each")
+    assert abs(each.mean().item()) < 1e-12

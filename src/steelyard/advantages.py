@@ -258,6 +258,11 @@ def weighted_reward(rewards_BK: Tensor, weights_K: Tensor, *, group_size: int) -
     return torch.where(rewards_BK.isnan().all(1), torch.nan, total)
 
 
+def _of_unit_size(advantages_B: Tensor) -> Tensor:
+    """Divided by their root mean square, and not centred: of BRPO's advantages 0 means no preference, and most batches lean to one side."""
+    return advantages_B / (advantages_B.square().mean().sqrt() + STD_EPSILON)
+
+
 def combine(
     rewards_BK: Tensor, weights_K: Tensor, *, estimator: str, group_size: int, normalize: str = "sum", scale: float = 1.0
 ) -> Tensor:
@@ -266,7 +271,8 @@ def combine(
     `normalize="sum"`: `A = scale * estimator(sum_k w_k R_k)`, as the paper does it.
     `normalize="each"`: `A = scale * sum_k w_k estimator(R_k)`; with an estimator that divides by a spread, no objective counts more for its
     larger one.
-    `normalize="each-whitened"`: the same of equal spread (see `of_equal_spread`), whitened over the batch before it is scaled (GDPO).
+    `normalize="each-whitened"`: the same of equal spread (see `of_equal_spread`), whitened over the batch before it is scaled (GDPO). Advantages of
+    "brpo" are divided by their root mean square and not centred: the reference, ties and groups that are left out stay at 0.
 
     Args:
         rewards_BK: float `[B,K]`, higher is better; NaN where an objective does not apply.
@@ -305,5 +311,6 @@ def combine(
         each_BK = estimate(rewards_BK, estimator=estimator, group_size=group_size)
         if normalize == "each":
             return scale * (each_BK @ weights_K.to(rewards_BK))
-        return scale * reinforce(of_equal_spread(each_BK, estimator=estimator) @ weights_K.to(rewards_BK))
+        total_B = of_equal_spread(each_BK, estimator=estimator) @ weights_K.to(rewards_BK)
+        return scale * (_of_unit_size(total_B) if estimator == "brpo" else reinforce(total_B))
     raise InputError(f"normalize must be one of {', '.join(NORMALIZATIONS)}, but is {normalize!r}")
