@@ -146,16 +146,16 @@ def measured_run(content, *, every, longest, base=Path(".")):
     import torch
 
     import steelyard
-    from steelyard.cli.root import _hush_libraries, _quiet, _settle_hub
+    from steelyard.cli.console import quiet_environment, quiet_libraries, settle_hub
     from steelyard.pareto import hypervolume
     from steelyard.recipes.loading import parse_recipe
     from steelyard.runlog import RunLog
     from steelyard.training import train
 
     torch.set_num_threads(1)
-    _quiet()
-    _settle_hub(needed=False)
-    _hush_libraries()
+    quiet_environment()
+    settle_hub(needed=False)
+    quiet_libraries()
     content["checkpoint"] = {"every": 10**6, "front": False}
     folder, began = Path(tempfile.mkdtemp()), time.perf_counter()
     try:

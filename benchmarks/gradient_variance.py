@@ -25,7 +25,7 @@ from mixture_study import ARMS, content_of
 
 import steelyard
 from steelyard.mixture import estimate_gradient_variance, moments_variance
-from steelyard.mixture.variance import METHODS
+from steelyard.mixture.variance import _VARIANCE_METHODS as METHODS
 from steelyard.models.scratch import byte_tokenizer, new_model
 from steelyard.recipes.loading import parse_recipe
 from steelyard.runs._domain_data import load_domains, pack_domains

@@ -120,15 +120,15 @@ def run(job):
     import torch
 
     import steelyard
-    from steelyard.cli.root import _hush_libraries, _quiet, _settle_hub
+    from steelyard.cli.console import quiet_environment, quiet_libraries, settle_hub
     from steelyard.recipes.loading import parse_recipe
     from steelyard.runlog import RunLog
     from steelyard.training import train
 
     torch.set_num_threads(1)
-    _quiet()
-    _settle_hub(needed=False)
-    _hush_libraries()
+    quiet_environment()
+    settle_hub(needed=False)
+    quiet_libraries()
     mixture = dict(ARMS[arm])
     folder, began = Path(tempfile.mkdtemp()), time.perf_counter()
     source = thinned(source, folder) if name == "few" else source

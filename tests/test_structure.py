@@ -2,6 +2,7 @@
 
 import ast
 import importlib
+import importlib.util
 import json
 import re
 import subprocess
@@ -340,3 +341,17 @@ def test_nothing_here_loads_pickles_or_runs_code():
                 assert name not in ("eval", "exec", "pickle.load", "pickle.loads", "torch.load", "yaml.load"), (
                     f"{path}:{node.lineno} {name}"
                 )
+
+
+@pytest.mark.parametrize(
+    "script",
+    sorted((Path(__file__).parents[1] / "benchmarks").glob("*.py")) + sorted((Path(__file__).parents[1] / "docs").glob("*.py")),
+    ids=lambda path: path.name,
+)
+def test_what_a_benchmark_imports_is_there(script):
+    """Benchmarks run for hours, and rarely: a name that moved would be noticed months later."""
+    for node in ast.walk(ast.parse(script.read_text(encoding="utf-8"))):
+        if isinstance(node, ast.ImportFrom) and (node.module or "").partition(".")[0] == "steelyard":
+            module = importlib.import_module(node.module)
+            for name in (alias.name for alias in node.names):
+                assert hasattr(module, name) or importlib.util.find_spec(f"{node.module}.{name}"), f"{node.module} has no {name}"

@@ -15,7 +15,8 @@ import sys
 import textwrap
 from collections.abc import Callable, Mapping
 from numbers import Integral, Real
-from typing import Annotated, Any, Literal, TypeVar, get_args, get_origin, get_type_hints
+from types import UnionType
+from typing import Annotated, Any, Literal, TypeVar, Union, get_args, get_origin, get_type_hints
 
 from pydantic import BaseModel, ConfigDict, Field, TypeAdapter, ValidationError, create_model
 from pydantic.fields import FieldInfo
@@ -251,6 +252,9 @@ def check_value(name: str, value: Any, annotation: Any) -> Any:
         Traceback (most recent call last):
         steelyard.errors.InputError: momentum must be a number of at least 0 and below 1, but is 1.0
     """
+    if get_origin(annotation) in (Union, UnionType) and type(None) in get_args(annotation):
+        others = [part for part in get_args(annotation) if part is not type(None)]
+        return value if value is None or len(others) > 1 else check_value(name, value, others[0])
     if get_origin(annotation) is Literal:
         if value not in get_args(annotation):
             choices = [str(choice) for choice in get_args(annotation)]

@@ -208,6 +208,6 @@ def test_numbers_that_yaml_reads_as_text_are_numbers_in_a_recipe(tmp_path, tiny_
 def test_a_methods_schema_has_its_ranges():
     schema = parse_recipe.__globals__["Recipe"].model_json_schema()
     jsonschema.Draft202012Validator.check_schema(schema)
-    found = json.dumps(schema["$defs"]["NormalizedInfluenceMethod"]["properties"]["floor"])
+    found = json.dumps(schema["$defs"]["NormalizedInfluenceMethod"]["properties"]["momentum"])
     assert json.loads(found)["minimum"] == 0
     assert json.loads(found)["exclusiveMaximum"] == 1

@@ -37,7 +37,7 @@ OBJECTIVES = [
 
 
 def batch_with(gram, learning_rate=1.0, progress=0.0, rewards=None):
-    zeros = torch.zeros(4, len(gram)) if rewards is None else torch.tensor(rewards)
+    zeros = torch.tensor([[1.0], [-1.0]]).expand(2, len(gram)) if rewards is None else torch.tensor(rewards)
     gram = torch.tensor(gram, dtype=torch.float64)
     return Batch(
         zeros, zeros, learning_rate=learning_rate, progress=progress, share=0.2, influence=lambda **options: Influence.of(gram)
@@ -206,9 +206,12 @@ def test_weighted_reward_matches_a_plain_product_where_nothing_is_missing():
 
 
 def influences(*values, batches=40, learning_rate=1e-3):
-    zeros = torch.zeros(4, len(values))
-    found = Influence(torch.tensor(values, dtype=torch.float64))
-    return Batch(zeros, zeros, learning_rate=learning_rate, progress=0.0, share=1 / batches, influence=lambda **options: found)
+    """A batch of these influences; None for an objective that applies to none of its answers."""
+    advantages = torch.tensor([[0.0 if value is None else sign for value in values] for sign in (1.0, -1.0)])
+    found = Influence(torch.tensor([value or 0.0 for value in values], dtype=torch.float64))
+    return Batch(
+        advantages, advantages, learning_rate=learning_rate, progress=0.0, share=1 / batches, influence=lambda **options: found
+    )
 
 
 def test_one_outlying_batch_turns_the_published_weights_over_and_not_the_normalized_ones():
@@ -270,6 +273,46 @@ def test_a_method_that_is_set_up_again_starts_anew(name):
     if name not in ("mgda", "upgrad", "cagrad"):
         assert seen[0] == seen[1]
     assert seen[0][1:] == seen[1][1:]
+
+
+@pytest.mark.parametrize("make", [lambda: GradientInfluence(mu=1.0), lambda: NormalizedInfluence(momentum=0.5)])
+def test_an_objective_of_one_batch_in_ten_is_not_starved(make):
+    """What it gains where it is present is as much as another objective gains there; absent, it neither gains nor loses."""
+    method = make()
+    method.setup([Objective(name, len) for name in "abc"])
+    for i in range(100):
+        before = method.weights()
+        method.on_batch(influences(0.1, -0.05, None if i % 10 else 0.1, batches=100, learning_rate=0.1))
+        if i % 10:
+            assert method.weights()[2].item() == pytest.approx(before[2].item(), abs=1e-12)
+    weights = method.weights()
+    assert weights.sum().item() == pytest.approx(1.0)
+    assert weights[2] > 1 / 3
+    assert weights[0] > weights[1]
+
+
+@pytest.mark.parametrize("size", [2, 3, 20, 50])
+def test_the_default_floor_leaves_any_number_of_objectives_free(size):
+    method = NormalizedInfluence()
+    method.setup([Objective(f"o{k}", len) for k in range(size)])
+    for _ in range(40):
+        method.on_batch(influences(1.0, *[-1.0] * (size - 1)))
+    weights = method.weights()
+    assert weights.min().item() >= 0.15 / size - 1e-12
+    assert weights[0] > 3 / size if size > 3 else weights[0] > 0.85
+    assert weights.sum().item() == pytest.approx(1.0)
+
+
+def test_the_state_of_a_run_that_counted_once_for_all_objectives_is_taken_over():
+    method, later = NormalizedInfluence(), NormalizedInfluence()
+    for one in (method, later):
+        one.setup([Objective(name, len) for name in "ab"])
+    for _ in range(5):
+        method.on_batch(influences(0.3, -0.1))
+    later.load_state_dict({**method.state_dict(), "count": 5})
+    for one in (method, later):
+        one.on_batch(influences(0.1, 0.1))
+    assert later.state_dict() == method.state_dict()
 
 
 def test_a_step_that_throws_the_weights_is_named():

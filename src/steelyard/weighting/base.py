@@ -206,6 +206,17 @@ def with_floor(weights_K: Tensor, floor: float) -> Tensor:
     return floor + (1 - size * floor) * weights_K
 
 
+def had_advantage(batch: Batch, influence_K: Tensor) -> Tensor:
+    """Which objectives a batch says anything of, bool `[K]`: not one that applies to no answer of it, or gave all of a prompt's answers the same.
+
+    Example:
+        >>> batch = Batch(torch.zeros(2, 2), torch.tensor([[1.0, 0.0], [-1.0, 0.0]]), learning_rate=1e-3, progress=0.0, influence=None)
+        >>> had_advantage(batch, torch.zeros(2)).tolist()
+        [True, False]
+    """
+    return batch.advantages_BK.any(0).cpu() | (influence_K != 0)
+
+
 def present_moments(rewards_BK: Tensor) -> tuple[Tensor, Tensor]:
     """Mean and standard deviation (n - 1) of every objective over the answers that have it; NaN and 0 where none or too few do.
 

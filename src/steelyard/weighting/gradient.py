@@ -10,18 +10,19 @@ from torch import Tensor
 
 from steelyard.settings import Count, CountFromZero, Positive, checked
 from steelyard.weighting._influence_settings import InfluenceSettings
-from steelyard.weighting.base import METHODS, Batch, Normalize, Preference, Weighting
+from steelyard.weighting.base import METHODS, Batch, Normalize, Preference, Weighting, had_advantage
 from steelyard.weighting.influence import InfluenceMethod
 from steelyard.weighting.inner_products import warn_once
 
 
-def mirror_descent(weights_K: Tensor, influence_K: Tensor, *, step: float) -> Tensor:
+def mirror_descent(weights_K: Tensor, influence_K: Tensor, *, step: float, among_K: Tensor | None = None) -> Tensor:
     """One step of exponentiated-gradient mirror descent on the simplex, `w_k <- w_k exp(step * I_k) / Z`.
 
     Args:
         weights_K: float64 `[K]`, non-negative, summing to 1. A weight of 0 stays 0.
         influence_K: float64 `[K]`; a constant added to all changes nothing.
         step: how far to go, in units of 1 / influence.
+        among_K: bool `[K]`, which weights move; they share among themselves what they had together. Default: all.
 
     Returns:
         float64 `[K]`, summing to 1; computed in logarithms, so that no influence overflows.
@@ -34,7 +35,13 @@ def mirror_descent(weights_K: Tensor, influence_K: Tensor, *, step: float) -> Te
     Reference:
         Lu et al., arXiv 2509.11452, equation 6.
     """
-    return torch.softmax(weights_K.log() + step * influence_K, dim=0)
+    if among_K is None or among_K.all():
+        return torch.softmax(weights_K.log() + step * influence_K, dim=0)
+    if not weights_K[among_K].any():
+        return weights_K.clone()
+    moved_K = weights_K.clone()
+    moved_K[among_K] = weights_K[among_K].sum() * torch.softmax(weights_K[among_K].log() + step * influence_K[among_K], dim=0)
+    return moved_K
 
 
 @METHODS.add("gradient-influence")
@@ -65,7 +72,8 @@ class GradientInfluence(Weighting):
 
     Reference:
         Lu et al., arXiv 2509.11452, section 3.2, algorithm 2. Deviations: all trained parameters count unless `layers` says otherwise, not
-        the middle layers only; the learning rate is the one of the coming update, so weights settle as it decays.
+        the middle layers only; the learning rate is the one of the coming update, so weights settle as it decays; an objective without an
+        advantage in a batch (it applies to no answer, or all are equal) keeps its weight, where the paper's rule would starve it.
     """
 
     needs_gradients = True
@@ -111,7 +119,8 @@ class GradientInfluence(Weighting):
                     f"influences of {self._pending_K.abs().max().item():.2g} at a learning rate of {batch.learning_rate:g}; see docs/weighting.md, "
                     "or use 'normalized-influence', which needs no mu"
                 )
-            self._weights_K = mirror_descent(self.weights(), self._pending_K, step=step)
+            among_K = had_advantage(batch, self._pending_K)
+            self._weights_K = mirror_descent(self.weights(), self._pending_K, step=step, among_K=among_K)
             self._pending_K, self._pending_count = None, 0
 
     def on_validation(self, point: Sequence[float]) -> None:

@@ -10,7 +10,7 @@ from torch import Tensor
 
 from steelyard.settings import Count, CountFromZero, Positive, Share, checked
 from steelyard.weighting._influence_settings import InfluenceSettings
-from steelyard.weighting.base import METHODS, Batch, Normalize, Preference, Weighting, with_floor
+from steelyard.weighting.base import METHODS, Batch, Normalize, Preference, Weighting, had_advantage, with_floor
 from steelyard.weighting.gradient import mirror_descent
 from steelyard.weighting.influence import InfluenceMethod
 
@@ -18,6 +18,8 @@ from steelyard.weighting.influence import InfluenceMethod
 @METHODS.add("normalized-influence")
 class NormalizedInfluence(Weighting):
     """Gradient influence without a mu to guess: each is measured by its own running size, smoothed, and no weight falls below a floor.
+
+    Where an objective has no advantage in a batch (it applies to no answer there, or all are equal), its weight and its means stay.
 
     With `s_k^2` the running mean of `I_k^2`, `i_k <- momentum i_k + (1 - momentum) I_k / s_k`, and `p` the share of the run that a batch is:
     `u_k <- u_k exp(strength p i_k) / Z`, `w = floor + (1 - K floor) u`. So `i_k` says how reliably, and not how much, objective k gains from
@@ -28,7 +30,7 @@ class NormalizedInfluence(Weighting):
         strength: how far the logarithm of a weight is pushed in the whole run if its objective gains alike from every batch, and as far down if
             it loses; positive. Influences that grow push further.
         momentum: share of the smoothed influence that a new batch leaves, 0 to below 1.
-        floor: the least weight of every objective, 0 to 1/K.
+        floor: the least weight of every objective, 0 to 1/K. Default: 0.15/K, so that it leaves the same freedom to any number of objectives.
         normalize: as for every method. By default each reward is normalised on its own, as it was when its influence was taken, and the sum is
             whitened (GDPO).
         influence, layers, every, gram_every: see `InfluenceSettings`.
@@ -63,7 +65,7 @@ class NormalizedInfluence(Weighting):
         *,
         strength: Positive = 4.0,
         momentum: Share = 0.8,
-        floor: Share = 0.05,
+        floor: Share | None = None,
         normalize: Normalize = "each-whitened",
         influence: InfluenceMethod = "finite-difference",
         layers: Sequence[str] | None = None,
@@ -76,14 +78,18 @@ class NormalizedInfluence(Weighting):
         self._free_K: Tensor | None = None
         self._smooth_K: Tensor | None = None
         self._square_K: Tensor | None = None
-        self._count = self._batches = 0
+        self._count_K: Tensor | None = None
+        self._batches = 0
 
     def setup(self, objectives: Sequence[Any]) -> None:
         """Learn the objectives and start anew; their number limits the floor."""
         super().setup(objectives)
-        self._free_K = self._smooth_K = self._square_K = None
-        self._count = self._batches = 0
-        with_floor(self.weights(), self.floor)
+        self._free_K = self._smooth_K = self._square_K = self._count_K = None
+        self._batches = 0
+        with_floor(self.weights(), self._floor())
+
+    def _floor(self) -> float:
+        return 0.15 / len(self.weights()) if self.floor is None else self.floor
 
     def on_batch(self, batch: Batch) -> None:
         """Compute the influences and move the weights, as often as the settings say."""
@@ -92,32 +98,38 @@ class NormalizedInfluence(Weighting):
         if found is None:
             return
         influence_K = found.influence_K
-        self._count += 1
+        had_K = had_advantage(batch, influence_K)
+        if self._count_K is None or self._square_K is None or self._smooth_K is None:
+            self._count_K, self._square_K, self._smooth_K = (torch.zeros_like(influence_K) for _ in range(3))
+        first_K = had_K & (self._count_K == 0)
+        self._count_K = self._count_K + had_K
         # A plain mean over the first batches, then one that forgets.
-        square_K = influence_K.square()
-        if self._square_K is None:
-            self._square_K = torch.zeros_like(square_K)
-        self._square_K = torch.lerp(self._square_K, square_K, 1 / min(self._count, 20))
+        moved_K = torch.lerp(self._square_K, influence_K.square(), 1 / self._count_K.clamp(1, 20))
+        self._square_K = torch.where(had_K, moved_K, self._square_K)
         relative_K = influence_K / self._square_K.sqrt().clamp(min=torch.finfo(torch.float64).tiny)
-        self._smooth_K = relative_K if self._smooth_K is None else torch.lerp(relative_K, self._smooth_K, self.momentum)
+        smooth_K = torch.where(first_K, relative_K, torch.lerp(relative_K, self._smooth_K, self.momentum))
+        self._smooth_K = torch.where(had_K, smooth_K, self._smooth_K)
         free_K = self.weights() if self._free_K is None else self._free_K
-        self._free_K = mirror_descent(free_K, self._smooth_K, step=self.strength * batch.share * self.settings.every)
-        self._weights_K = with_floor(self._free_K, self.floor)
+        step = self.strength * batch.share * self.settings.every
+        self._free_K = mirror_descent(free_K, self._smooth_K, step=step, among_K=had_K)
+        self._weights_K = with_floor(self._free_K, self._floor())
 
     def on_validation(self, point: Sequence[float]) -> None:
         """Validation plays no part here."""
 
     def state_dict(self) -> dict[str, Any]:
         """Weights with and without the floor, the smoothed influences and their running size."""
-        kept = {"free": self._free_K, "smooth": self._smooth_K, "square": self._square_K}
+        kept = {"free": self._free_K, "smooth": self._smooth_K, "square": self._square_K, "count": self._count_K}
         listed = {name: None if value is None else value.tolist() for name, value in kept.items()}
-        return {**super().state_dict(), **listed, "count": self._count, "batches": self._batches}
+        return {**super().state_dict(), **listed, "batches": self._batches}
 
     def load_state_dict(self, state: dict[str, Any]) -> None:
         """Take over the state of an earlier run."""
         super().load_state_dict(state)
-        self._free_K, self._smooth_K, self._square_K = (
+        self._free_K, self._smooth_K, self._square_K, self._count_K = (
             None if state[name] is None else torch.tensor(state[name], dtype=torch.float64)
-            for name in ("free", "smooth", "square")
+            for name in ("free", "smooth", "square", "count")
         )
-        self._count, self._batches = state["count"], state["batches"]
+        if self._count_K is not None and self._square_K is not None:  # runs of earlier versions counted once for all objectives
+            self._count_K = self._count_K.expand(self._square_K.shape).clone()
+        self._batches = state["batches"]
