@@ -71,7 +71,7 @@ def test_new_weights_apply_to_the_batch_they_were_computed_from(make, cls, confi
         variation = rewards.std(0) / rewards.mean(0)
         weights = variation / variation.sum()
         assert logged == pytest.approx(weights.tolist(), rel=1e-4)
-        total = (rewards * weights).sum(1).view(-1, 4)
+        total = (2 * rewards * weights).sum(1).view(-1, 4)  # TRL's own weights, of 1 each, sum to 2
         centred = total - total.mean(1, keepdim=True)
         expected = centred / (total.std(1, keepdim=True) + 1e-4) if cls is GRPOTrainer else centred * 4 / 3
         torch.testing.assert_close(output["advantages"], expected.flatten(), rtol=1e-3, atol=1e-4)
@@ -256,3 +256,21 @@ def test_the_two_added_lines_of_the_readme(tiny_policy_dir, tmp_path):
     logged = weights_logged(names["trainer"])
     assert len(logged) == 2
     assert logged[0] != [0.5, 0.5]
+
+
+@pytest.mark.parametrize("given", [None, [2.0, 6.0]])
+@pytest.mark.parametrize(
+    ("cls", "config", "settings"), [(GRPOTrainer, GRPOConfig, {"scale_rewards": "none"}), (RLOOTrainer, RLOOConfig, {})]
+)
+def test_fixed_weights_train_as_the_trainer_does_alone_also_with_a_kl_term(make, cls, config, settings, given):
+    """Rewards at a K-th of their size would make RLOO's KL term, which is a part of its reward, count K times."""
+    ends = []
+    for called in (False, True):
+        torch.manual_seed(0)
+        trainer = make(cls, config, reward_weights=given, beta=0.5, max_steps=2, learning_rate=1e-2, **settings)
+        if called:
+            trainer.add_callback(WeightingCallback(trainer, "fixed"))
+            assert trainer.reward_weights.tolist() == (given or [1.0, 1.0])
+        trainer.train()
+        ends.append(torch.cat([parameter.detach().flatten() for parameter in trainer.model.parameters()]))
+    assert torch.equal(*ends)

@@ -520,3 +520,33 @@ def test_a_missing_extra_names_the_command_that_brings_it(monkeypatch):
     monkeypatch.setitem(sys.modules, "torchjd.aggregation", None)
     with pytest.raises(InputError, match=r"weighting 'mgda' needs TorchJD .*: pip install 'steelyard\[baselines\]'"):
         GramianWeights("mgda")
+
+
+def tchebycheff_after(objectives, means, **options):
+    method = METHODS["tchebycheff"](**options)
+    method.setup(objectives)
+    rewards = torch.tensor([means, means])
+    method.on_batch(Batch(rewards, rewards, learning_rate=1e-6, progress=0.0, influence=lambda **options: None))
+    return method.weights().tolist()
+
+
+def test_tchebycheff_gaps_are_in_shares_of_a_range():
+    """The same answers with a reward in other units, or counted as a cost, have the same weights."""
+    right = Objective("right", len, bounds=(0.0, 1.0))
+    plain = tchebycheff_after([right, Objective("short", len, bounds=(0.0, 1.0))], [0.2, 0.8])
+    assert plain == pytest.approx([0.9525741, 0.0474259])
+    in_hundreds = tchebycheff_after([right, Objective("short", len, bounds=(0.0, 500.0))], [0.2, 400.0])
+    as_cost = tchebycheff_after([right, Objective("long", len, goal="minimize", bounds=(0.0, 500.0))], [0.2, -100.0])
+    assert in_hundreds == pytest.approx(plain)
+    assert as_cost == pytest.approx(plain)
+    assert (
+        tchebycheff_after([right, Objective("short", len, bounds=(0.0, 500.0))], [0.2, 400.0], ideal={"short": 450.0})[0]
+        > plain[0]
+    )
+
+
+def test_tchebycheff_says_where_it_saturates_for_want_of_bounds():
+    inner_products._warned.clear()
+    with pytest.warns(UserWarning, match=r"leave one objective with all the weight; give bounds= to tokens, so that"):
+        weights = tchebycheff_after([Objective("right", len, bounds=(0.0, 1.0)), Objective("tokens", len)], [0.2, -100.0])
+    assert weights[1] > 0.999

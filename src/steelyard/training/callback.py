@@ -34,7 +34,8 @@ class WeightingCallback(TrainerCallback):
         weighting: a `Weighting`, or a method's name.
         bounds: lowest and highest possible mean reward, by name, which put objectives of different units on one scale for "hypervolume".
 
-    The weights are logged as `weights/NAME`, and the method's state is saved in every checkpoint and taken up when training is resumed from one
+    Rewards are multiplied by the weights times the sum of TRL's own (K, unless `args.reward_weights` says otherwise), so that equal weights train as the
+    trainer does without a callback, also beside a KL term. The weights are logged as `weights/NAME`, summing to 1, and the method's state is saved in every checkpoint and taken up when training is resumed from one
     in `args.output_dir`.
 
     Raises:
@@ -56,6 +57,8 @@ class WeightingCallback(TrainerCallback):
         if isinstance(trainer, PolicyTrainer):
             raise InputError("a PolicyTrainer moves its weights itself: give it weighting=, and no WeightingCallback")
         given = None if trainer.args.reward_weights is None else shares(trainer.args.reward_weights)
+        # TRL's weights sum to K, or to what the user chose: where nothing divides by a spread, as in RLOO, the KL term is measured against that.
+        self._total = float(sum(trainer.args.reward_weights or [1.0] * len(trainer.reward_func_names)))
         if given is not None and isinstance(weighting, Weighting):
             raise InputError("weights are given twice, in args.reward_weights and by the weighting: leave one out")
         weighting = as_weighting(weighting, given)
@@ -75,7 +78,7 @@ class WeightingCallback(TrainerCallback):
         self._put()
 
     def _put(self) -> None:
-        self._trainer.reward_weights = self.weighting.weights().float()
+        self._trainer.reward_weights = (self._total * self.weighting.weights()).float()
 
     def _calculate_rewards(self, *args: Any, **kwargs: Any) -> Tensor:
         rewards_BK = self._score(*args, **kwargs)

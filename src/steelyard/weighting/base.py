@@ -206,6 +206,25 @@ def with_floor(weights_K: Tensor, floor: float) -> Tensor:
     return floor + (1 - size * floor) * weights_K
 
 
+def reward_bounds(objective: Objective) -> tuple[float, float] | None:
+    """Least and greatest reward as it is weighed, where an objective's bounds, which are those of its measure, say so.
+
+    Example:
+        >>> from steelyard.objectives import Objective
+        >>> reward_bounds(Objective("right", len, bounds=(0.0, 1.0))), reward_bounds(Objective("free", len))
+        ((0.0, 1.0), None)
+        >>> reward_bounds(Objective("cost", len, goal="minimize", bounds=(0.0, 10.0)))
+        (-10.0, -0.0)
+    """
+    if objective.bounds is None or objective.measure is not objective.reward:
+        return None
+    low, high = objective.bounds
+    if objective.maximize:
+        return low, high
+    # A measure of its own leaves the reward's sign alone, even where it is the same function.
+    return (-high, -low) if objective.reward_sign < 0 else None
+
+
 def had_advantage(batch: Batch, influence_K: Tensor) -> Tensor:
     """Which objectives a batch says anything of, bool `[K]`: not one that applies to no answer of it, or gave all of a prompt's answers the same.
 

@@ -11,7 +11,7 @@ from pydantic import Field
 from steelyard.errors import InputError, nearest
 from steelyard.objectives import Objective
 from steelyard.settings import NotNegative, Positive, Share, checked
-from steelyard.weighting.base import METHODS, Batch, Normalize, Weighting, check_option, present_moments
+from steelyard.weighting.base import METHODS, Batch, Normalize, Weighting, check_option, present_moments, reward_bounds
 
 
 @METHODS.add("lagrangian")
@@ -80,11 +80,9 @@ class LagrangianConstraints(Weighting):
                     f"unknown objective {name!r}: the objectives are {', '.join(self._names)}{nearest(name, self._names)}"
                 )
         for objective in objectives:
-            bound = self.at_least.get(objective.name)
-            # Bounds are the measure's; they are the reward's where that is its own measure.
-            known = objective.bounds is not None and objective.measure is objective.reward and objective.maximize
-            if bound is not None and known and objective.bounds is not None and bound > objective.bounds[1]:
-                raise InputError(f"{objective.name!r} cannot be {bound:g}: its bounds are {objective.bounds}")
+            bound, bounds = self.at_least.get(objective.name), reward_bounds(objective)
+            if bound is not None and bounds is not None and bound > bounds[1]:
+                raise InputError(f"{objective.name!r} cannot be {bound:g}: its bounds are {bounds}")
         self.multipliers, self._means = dict.fromkeys(self.at_least, self.start), {}
         self._weigh()
 

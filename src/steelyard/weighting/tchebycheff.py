@@ -10,7 +10,17 @@ from torch import Tensor
 
 from steelyard.objectives import Objective
 from steelyard.settings import Positive, Share, checked
-from steelyard.weighting.base import METHODS, Batch, Normalize, Preference, Weighting, check_option, present_moments
+from steelyard.weighting.base import (
+    METHODS,
+    Batch,
+    Normalize,
+    Preference,
+    Weighting,
+    check_option,
+    present_moments,
+    reward_bounds,
+)
+from steelyard.weighting.inner_products import warn_once
 
 
 def tchebycheff_weights(preference_K: Tensor, gap_K: Tensor, *, smoothing: float) -> Tensor:
@@ -37,14 +47,17 @@ def tchebycheff_weights(preference_K: Tensor, gap_K: Tensor, *, smoothing: float
 
 @METHODS.add("tchebycheff")
 class SmoothTchebycheff(Weighting):
-    """Minimise a smooth maximum of the weighted gaps to an ideal: `w_k ~ p_k exp(p_k (ideal_k - mean_k) / smoothing)`.
+    """Minimise a smooth maximum of the weighted gaps to an ideal: `w_k ~ p_k exp(p_k (ideal_k - mean_k) / (range_k smoothing))`.
 
     Unlike any fixed weighted sum this can reach points of the front where it bends inwards.
 
+    The range is that of an objective's bounds, so that no gap counts more for its unit; without bounds it is 1. There a reward of hundreds leaves one
+    objective with all the weight, and a warning says so.
+
     Args:
         weights: the preference p, `[K]` or by name; None for equal shares.
-        ideal: the mean reward each objective would have at best, by name; 1 where not given.
-        smoothing: positive, in units of reward.
+        ideal: the mean reward each objective would have at best, by name. Default: its upper bound, or 1 without bounds.
+        smoothing: positive, in shares of the range.
         momentum: of the running mean rewards, 0 to below 1.
 
     Raises:
@@ -59,7 +72,7 @@ class SmoothTchebycheff(Weighting):
         [0.953, 0.047]
 
     Reference:
-        Lin et al., arXiv 2402.19078. Deviation: gaps are of the running mean reward of training batches.
+        Lin et al., arXiv 2402.19078. Deviations: gaps are of the running mean reward of training batches, in shares of the objective's range.
     """
 
     @checked
@@ -78,12 +91,22 @@ class SmoothTchebycheff(Weighting):
         self.smoothing, self.momentum = smoothing, momentum
         self._preference_K: Tensor | None = None
         self._mean_K: Tensor | None = None
+        self._without_bounds: list[str] = []
 
     def setup(self, objectives: Sequence[Objective]) -> None:
         """Learn the objectives' names."""
         super().setup(objectives)
         check_option("an ideal", self.ideal, self._names)
         self._preference_K, self._mean_K = self.weights(), None
+        bounds = {objective.name: reward_bounds(objective) for objective in objectives}
+        self._without_bounds = [name for name, known in bounds.items() if known is None]
+        self._ideal_K, self._range_K = (
+            torch.tensor(values, dtype=torch.float64)
+            for values in (
+                [self.ideal.get(name, 1.0 if known is None else known[1]) for name, known in bounds.items()],
+                [1.0 if known is None or known[1] == known[0] else known[1] - known[0] for known in bounds.values()],
+            )
+        )
 
     def on_batch(self, batch: Batch) -> None:
         """Weigh by the gaps of the running mean rewards, this batch's included."""
@@ -95,9 +118,14 @@ class SmoothTchebycheff(Weighting):
             # An objective that no answer of the batch has keeps its mean.
             moved_K = torch.lerp(mean_K, self._mean_K, self.momentum)
             self._mean_K = torch.where(mean_K.isnan(), self._mean_K, torch.where(self._mean_K.isnan(), mean_K, moved_K))
-        ideal_K = torch.tensor([self.ideal.get(name, 1.0) for name in self._names], dtype=torch.float64)
-        gap_K = (ideal_K - self._mean_K).nan_to_num(0.0)
+        gap_K = ((self._ideal_K - self._mean_K) / self._range_K).nan_to_num(0.0)
         self._weights_K = tchebycheff_weights(self._preference_K, gap_K, smoothing=self.smoothing)
+        pull_K = self._preference_K * gap_K / self.smoothing
+        if self._without_bounds and (pull_K.max() - pull_K.min()).item() > 10:
+            warn_once(
+                f"tchebycheff: gaps of {gap_K.min().item():.3g} to {gap_K.max().item():.3g} leave one objective with all the weight; give bounds= to "
+                f"{', '.join(self._without_bounds)}, so that gaps are in shares of a range, or a larger smoothing (it is {self.smoothing:g})"
+            )
 
     def on_validation(self, point: Sequence[float]) -> None:
         """Validation plays no part here."""
