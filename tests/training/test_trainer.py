@@ -18,7 +18,7 @@ from steelyard.errors import InputError, RewardError
 from steelyard.models.loading import load_policy
 from steelyard.objectives import Gate, accuracy, conciseness, repetition
 from steelyard.tasks.sums import sums_rows
-from steelyard.training import PolicyTrainer, WeightingCallback
+from steelyard.training import Mixture, PolicyTrainer, WeightingCallback
 from steelyard.training._gradients import SharedForward
 from steelyard.training._prompt_order import GroupSampler, PromptOrder
 from steelyard.training._rewards import as_reward_function
@@ -72,9 +72,10 @@ def arguments(out, config=GRPOConfig, **changes):
 
 @pytest.fixture
 def make(tiny_policy_dir, tmp_path):
-    def build(cls=PolicyTrainer, reward_funcs=None, args=None, rows=16, model_dir=tiny_policy_dir, **options):
+    def build(cls=PolicyTrainer, reward_funcs=None, args=None, rows=16, model_dir=tiny_policy_dir, train_rows=None, **options):
         model, tokenizer = load_policy(str(model_dir))
         train, held_out = sums_rows(rows, 6)
+        train = train_rows or train
         if cls is PolicyTrainer and "objectives" not in options and reward_funcs is None:
             options["objectives"] = [
                 conciseness(max_tokens=12),
@@ -119,6 +120,67 @@ def test_the_gram_matrix_predicts_the_gradient_that_trl_takes(make, tmp_path, lo
         )
         moved.add(tuple(record["weights"].values()))
     assert len(moved) == 3
+
+
+@pytest.mark.parametrize("influence", ["exact", "jvp", "finite-difference"])
+@pytest.mark.parametrize(
+    ("settings", "mixture"),
+    [
+        ({"loss_type": "cispo", "epsilon_high": 0.2}, None),
+        ({"loss_type": "cispo", "epsilon_high": 5.0}, None),
+        ({"importance_sampling_level": "sequence"}, None),
+        ({"importance_sampling_level": "sequence", "loss_type": "grpo"}, None),
+        ({"mask_truncated_completions": True, "max_completion_length": 8}, None),
+        ({"delta": 2.0}, None),
+        ({"num_iterations": 2}, None),
+        ({"steps_per_generation": 4}, None),
+        ({"steps_per_generation": 4, "loss_type": "grpo"}, None),
+        ({"steps_per_generation": 4, "loss_type": "cispo", "epsilon_high": 0.5}, None),
+        ({"steps_per_generation": 2, "gradient_accumulation_steps": 1}, None),
+        ({"num_train_epochs": 1.0, "max_steps": -1}, None),
+        ({"loss_type": "dapo"}, "constant:5"),
+        ({"loss_type": "grpo"}, "constant:5"),
+        ({"loss_type": "bnpo"}, "constant:5"),
+        ({"loss_type": "dr_grpo"}, "constant:5"),
+        ({"loss_type": "cispo", "epsilon_high": 0.2, "steps_per_generation": 4}, "constant:5"),
+    ],
+    ids=str,
+)
+def test_the_gram_matrix_predicts_the_gradient_with_trls_switches(make, tmp_path, settings, mixture, influence):
+    memory = Memory()
+    rows = sums_rows(16, 6)[0]
+    trainer = make(
+        args=arguments(tmp_path, **{"max_steps": 4, **settings}),
+        weighting=GradientInfluence(mu=1e-3, normalize="each", influence=influence, gram_every=1),
+        estimator="rloo",
+        recorder=memory,
+        mixture=None if mixture is None else Mixture(mixture, by="scalarization"),
+        train_rows=[row | {"domain": "rare" if i % 4 == 0 else "usual"} for i, row in enumerate(rows)],
+    )
+    trainer.train()
+    assert memory.steps
+    for record in memory.steps:
+        weights = torch.tensor(list(record["weights"].values()), dtype=torch.float64)
+        gram = torch.tensor(record["gram"], dtype=torch.float64)
+        assert record["grad_norm"] > 0
+        within = 2e-2 if influence == "finite-difference" else 1e-3
+        assert math.sqrt(weights @ gram @ weights) == pytest.approx(record["grad_norm"], rel=within)
+
+
+@pytest.mark.parametrize(
+    ("settings", "message"),
+    [
+        ({"top_entropy_quantile": 0.5}, "needs top_entropy_quantile=1.0, but it is 0.5"),
+        ({"steps_per_generation": 1}, r"steps_per_generation \(1\) must be a multiple of gradient_accumulation_steps \(2\)"),
+        ({"steps_per_generation": 3, "per_device_train_batch_size": 16}, r"steps_per_generation \(3\) must be a multiple"),
+        ({"delta": 0.5}, "needs delta of at least 1, but it is 0.5"),
+        ({"loss_type": "sapo"}, "needs loss_type dapo, grpo, bnpo, dr_grpo, cispo, but is 'sapo'"),
+    ],
+)
+def test_what_no_influence_can_follow_is_refused_at_the_start(make, tmp_path, settings, message):
+    with pytest.raises(InputError, match=message):
+        make(args=arguments(tmp_path, **settings), weighting="normalized-influence")
+    make(args=arguments(tmp_path, **settings), weighting="stage-aware")
 
 
 def test_new_weights_apply_to_the_batch_they_were_computed_from(make):

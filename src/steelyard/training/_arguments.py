@@ -7,7 +7,7 @@ from typing import Any
 
 from steelyard.advantages import ESTIMATORS
 from steelyard.errors import InputError, nearest
-from steelyard.training._gradients import check_loss
+from steelyard.training._gradients import check_update
 from steelyard.weighting import Weighting, weighting_by_name
 from steelyard.weighting.influence import chosen_parameters
 
@@ -34,7 +34,7 @@ def check_weighting(weighting: Weighting, trainer: Any) -> None:
     """Refuse, before anything is done, a trainer that cannot give a weighting what it needs, or validates on several sets."""
     check_influence_layers(weighting, trainer.accelerator.unwrap_model(trainer.model))
     if weighting.needs_gradients:
-        check_loss(trainer.loss_type)
+        check_update(trainer)
     if weighting.needs_validation and (trainer.eval_dataset is None or trainer.args.eval_strategy == "no"):
         raise InputError(
             f"{type(weighting).__name__} follows validation points: give eval_dataset=, and eval_strategy='steps' with eval_steps=1 "

@@ -53,6 +53,35 @@ def check_loss(loss_type: str) -> None:
         raise InputError(f"gradient influence needs loss_type {', '.join(LOSSES)}, but is {loss_type!r}")
 
 
+def check_update(trainer: Any) -> None:
+    """Refuse settings with which the update's loss is no sum over the objectives' terms on one batch.
+
+    Raises:
+        InputError: naming the setting, and what to set instead.
+    """
+    check_loss(trainer.loss_type)
+    args = trainer.args
+    if trainer.top_entropy_quantile < 1:
+        raise InputError(
+            f"gradient influence needs top_entropy_quantile=1.0, but it is {trainer.top_entropy_quantile:g}: which tokens count would change with "
+            "the weights' own step"
+        )
+    if args.steps_per_generation % args.gradient_accumulation_steps:
+        raise InputError(
+            f"gradient influence needs an update whose answers are of one generation: steps_per_generation ({args.steps_per_generation}) must be a "
+            f"multiple of gradient_accumulation_steps ({args.gradient_accumulation_steps})"
+        )
+    if getattr(args, "delta", None) is not None and args.delta < 1:
+        raise InputError(
+            f"gradient influence needs delta of at least 1, but it is {args.delta:g}: no fresh answer would have a gradient"
+        )
+
+
+def _accumulation(trainer: Any) -> int:
+    """Micro-batches of the coming update: fewer than the setting says where an epoch ends."""
+    return getattr(trainer, "current_gradient_accumulation_steps", None) or trainer.args.gradient_accumulation_steps
+
+
 class SharedForward:
     """Hands the forward pass of an influence computation on to the update, which would make the very same one.
 
@@ -101,7 +130,7 @@ def buffered_influence(
     Raises:
         InputError: where the loss type is none of `LOSSES`.
     """
-    check_loss(trainer.loss_type)
+    check_update(trainer)
     model = trainer.accelerator.unwrap_model(trainer.model)
     share = SharedForward.possible(trainer)
     # Parameters are looked up anew every time: sharding swaps the objects.
@@ -109,7 +138,8 @@ def buffered_influence(
         gradients = AnswerGradients(
             model,
             chosen_parameters(model, layers),
-            [_answer_terms(trainer, micro_batch, share) for micro_batch in trainer._buffered_inputs],
+            # Of the update that follows: where a generation serves several, the others are no fresh ones.
+            [_answer_terms(trainer, micro_batch, share) for micro_batch in trainer._buffered_inputs[: _accumulation(trainer)]],
             method,
             functools.partial(average_over_processes, trainer),
             mixed=trainer.accelerator.native_amp,
@@ -122,6 +152,7 @@ def buffered_influence(
 
 def _answer_terms(trainer: Any, micro_batch: dict[str, Any], share: bool) -> AnswerTerms:
     mask, factor = loss_mask(micro_batch), answer_factor(trainer, micro_batch)
+    ratio = _sampling_ratio(trainer, micro_batch)
 
     def terms() -> Tensor:
         # Differences of passes that are rounded to half precision would be differences of roundings.
@@ -129,7 +160,7 @@ def _answer_terms(trainer: Any, micro_batch: dict[str, Any], share: bool) -> Ans
             input_ids, outputs = token_logprobs(trainer, micro_batch, entropy=share and torch.is_grad_enabled())
         if share and torch.is_grad_enabled():
             trainer.shared_forward.keep(input_ids, outputs)
-        return (outputs[0] * mask).sum(1) * factor
+        return _terms_of(trainer, micro_batch, outputs[0])
 
     def plain_terms(call: Any) -> Tensor:
         # TRL's fused head has no forward-mode rule; the plain one says the same.
@@ -140,7 +171,9 @@ def _answer_terms(trainer: Any, micro_batch: dict[str, Any], share: bool) -> Ans
         }
         return sequence_logprobs(call, inputs, temperature=trainer.temperature) * factor
 
-    return AnswerTerms(micro_batch["answer_index"], terms, None if beside_tokens(micro_batch) else plain_terms)
+    return AnswerTerms(
+        micro_batch["answer_index"], terms, plain_terms if isinstance(ratio, float) and not beside_tokens(micro_batch) else None
+    )
 
 
 def token_logprobs(trainer: Any, micro_batch: dict[str, Any], *, entropy: bool = False) -> tuple[Tensor, Any]:
@@ -211,15 +244,30 @@ def loss_mask(micro_batch: dict[str, Any]) -> Tensor:
 
 def answer_factor(trainer: Any, micro_batch: dict[str, Any]) -> Tensor:
     """By what TRL's loss multiplies an answer's summed token terms, `c_i`: scalar or `[b]`."""
-    mask, accumulation = loss_mask(micro_batch), trainer.args.gradient_accumulation_steps
+    # A mixture by scalarization multiplies an answer's advantage, and so its term.
+    mask, steps, weight = loss_mask(micro_batch), _accumulation(trainer), micro_batch.get("loss_weight", 1.0)
     if trainer.loss_type in ("dapo", "cispo"):
         whole = micro_batch["num_items_in_batch"].clamp(min=1.0) / trainer.accelerator.num_processes
-        return 1 / (whole * accumulation / trainer.args.steps_per_generation)
+        # cispo clamps ratios from above alone, which are 1 here.
+        clamped = min(1.0, trainer.epsilon_high) if trainer.loss_type == "cispo" else 1.0
+        return weight * clamped / (whole * steps / trainer.args.steps_per_generation)
     if trainer.loss_type == "bnpo":
-        return 1 / (mask.sum().clamp(min=1.0) * accumulation)
+        return weight / (mask.sum().clamp(min=1.0) * steps)
     if trainer.loss_type == "dr_grpo":
-        return torch.tensor(1 / (mask.size(0) * trainer.max_completion_length * accumulation), device=mask.device)
-    return 1 / (mask.sum(1).clamp(min=1.0) * mask.size(0) * accumulation)
+        return weight * torch.tensor(1 / (mask.size(0) * trainer.max_completion_length * steps), device=mask.device)
+    return weight / (mask.sum(1).clamp(min=1.0) * mask.size(0) * steps)
+
+
+def _sampling_ratio(trainer: Any, micro_batch: dict[str, Any]) -> Tensor | float:
+    """By what TRL multiplies a token's term where vLLM drew it, `[b,T]` or `[b,1]`; 1 without vLLM."""
+    corrected = trainer.use_vllm and trainer.vllm_importance_sampling_correction
+    return micro_batch["importance_sampling_ratio"] if corrected and "importance_sampling_ratio" in micro_batch else 1.0
+
+
+def _terms_of(trainer: Any, micro_batch: dict[str, Any], logprobs: Tensor) -> Tensor:
+    """The answers' terms of the loss, `[b]`, from their tokens' log-probabilities."""
+    counted = loss_mask(micro_batch) * _sampling_ratio(trainer, micro_batch)
+    return (logprobs * counted).sum(1) * answer_factor(trainer, micro_batch)
 
 
 class StepInfluence:
@@ -246,7 +294,7 @@ class StepInfluence:
         Those of later updates on the same answers are passed over.
         """
         if self._advantages_BK is not None:
-            terms = (logprobs.detach() * loss_mask(micro_batch)).sum(1) * answer_factor(trainer, micro_batch)
+            terms = _terms_of(trainer, micro_batch, logprobs.detach())
             self._before.setdefault(int(micro_batch["answer_index"][0]), (terms, state))
 
     def measure(self, trainer: Any) -> None:
@@ -268,7 +316,7 @@ class StepInfluence:
                     # In the update's own precision and with its dropout: the terms before were.
                     with state.again():
                         _, outputs = token_logprobs(trainer, micro_batch)
-                    after = (outputs[0] * loss_mask(micro_batch)).sum(1) * answer_factor(trainer, micro_batch)
+                    after = _terms_of(trainer, micro_batch, outputs[0])
                     products_K += (after - before).double().cpu() @ watched[micro_batch["answer_index"].cpu()]
         products_K = average_over_processes(trainer, products_K) / self._learning_rate
         self.latest = Influence(products_K, method=OPTIMIZER_STEP)
