@@ -140,3 +140,35 @@ def test_objectives_apply_by_whatever_column_names_the_domain():
     assert reward_matrix([objective], **rows, domain_column="lang").isnan().flatten().tolist() == [False, True]
     with pytest.raises(InputError, match=r"no column 'topic' \(found: domain, lang\)"):
         objective.scores(**rows, domain_column="topic")
+
+
+class OfAServer(Exception):
+    __module__ = "httpx"
+
+
+@pytest.mark.parametrize("error", [TimeoutError("late"), ConnectionResetError("gone"), OfAServer("503")])
+def test_after_a_failure_of_the_outside_world_no_prompt_is_blamed_and_nothing_is_called_again(error):
+    calls = []
+
+    def reward(completions, **columns):
+        calls.append(len(completions))
+        raise error
+
+    with pytest.raises(
+        RewardError, match=r"raised \w+: \w+ \(for a batch of 3 answers\); see whether what it calls can be reached"
+    ):
+        Objective("remote", reward).scores(prompts=["p"] * 3, completions=["a", "b", "c"])
+    assert calls == [3]
+
+
+def test_log_extra_of_an_objective_of_some_domains_has_a_line_an_answer():
+    table = {}
+
+    def reward(completions, log_extra, **columns):
+        log_extra("length", [len(text) for text in completions])
+        return [1.0] * len(completions)
+
+    objective = Objective("some", reward, applies_to=["a"])
+    rows = dict(prompts=["p"] * 3, completions=["x", "yy", "zzz"], domain=["a", "b", "a"])
+    assert objective.scores(**rows, log_extra=table.__setitem__) == [1.0, None, 1.0]
+    assert table == {"length": [1, None, 3]}

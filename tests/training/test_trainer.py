@@ -861,3 +861,28 @@ def test_turns_are_kept_beside_what_the_rewards_read(make, monkeypatch):
     assert set(memory.answers[1]["answer"]) == {"I do not know."}
     assert [json.loads(kept) for kept in memory.answers[1]["messages"]] == [turns] * 16
     assert set(memory.answers[1]["reward/accuracy"]) == {0.0}
+
+
+def test_trls_table_of_completions_shows_the_advantages_that_were_used(make, tmp_path):
+    memory = Memory()
+    trainer = make(args=arguments(tmp_path, log_completions=True), estimator="rloo", recorder=memory)
+    trainer.train()
+    assert list(trainer._logs["advantages"]) == memory.answers[2]["advantage"]
+    assert any(memory.answers[2]["advantage"])
+
+
+@pytest.mark.parametrize(
+    "settings", [{"num_iterations": 2}, {"steps_per_generation": 4}, {"num_iterations": 2, "steps_per_generation": 4}]
+)
+def test_a_checkpoint_waits_for_the_last_update_of_its_generation(make, tmp_path, settings):
+    """Inside a generation it lacks the answers, and the resumed run would draw others."""
+    updates = settings.get("num_iterations", 1) * settings.get("steps_per_generation", 2) // 2
+    args = dict(settings, save_strategy="steps", save_steps=1, max_steps=2 * updates + 1, learning_rate=1e-2)
+    trainer = make(args=arguments(tmp_path, **args))
+    trainer.train()
+    saved = sorted(int(entry.name.partition("-")[2]) for entry in tmp_path.glob("checkpoint-*"))
+    assert saved == [updates, 2 * updates, 2 * updates + 1]
+    whole = torch.cat([parameter.detach().flatten() for parameter in trainer.model.parameters()])
+    resumed = make(args=arguments(tmp_path, **args))
+    resumed.train(resume_from_checkpoint=str(tmp_path / f"checkpoint-{updates}"))
+    assert torch.equal(torch.cat([parameter.detach().flatten() for parameter in resumed.model.parameters()]), whole)

@@ -178,7 +178,8 @@ class Objective:
         except SteelyardError:
             raise
         except (Exception, SystemExit) as error:
-            raise self._raised(error, prompts, self._culprit(function, rows, prompts, completions, columns)) from error
+            found_at = [] if _of_the_outside(error) else self._culprit(function, rows, prompts, completions, columns)
+            raise self._raised(error, prompts, found_at) from error
         return self._checked(cast(Scores, found), rows, prompts, completions)
 
     def state_dict(self) -> dict[str, Any]:
@@ -233,10 +234,13 @@ class Objective:
         return scores
 
     def _raised(self, error: BaseException, prompts: Sequence, rows: list[int]) -> RewardError:
+        failed = f"objective {self.name!r} raised {type(error).__name__}: {error}"
+        if _of_the_outside(error):
+            return RewardError(
+                f"{failed} (for a batch of {len(prompts)} answers); see whether what it calls can be reached, and resume"
+            )
         where = f"prompt {_short(prompts[rows[0]])}" if rows else "an empty batch"
-        return RewardError(
-            f"objective {self.name!r} raised {type(error).__name__}: {error} (at {where}); fix the reward function"
-        )
+        return RewardError(f"{failed} (at {where}); fix the reward function")
 
     @staticmethod
     def _culprit(
@@ -249,6 +253,16 @@ class Objective:
             except (Exception, SystemExit):
                 return [i]
         return rows
+
+
+_NETWORK = {"aiohttp", "anthropic", "botocore", "grpc", "httpcore", "httpx", "huggingface_hub", "openai", "requests", "urllib3"}
+
+
+def _of_the_outside(error: BaseException) -> bool:
+    """Whether a failure is a connection's or a server's: it has no prompt to blame, and to call the reward again would only call the server again."""
+    if isinstance(error, (TimeoutError, ConnectionError)):
+        return True
+    return any(kind.__module__.partition(".")[0] in _NETWORK for kind in type(error).__mro__)
 
 
 def _per_row(columns: Mapping[str, Any], count: int) -> dict[str, list]:
@@ -265,6 +279,18 @@ def _is_async(function: RewardFunction) -> bool:
     return inspect.iscoroutinefunction(function) or inspect.iscoroutinefunction(getattr(function, "__call__", None))  # noqa: B004
 
 
+def _log_extra_of(rows: list[int], count: int, log_extra: Callable[[str, list], None]) -> Callable[[str, Sequence], None]:
+    """TRL's `log_extra` for a reward that was shown some rows: its table has a line an answer, and the others' are empty."""
+
+    def of_all(column: str, values: Sequence) -> None:
+        full: list[Any] = [None] * count
+        for i, value in zip(rows, values, strict=True):
+            full[i] = value
+        log_extra(column, full)
+
+    return of_all
+
+
 def _call(function: RewardFunction, rows: list[int], prompts: Sequence, completions: Sequence, columns: Mapping[str, Any]) -> Any:
     """Call a reward on some rows, with the columns that it takes."""
     count = len(prompts)
@@ -275,6 +301,8 @@ def _call(function: RewardFunction, rows: list[int], prompts: Sequence, completi
             key: [value[i] for i in rows] if isinstance(value, list) and len(value) == count else value
             for key, value in arguments.items()
         }
+        if callable(columns.get("log_extra")):
+            arguments["log_extra"] = _log_extra_of(rows, count, columns["log_extra"])
     parameters = inspect.signature(function).parameters.values()
     if not any(parameter.kind is parameter.VAR_KEYWORD for parameter in parameters):
         accepted = {parameter.name for parameter in parameters}

@@ -338,10 +338,13 @@ def average_over_processes(trainer: Any, tensor: Tensor) -> Tensor:
 
 
 class AfterStep(TrainerCallback):
-    """Takes the start point where a weighting needs one, measures what an update has moved, and names constant objectives at the end."""
+    """Takes the start point where a weighting needs one, measures what an update has moved, keeps checkpoints out of a generation, and names
+    constant objectives at the end.
+    """
 
     def __init__(self, trainer: Any) -> None:
         self._trainer = trainer
+        self._checkpoint_waits = False
 
     def on_train_begin(self, args: Any, state: Any, control: Any, **kwargs: Any) -> None:
         """A method that follows validation points needs the one before any update."""
@@ -354,11 +357,16 @@ class AfterStep(TrainerCallback):
         ):
             trainer.evaluate()
 
-    def on_step_end(self, *args: Any, **kwargs: Any) -> None:
+    def on_step_end(self, args: Any, state: Any, control: Any, **kwargs: Any) -> None:
         """Between the optimiser's step and the next batch."""
         began = time.perf_counter()
         self._trainer.step_influence.measure(self._trainer)
         self._trainer._clock("weighting", began)
+        # Inside a generation a checkpoint lacks the answers that later updates go on with: it waits for the generation's last update.
+        inside = self._trainer._step % (args.steps_per_generation * self._trainer.num_iterations) != 0
+        wanted = control.should_save or self._checkpoint_waits
+        self._checkpoint_waits = wanted and inside and state.global_step < state.max_steps
+        control.should_save = wanted and not self._checkpoint_waits
 
     def on_train_end(self, *args: Any, **kwargs: Any) -> None:
         """Name what was constant in a run too short to be told of before."""

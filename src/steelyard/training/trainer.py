@@ -238,11 +238,22 @@ class PolicyTrainer(GRPOTrainer):
             raise RunError(
                 f"step {self.state.global_step + 1}: an advantage is not finite; weights {weights_K.tolist()}: lower the learning rate"
             )
+        self._log_advantages(advantages_B)
         for micro_batch in self._buffered_inputs:
             taken_B = advantages_B[micro_batch["answer_index"]].to(micro_batch["completion_ids"].device)
             micro_batch["advantages"] = (taken_B * micro_batch.get("loss_weight", 1.0)).float()
         self._clock("weighting", began)
         self._note(scores_BK, weights_K, advantages_B)
+
+    def _log_advantages(self, advantages_B: Tensor) -> None:
+        """TRL's table of completions shows the advantages that the update uses, and not those that TRL took before the weights were known."""
+        used_B = advantages_B
+        if self._loss_weights is not None:
+            used_B = used_B * self.accelerator.gather(self._loss_weights).to(used_B)
+        shown = self._logs["advantages"]
+        for _ in range(min(len(shown), len(used_B))):
+            shown.pop()
+        shown.extend(used_B.tolist())
 
     def _influence_of(self, advantages_BK: Tensor) -> Callable[..., Influence | None]:
         """What computes the influences of objectives with these advantages on the buffered batch; the last one is kept for the record."""
