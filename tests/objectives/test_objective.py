@@ -172,3 +172,69 @@ def test_log_extra_of_an_objective_of_some_domains_has_a_line_an_answer():
     rows = dict(prompts=["p"] * 3, completions=["x", "yy", "zzz"], domain=["a", "b", "a"])
     assert objective.scores(**rows, log_extra=table.__setitem__) == [1.0, None, 1.0]
     assert table == {"length": [1, None, 3]}
+
+
+def flaky(fails, error=None):
+    """A reward that fails so many times before it answers."""
+    calls = []
+
+    def reward(completions, **columns):
+        calls.append(len(completions))
+        if len(calls) <= fails:
+            raise error or TimeoutError("late")
+        return [1.0] * len(completions)
+
+    async def awaited(completions, **columns):
+        return reward(completions)
+
+    return calls, {"plain": reward, "async": awaited}
+
+
+@pytest.fixture
+def waits(monkeypatch):
+    """Seconds that were waited, without waiting."""
+    waited = []
+
+    async def sleep(seconds):
+        waited.append(seconds)
+
+    monkeypatch.setattr("steelyard.objectives.objective.time.sleep", waited.append)
+    monkeypatch.setattr("steelyard.objectives.objective.asyncio.sleep", sleep)
+    return waited
+
+
+@pytest.mark.parametrize("kind", ["plain", "async"])
+def test_a_reward_that_fails_for_a_while_is_asked_again(waits, kind):
+    calls, made = flaky(2)
+    objective = Objective("remote", made[kind], on_error="retry")
+    assert objective.scores(prompts=["p"] * 2, completions=["a", "b"]) == [1.0, 1.0]
+    assert (calls, waits, objective.failures) == ([2, 2, 2], [1.0, 2.0], {"retried": 2})
+
+
+@pytest.mark.parametrize("kind", ["plain", "async"])
+def test_a_reward_that_goes_on_failing_stops_the_run_or_is_left_out(waits, kind):
+    calls, made = flaky(100)
+    with pytest.raises(RewardError, match="raised TimeoutError: late"):
+        Objective("remote", made[kind], on_error="retry", retries=2).scores(prompts=["p"], completions=["a"])
+    assert (len(calls), waits) == (3, [1.0, 2.0])
+    left_out = Objective("remote", made[kind], on_error="missing", retries=1, applies_to=["x"])
+    assert left_out.scores(prompts=["p"] * 3, completions=["a", "b", "c"], domain=["x", "y", "x"]) == [None, None, None]
+    assert left_out.failures == {"retried": 1, "missing": 2}
+    with pytest.raises(RewardError):
+        Objective("remote", made[kind]).scores(prompts=["p"], completions=["a"])
+
+
+@pytest.mark.parametrize("kind", ["plain", "async"])
+def test_a_bug_stops_the_run_at_once_whatever_the_policy(waits, kind):
+    calls, made = flaky(100, error=KeyError("x"))
+    with pytest.raises(RewardError, match="raised KeyError"):
+        Objective("mine", made[kind], on_error="missing").scores(prompts=["p"], completions=["a"])
+    assert waits == []
+    assert len(calls) <= 2  # a plain one is asked once more, which prompt it was
+
+
+def test_a_policy_that_is_none_is_named():
+    with pytest.raises(
+        InputError, match=r"on_error of objective 'a' must be one of stop, retry, missing, .*'mising'.*did you mean 'missing'"
+    ):
+        Objective("a", len, on_error="mising")

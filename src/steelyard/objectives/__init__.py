@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from steelyard.objectives.matrix import reward_matrix as reward_matrix
     from steelyard.objectives.objective import Goal as Goal
     from steelyard.objectives.objective import Objective as Objective
+    from steelyard.objectives.objective import OnError as OnError
     from steelyard.objectives.objective import RewardFunction as RewardFunction
     from steelyard.objectives.writing import ShorterThanAverage as ShorterThanAverage
     from steelyard.objectives.writing import clarity as clarity

@@ -5,11 +5,13 @@ from __future__ import annotations
 import asyncio
 import inspect
 import math
+import time
+from collections import Counter
 from collections.abc import Awaitable, Callable, Collection, Mapping, Sequence
-from typing import Any, Literal, cast
+from typing import Any, Literal, cast, get_args
 
 from steelyard.checks.base import Check, reads_last_message
-from steelyard.errors import InputError, RewardError, SteelyardError
+from steelyard.errors import InputError, RewardError, SteelyardError, nearest
 from steelyard.messages import answer_of, last_answer_of, text_of
 from steelyard.objectives.gates import Gate
 
@@ -17,6 +19,7 @@ _LARGEST_SCORE = 3.4e38
 """Rewards are float32; a larger one would be infinite."""
 
 Goal = Literal["maximize", "minimize"]
+OnError = Literal["stop", "retry", "missing"]
 Scores = Sequence[float | None]
 RewardFunction = Callable[..., Scores | Awaitable[Scores]]
 
@@ -39,6 +42,10 @@ class Objective:
         applies_to: the values of the prompts' domain column the objective applies to, or a function from a row's columns to bool;
             None for every prompt. The column is `domain` unless the trainer's mixture, or `domain_column`, names another.
         gate: lets the objective count only where another one passed, in training; measures are not gated.
+        on_error: what follows a failure of the outside world (a timeout, a connection, an error of an HTTP library): "stop" the run; "retry" the batch
+            after 1, 2, 4, ... seconds, and then stop; "missing": retry, and then leave the objective out of this batch. What happened is counted in
+            `failures`, which the trainer logs. A bug in the reward always stops the run.
+        retries: how often, at most.
 
     Raises:
         InputError: where an argument is out of range.
@@ -59,7 +66,14 @@ class Objective:
         bounds: tuple[float, float] | None = None,
         applies_to: Collection[str] | Callable[[Mapping[str, Any]], bool] | None = None,
         gate: Gate | None = None,
+        on_error: OnError = "stop",
+        retries: int = 3,
     ) -> None:
+        if on_error not in get_args(OnError) or retries < 0:
+            raise InputError(
+                f"on_error of objective {name!r} must be one of {', '.join(get_args(OnError))}, with retries of 0 or more, but they are {on_error!r} "
+                f"and {retries}{nearest(str(on_error), get_args(OnError))}"
+            )
         if not name or not isinstance(name, str):
             raise InputError(f"an objective needs a name, but got {name!r}")
         if goal not in ("maximize", "minimize"):
@@ -72,6 +86,9 @@ class Objective:
         self.goal: Goal = goal
         self.bounds = None if bounds is None else (float(bounds[0]), float(bounds[1]))
         self.applies_to, self.gate = applies_to, gate
+        self.on_error: OnError = on_error
+        self.retries = retries
+        self.failures: Counter[str] = Counter()
         self.reward_sign = -1.0 if goal == "minimize" and measure is None else 1.0
 
     @classmethod
@@ -133,15 +150,21 @@ class Objective:
         """`scores` for a reward that has to be awaited; a plain one is called as it is."""
         rows = self._applicable(len(prompts), columns, domain_column)
         function = self.measure if measuring else self.reward
-        try:
-            found = _call(function, rows, prompts, completions, columns) if rows else []
-            if inspect.isawaitable(found):
-                found = await found
-        except SteelyardError:
-            raise
-        except (Exception, SystemExit) as error:
-            raise self._raised(error, prompts, rows) from error
-        return self._checked(cast(Scores, found), rows, prompts, completions)
+        for wait in self._waits():
+            try:
+                found = _call(function, rows, prompts, completions, columns) if rows else []
+                if inspect.isawaitable(found):
+                    found = await found
+            except SteelyardError:
+                raise
+            except (Exception, SystemExit) as error:
+                if not self._go_on_after(error, wait, len(rows)):
+                    raise self._raised(error, prompts, rows) from error
+                if wait is not None:
+                    await asyncio.sleep(wait)
+            else:
+                return self._checked(cast(Scores, found), rows, prompts, completions)
+        return [None] * len(prompts)
 
     def scores(
         self,
@@ -173,14 +196,34 @@ class Objective:
             return asyncio.run(awaited)
         rows = self._applicable(len(prompts), columns, domain_column)
         function = self.measure if measuring else self.reward
-        try:
-            found = _call(function, rows, prompts, completions, columns) if rows else []
-        except SteelyardError:
-            raise
-        except (Exception, SystemExit) as error:
-            found_at = [] if _of_the_outside(error) else self._culprit(function, rows, prompts, completions, columns)
-            raise self._raised(error, prompts, found_at) from error
-        return self._checked(cast(Scores, found), rows, prompts, completions)
+        for wait in self._waits():
+            try:
+                found = _call(function, rows, prompts, completions, columns) if rows else []
+            except SteelyardError:
+                raise
+            except (Exception, SystemExit) as error:
+                if self._go_on_after(error, wait, len(rows)):
+                    time.sleep(wait or 0)
+                    continue
+                found_at = [] if _of_the_outside(error) else self._culprit(function, rows, prompts, completions, columns)
+                raise self._raised(error, prompts, found_at) from error
+            return self._checked(cast(Scores, found), rows, prompts, completions)
+        return [None] * len(prompts)
+
+    def _waits(self) -> list[float | None]:
+        """Seconds after each try that another follows; None after the last."""
+        again = [] if self.on_error == "stop" else [min(2.0**n, 60.0) for n in range(self.retries)]
+        return [*again, None]
+
+    def _go_on_after(self, error: BaseException, wait: float | None, answers: int) -> bool:
+        """Whether a failure is followed by another try, or by a batch without this objective; counts which."""
+        if not _of_the_outside(error):
+            return False
+        if wait is not None:
+            self.failures["retried"] += 1
+        elif self.on_error == "missing":
+            self.failures["missing"] += answers
+        return wait is not None or self.on_error == "missing"
 
     def state_dict(self) -> dict[str, Any]:
         """State of a reward that has one (a running mean, say), else empty."""

@@ -8,7 +8,7 @@ from typing import Any, Literal
 from pydantic import Field, model_validator
 
 from steelyard.errors import InputError
-from steelyard.objectives import Gate, Objective, built_in, check_names, load_function
+from steelyard.objectives import Gate, Objective, OnError, built_in, check_names, load_function
 from steelyard.recipes._parts import AdapterConfig, MixtureConfig
 from steelyard.recipes._weighting import any_of, load_weighting
 from steelyard.settings import Part
@@ -83,6 +83,11 @@ class ObjectiveConfig(Part):
     bounds: tuple[float, float] | None = Field(None, description="of a user's function: lowest and highest possible measure")
     applies_to: list[str] | None = Field(None, description="domains the objective applies to; default: all")
     gate: GateConfig | None = Field(None, description="the objective counts only where another one passed")
+    on_error: OnError = Field(
+        "stop",
+        description="after a timeout or a failed connection: stop; retry, then stop; retry, then leave it out of the batch",
+    )
+    retries: int = Field(3, ge=0, description="with on_error: how often, after 1, 2, 4, ... seconds")
 
     @model_validator(mode="after")
     def _one_origin(self) -> ObjectiveConfig:
@@ -209,6 +214,7 @@ class Recipe(Part):
                 )
             if config.gate is not None:
                 objective.gate = Gate(**config.gate.model_dump())
+            objective.on_error, objective.retries = config.on_error, config.retries
             objectives.append(objective)
         check_names(objectives)
         return objectives

@@ -161,9 +161,15 @@ class PolicyTrainer(GRPOTrainer):
 
     def _calculate_rewards(self, inputs: list, prompts: list, completions: list, completion_ids_list: list) -> Tensor:
         began = time.perf_counter()
-        undecided_before = undecided()
+        undecided_before, failures_before = undecided(), [sum(objective.failures.values()) for objective in self.objectives]
         scores_BK = super()._calculate_rewards(inputs, prompts, completions, completion_ids_list)
         self._note_undecided(undecided() - undecided_before)
+        for objective, before in zip(self.objectives, failures_before, strict=True):
+            if sum(objective.failures.values()) > before:
+                for what, count in objective.failures.items():
+                    self._metrics["eval" if self._measuring else "train"][f"failures/{objective.name}/{what}"].append(
+                        float(count)
+                    )
         self._scores_BK = scores_BK
         self._texts = (
             [text_of(prompt) for prompt in prompts],
@@ -304,6 +310,9 @@ class PolicyTrainer(GRPOTrainer):
         self._record = {"step": step, "scale": self.weighting.scale()} | batch_record(
             names, scores_BK, weights_K, self._influence
         )
+        failures = {objective.name: dict(objective.failures) for objective in self.objectives if objective.failures}
+        if failures:  # so far, on this process
+            self._record["failures"] = failures
         if self._undecided:
             self._record["undecided"] = self._undecided
         if self.order is not None:
