@@ -19,7 +19,7 @@ from steelyard.settings import Count, Portion
 
 @CHECKS.add("maths")
 def _maths(*, column: str = "answer") -> Function:
-    """The final answer (boxed, after ####, or the last plain number) means the same as the ground truth.
+    """The final answer (boxed, after ####, or the last number or formula) means the same as the ground truth.
 
     Args:
         column: of the row, with the truth; one that ends in #### or a box is read as an answer is. A row without a truth does not apply.

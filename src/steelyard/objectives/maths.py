@@ -13,7 +13,7 @@ from steelyard.objectives.objective import Objective
 
 @BUILT_IN.add("accuracy")
 def accuracy(*, name: str = "accuracy", column: str = "answer") -> Objective:
-    r"""1 where the final answer (boxed, after `####`, or the last plain number) equals the ground truth, else 0.
+    r"""1 where the final answer (boxed, after `####`, or the last number or formula) equals the ground truth, else 0.
 
     Args:
         name: the objective's name.
