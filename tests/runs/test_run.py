@@ -217,8 +217,8 @@ def test_a_run_killed_again_and_again_ends_bit_for_bit_like_one_that_was_not(tin
 @pytest.mark.parametrize(
     "weighting",
     [
-        {"method": "normalized-influence", "influence": "optimizer-step", "every": 2},
-        {"method": "normalized-influence", "gram_every": 3},
+        {"method": "normalized-influence", "influence": "optimizer-step"},
+        {"method": "normalized-influence", "gram_every": 3, "every": 2},
         {"method": "gradient-influence", "mu": 1e-3, "accumulate": 2, "influence": "jvp"},
         {"method": "hypervolume"},
         {"method": "lagrangian", "maximize": "conciseness", "at_least": {"variety": 0.9}},

@@ -886,3 +886,28 @@ def test_a_checkpoint_waits_for_the_last_update_of_its_generation(make, tmp_path
     resumed = make(args=arguments(tmp_path, **args))
     resumed.train(resume_from_checkpoint=str(tmp_path / f"checkpoint-{updates}"))
     assert torch.equal(torch.cat([parameter.detach().flatten() for parameter in resumed.model.parameters()]), whole)
+
+
+def test_reward_functions_of_one_name_are_told_apart_as_trl_takes_them(make):
+    memory = Memory()
+    functions = [lambda completions, **columns: [float(len(text)) for text in completions] for _ in range(2)]
+    trainer = make(reward_funcs=functions, recorder=memory)
+    trainer.train()
+    assert [objective.name for objective in trainer.objectives] == ["<lambda>", "<lambda>-2"]
+    assert list(memory.steps[0]["weights"]) == ["<lambda>", "<lambda>-2"]
+    assert any("rewards/<lambda>-2/mean" in entry for entry in trainer.state.log_history)
+
+
+def test_a_streamed_set_has_groups_of_trls_size_alone(tiny_policy_dir, tmp_path):
+    model, tokenizer = load_policy(str(tiny_policy_dir))
+    rows = Dataset.from_list(sums_rows(16, 6)[0]).to_iterable_dataset()
+
+    def build(**options):
+        objectives = [conciseness(max_tokens=12), share_of("letters", str.isalpha)]
+        return PolicyTrainer(
+            model, None, arguments(tmp_path), train_dataset=rows, processing_class=tokenizer, objectives=objectives, **options
+        )
+
+    with pytest.raises(InputError, match=r"group_size must be the same, but is 2: leave it out, or load the set"):
+        build(group_size=2)
+    build().train()

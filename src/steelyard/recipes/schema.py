@@ -25,8 +25,8 @@ def recipe_schema() -> dict[str, Any]:
 
     Example:
         >>> schema = recipe_schema()
-        >>> schema["then"], schema["$defs"]["NormalizedInfluenceMethod"]["properties"]["floor"]["default"]
-        ({'$ref': '#/$defs/SupervisedRecipe'}, 0.05)
+        >>> schema["then"], schema["$defs"]["NormalizedInfluenceMethod"]["properties"]["momentum"]["default"]
+        ({'$ref': '#/$defs/SupervisedRecipe'}, 0.8)
     """
     models = recipe_models()
     _, schema = models_json_schema([(model, "validation") for model in models.values()], ref_template="#/$defs/{model}")

@@ -5,6 +5,9 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
+import datasets
+import torch
+
 from steelyard.advantages import ESTIMATORS
 from steelyard.errors import InputError, nearest
 from steelyard.training._gradients import check_update
@@ -42,6 +45,20 @@ def check_weighting(weighting: Weighting, trainer: Any) -> None:
         )
     if isinstance(trainer.eval_dataset, dict):
         raise InputError("validation takes one set of held-out prompts, but eval_dataset is a dictionary: give one of its values")
+
+
+def check_groups_of(dataset: Any, group_size: int | None, num_generations: int) -> None:
+    """Refuse a streamed set with groups of another size than TRL repeats its prompts by: a group would hold answers to several prompts.
+
+    Example:
+        >>> check_groups_of(["a prompt"], 2, 4)
+    """
+    streamed = isinstance(dataset, (datasets.IterableDataset, torch.utils.data.IterableDataset))
+    if streamed and group_size is not None and group_size != num_generations:
+        raise InputError(
+            f"a streamed train_dataset is repeated by TRL, num_generations ({num_generations}) times a prompt, so group_size must be the same, but is "
+            f"{group_size}: leave it out, or load the set"
+        )
 
 
 def check_trl_arguments(args: Any, weighting: Any) -> None:

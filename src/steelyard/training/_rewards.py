@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any
 
 from torch import nn
@@ -39,6 +39,22 @@ def as_objective(function: Any) -> Objective | None:
     if isinstance(function, (str, nn.Module)):
         return None
     return Objective(getattr(function, "__name__", type(function).__name__), function)
+
+
+def names_that_differ(names: Sequence[str]) -> list[str]:
+    """Names of which each is there once: a later one of the same name is numbered.
+
+    Example:
+        >>> names_that_differ(["<lambda>", "length", "<lambda>"])
+        ['<lambda>', 'length', '<lambda>-2']
+    """
+    taken: list[str] = []
+    for name in names:
+        number, tried = 2, name
+        while tried in taken:
+            number, tried = number + 1, f"{name}-{number}"
+        taken.append(tried)
+    return taken
 
 
 def left_to_trl(**columns: Any) -> list[float | None]:

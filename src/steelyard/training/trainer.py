@@ -42,6 +42,7 @@ from steelyard.training._arguments import (
     as_weighting,
     check_choices,
     check_group_size,
+    check_groups_of,
     check_trl_arguments,
     check_weighting,
     shares,
@@ -50,7 +51,7 @@ from steelyard.training._batch import batch_of, learning_rate_of, progress_of
 from steelyard.training._domain_order import DomainOrder
 from steelyard.training._gradients import AfterStep, SharedForward, StepInfluence, buffered_influence
 from steelyard.training._prompt_order import GroupSampler, PromptOrder
-from steelyard.training._rewards import as_objective, as_reward_function, left_to_trl
+from steelyard.training._rewards import as_objective, as_reward_function, left_to_trl, names_that_differ
 from steelyard.training._state import checkpoint_of, read_state, restore, write_state
 from steelyard.training._validation import measure, point_metrics
 from steelyard.training.mixing import MIXTURE_STATE, mixture_state, order_for, steps_a_batch, train_sampler
@@ -99,14 +100,16 @@ class PolicyTrainer(GRPOTrainer):
         **keywords: Any,
     ) -> None:
         check_choices(estimator=estimator, validation_sampling=validation_sampling, group_size=group_size)
-        if (objectives is None) == (reward_funcs is None):
+        if (objectives is None) == (reward_funcs is None) and (objectives is not None or not keywords.get("environment_factory")):
             raise InputError("give either objectives= or TRL's reward_funcs=, and not both")
         # Known before TRL's constructor runs, since that one asks for the sampler.
         self._given_group_size = group_size
         self._mixture, self.domain_column = as_mixture_and_column(mixture, domain_column)
         self._measuring = False
         if objectives is None:
-            functions = list(reward_funcs) if isinstance(reward_funcs, (list, tuple)) else [reward_funcs]
+            functions = (
+                list(reward_funcs) if isinstance(reward_funcs, (list, tuple)) else [] if reward_funcs is None else [reward_funcs]
+            )
         else:
             check_names(objectives)
             functions = list(objectives)
@@ -124,10 +127,17 @@ class PolicyTrainer(GRPOTrainer):
         super().__init__(model, reward_funcs, args, *positional, **keywords)
         self.group_size: int = self.num_generations if group_size is None else group_size
         check_group_size(self.group_size, answers=self.args.generation_batch_size, estimator=estimator)
+        if objectives is None:  # TRL takes functions and models of one name; its metrics and our weights need several
+            self.reward_func_names: list[str] = names_that_differ(self.reward_func_names)
+        # What TRL has appended are rewards that environments own.
+        wrapped += [None] * (len(self.reward_func_names) - len(wrapped))
         self.objectives = [
             Objective(name, left_to_trl) if objective is None else objective
             for name, objective in zip(self.reward_func_names, wrapped, strict=True)
         ]
+        for name, objective in zip(self.reward_func_names, self.objectives, strict=True):
+            objective.name = name
+        check_groups_of(self.train_dataset, group_size, self.num_generations)
         check_names(self.objectives)
         self.estimator, self.validation_sampling, self.recorder = estimator, validation_sampling, recorder
         given = None if self.args.reward_weights is None else shares(self.args.reward_weights)
