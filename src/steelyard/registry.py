@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import importlib
 import pkgutil
+import threading
 from collections.abc import Callable, Iterator, Mapping
 from typing import TypeVar
 
@@ -36,7 +37,8 @@ class Registry(Mapping[str, T]):
     def __init__(self, what: str, package: str) -> None:
         self.what, self.package = what, package
         self._things: dict[str, T] = {}
-        self._complete = False
+        self._complete = self._loading = False
+        self._lock = threading.RLock()
 
     def add(self, name: str) -> Callable[[T], T]:
         """A decorator that adds a class or a function by a name.
@@ -78,11 +80,20 @@ class Registry(Mapping[str, T]):
         return len(self._things)
 
     def _load(self) -> None:
-        if not self._complete:
-            self._complete = True
-            for module in pkgutil.iter_modules(importlib.import_module(self.package).__path__):
-                if not module.name.startswith("_"):
-                    importlib.import_module(f"{self.package}.{module.name}")
+        if self._complete:
+            return
+        # Another thread waits until all is there; a file that asks while it is imported sees what is there so far.
+        with self._lock:
+            if self._complete or self._loading:
+                return
+            self._loading = True
+            try:
+                for module in pkgutil.iter_modules(importlib.import_module(self.package).__path__):
+                    if not module.name.startswith("_"):
+                        importlib.import_module(f"{self.package}.{module.name}")
+                self._complete = True
+            finally:
+                self._loading = False
 
 
 def _home(thing: object) -> str:
