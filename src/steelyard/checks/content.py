@@ -110,7 +110,7 @@ def _language(*, language: str | None = None, column: str = "language") -> Funct
 
     def run(prompt: str, answer: str, columns: Mapping[str, Any]) -> float | None:
         wanted = language if language is not None else columns.get(column)
-        found = None if is_missing(wanted) else in_language(answer, str(wanted))
+        found = None if is_missing(wanted) or not str(wanted).strip() else in_language(answer, str(wanted))
         return None if found is None else float(found)
 
     return run

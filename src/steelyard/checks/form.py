@@ -60,7 +60,7 @@ def sections(text: str, marker: str = "#") -> int:
         (2, 2)
     """
     sign = r"#{1,6}\s" if marker == "#" else rf"{re.escape(marker)}\s*\d*\b"
-    return len(re.findall(rf"^\s*[*_]*{sign}", text, re.MULTILINE))
+    return len(re.findall(rf"^[^\S\n]*[*_]*{sign}", text, re.MULTILINE))
 
 
 def is_json(text: str) -> bool:
@@ -143,26 +143,62 @@ def _json_schema(*, schema: dict[str, Any] | None = None, column: str = "schema"
         schema: the schema; default: what the row's column holds.
         column: of the row; without schema. A row without one does not apply.
     """
-    import jsonschema
-
-    if schema is not None:
-        try:
-            jsonschema.validators.validator_for(schema).check_schema(dict(schema))
-        except jsonschema.SchemaError as error:
-            raise InputError(f"not a JSON schema: {error.message}") from None
+    given = None if schema is None else _keeps(schema)
 
     def run(prompt: str, answer: str, columns: Mapping[str, Any]) -> float | None:
-        wanted = schema if schema is not None else columns.get(column)
-        if wanted is None:
+        if given is not None:
+            return float(given(answer))
+        wanted = columns.get(column)
+        if is_missing(wanted):
             return None
         try:
-            value = json.loads(without_fence(answer))
-        except (ValueError, RecursionError):
-            return 0.0
-        validator = jsonschema.validators.validator_for(wanted)(wanted)
-        return float(validator.is_valid(value))
+            return float(_keeps(wanted)(answer))
+        except InputError as error:
+            raise InputError(f"column {column!r}: {error}") from None
 
     return run
+
+
+def _keeps(schema: Any) -> Answer:
+    """Whether a text is JSON that keeps a schema; a reference out of the schema is an error, since nothing is fetched.
+
+    Args:
+        schema: an object, true or false, or one of them as JSON text.
+
+    Raises:
+        InputError: where it is no JSON schema, and when a text is tested, where it refers to what is not in it.
+
+    Example:
+        >>> _keeps({"type": "array"})("[1]"), _keeps('{"type": "array"}')("1")
+        (True, False)
+    """
+    import jsonschema
+    from referencing import Registry
+    from referencing.exceptions import Unresolvable
+
+    if isinstance(schema, str):
+        try:
+            schema = json.loads(schema)
+        except (ValueError, RecursionError):
+            raise InputError(f"not a JSON schema: {schema[:60]!r} is not JSON") from None
+    if not isinstance(schema, (dict, bool)):
+        raise InputError(f"not a JSON schema: it must be an object, but is {str(schema)[:60]!r}")
+    made: Any = jsonschema.validators.validator_for(schema)
+    try:
+        made.check_schema(schema)
+    except jsonschema.SchemaError as error:
+        raise InputError(f"not a JSON schema: {error.message}") from None
+    validator = made(schema, registry=Registry())
+
+    def keeps(text: str) -> bool:
+        try:
+            return validator.is_valid(json.loads(without_fence(text)))
+        except Unresolvable as error:
+            raise InputError(f"the JSON schema refers to {error.ref!r}, which is not in it; nothing is fetched") from None
+        except (ValueError, RecursionError):
+            return False
+
+    return keeps
 
 
 @CHECKS.add("starts-with")

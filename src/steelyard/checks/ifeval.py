@@ -18,6 +18,7 @@ from steelyard.checks.content import language_of
 from steelyard.checks.form import is_json
 from steelyard.checks.text import occurrences, sentences, words
 from steelyard.errors import InputError, nearest
+from steelyard.fields import is_missing
 
 
 def _relation(count: int, relation: str | None, wanted: float) -> bool:
@@ -184,8 +185,8 @@ def follows(instruction: str, answer: str, arguments: Mapping[str, Any] | None =
         given["prompt"] = prompt
     try:
         return bool(answer.strip()) and bool(function(answer, **given))
-    except TypeError as error:
-        raise InputError(f"instruction {instruction!r}: {error}") from None
+    except (TypeError, AttributeError) as error:
+        raise InputError(f"instruction {instruction!r}: its arguments {given} do not fit: {error}") from None
 
 
 def _instructions(*, ids: str = "instruction_id_list", arguments: str = "kwargs", loose: bool = False) -> Function:
@@ -198,19 +199,49 @@ def _instructions(*, ids: str = "instruction_id_list", arguments: str = "kwargs"
     """
 
     def run(prompt: str, answer: str, columns: Mapping[str, Any]) -> float | None:
-        wanted = columns.get(ids)
+        wanted = _instructions_of(columns, ids, arguments)
         if not wanted:
             return None
-        if not isinstance(wanted, (list, tuple)):
-            raise InputError(f"column {ids!r} must be a list of instructions, but is {str(wanted)[:60]!r}")
-        given = columns.get(arguments) or [{}] * len(wanted)
-        if isinstance(given, str):
-            given = json.loads(given)
         tried = _variants(answer) if loose else [answer]
-        kept = [any(follows(one, text, some, prompt) for text in tried) for one, some in zip(wanted, given, strict=True)]
+        kept = [any(follows(one, text, some, prompt) for text in tried) for one, some in wanted]
         return sum(kept) / len(kept)
 
     return run
+
+
+def _instructions_of(columns: Mapping[str, Any], ids: str, arguments: str) -> list[tuple[str, Mapping[str, Any] | None]]:
+    """A row's instructions, each with its arguments; none where the row has none.
+
+    Raises:
+        InputError: where a column is not what it must be.
+
+    Example:
+        >>> _instructions_of({"names": ["punctuation:no_comma"], "kwargs": "[{}]"}, "names", "kwargs")
+        [('punctuation:no_comma', {})]
+    """
+    wanted, given = columns.get(ids), columns.get(arguments)
+    if is_missing(wanted):
+        return []
+    if not isinstance(wanted, (list, tuple)) or not all(isinstance(one, str) for one in wanted):
+        raise InputError(f"column {ids!r} must be a list of instructions, by their names, but is {str(wanted)[:60]!r}")
+    found = given
+    if isinstance(found, str) and found:
+        try:
+            found = json.loads(found)
+        except (ValueError, RecursionError):
+            found = None  # it is text, but no JSON: refused below
+    elif is_missing(found) or (isinstance(found, (list, tuple, dict)) and not found):
+        found = [None] * len(wanted)
+    if (
+        not isinstance(found, (list, tuple))
+        or len(found) != len(wanted)
+        or not all(one is None or isinstance(one, Mapping) for one in found)
+    ):
+        raise InputError(
+            f"column {arguments!r} must be a list with an object for each of the row's {len(wanted)} instructions, "
+            f"but is {str(given)[:60]!r}"
+        )
+    return list(zip(wanted, found, strict=True))
 
 
 CHECKS.add("ifeval")(_instructions)
