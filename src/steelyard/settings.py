@@ -170,6 +170,13 @@ def options_of(made_by: Callable[..., Any], options: Mapping[str, Any], *, what:
         raise InputError(f"{what} needs options {{{', '.join(f'{name}: ...' for name in missing)}}}")
     out, wrong = {}, []
     for name, value in options.items():
+        if isinstance(value, bool):
+            # Pydantic takes True for 1, but `at_most: yes` is a slip.
+            try:
+                check_value(name, value, known[name][0])
+            except InputError as error:
+                wrong.append(str(error))
+                continue
         try:
             out[name] = _adapter(known[name][0]).validate_python(value)
         except ValidationError as error:

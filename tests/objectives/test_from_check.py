@@ -8,7 +8,16 @@ from steelyard import Objective, check
 from steelyard.checks import Check, check_kinds
 from steelyard.checks.base import CHECKS, on_answer
 from steelyard.errors import InputError, RewardError
-from steelyard.objectives import BUILT_IN, Gate, built_in
+from steelyard.objectives import (
+    BUILT_IN,
+    Gate,
+    ShorterThanAverage,
+    built_in,
+    clarity,
+    conciseness,
+    length_window,
+    repetition,
+)
 from steelyard.recipes import parse_recipe
 
 ROWS = {
@@ -44,6 +53,51 @@ def test_a_checks_mistake_and_a_checks_crash_are_named():
     broken = Objective.from_check(Check("broken", lambda prompt, answer, columns: 1 / len(answer)))
     with pytest.raises(RewardError, match=r"objective 'broken' raised ZeroDivisionError"):
         broken.scores(**ROWS)
+
+
+@pytest.mark.parametrize("other", ["ifeval", check, None])
+def test_what_is_no_check_is_refused(other):
+    with pytest.raises(InputError, match=r"Objective.from_check needs a check, as `check\('ifeval'\)` makes one"):
+        Objective.from_check(other)
+
+
+@pytest.mark.parametrize("option", ["kind", "name", "role"])
+def test_options_of_a_check_are_those_of_its_kind(tiny_recipe, option):
+    message = rf"check 'words' has no option '{option}'.*: it takes at_least, at_most"
+    with pytest.raises(InputError, match=message):
+        built_in("check", check="words", options={"at_most": 3, option: "json"})
+    tiny_recipe["objectives"].append({"kind": "clarity", "options": {"kind": "format"}})
+    with pytest.raises(InputError, match="objective 'clarity' has no option 'kind'"):
+        parse_recipe(tiny_recipe).build_objectives()
+
+
+@pytest.mark.parametrize("value", [True, False])
+def test_yes_and_no_are_no_numbers(value):
+    with pytest.raises(InputError, match=f"check 'words': at_most must be a whole number, at least 0, but is {value}"):
+        check("words", at_most=value)
+    with pytest.raises(InputError, match=f"check 'no-repetition': at_most must be a number .*, but is {value}"):
+        check("no-repetition", at_most=value)
+    with pytest.raises(InputError, match=f"objective 'clarity': min_steps must be a whole number, at least 1, but is {value}"):
+        built_in("clarity", min_steps=value)
+    assert check("exact", text="Yes", ignore_case=True)("p", "yes") == 1.0
+
+
+@pytest.mark.parametrize(
+    ("make", "message"),
+    [
+        (lambda: repetition(ngram=0), "ngram must be a whole number, at least 1, but is 0"),
+        (lambda: clarity(min_steps=0), "min_steps must be a whole number, at least 1, but is 0"),
+        (lambda: clarity(min_steps=1.5), "min_steps must be a whole number, at least 1, but is 1.5"),
+        (lambda: conciseness(decay=2), "decay must be a number above 0 and at most 1, but is 2"),
+        (lambda: conciseness(max_tokens=0), "max_tokens must be a whole number, at least 1, but is 0"),
+        (lambda: length_window(low=-1, high=4), "low must be a whole number, at least 0, but is -1"),
+        (lambda: length_window(low=4, high=4), "low must be below high, but they are 4 and 4"),
+        (lambda: ShorterThanAverage(decay=0), "decay must be a number above 0 and at most 1, but is 0"),
+    ],
+)
+def test_a_built_in_objective_that_is_called_by_itself_is_held_to_the_same_ranges(make, message):
+    with pytest.raises(InputError, match=message):
+        make()
 
 
 @pytest.mark.parametrize("kind", sorted(check_kinds()))

@@ -76,7 +76,7 @@ def test_length_window_and_repetition_at_their_edges():
         ("clarity", {"grade": True}, "did you mean 'graded'"),
         ("format", {"pattern": "("}, "not a regular expression"),
         ("format", {}, "pattern"),
-        ("length", {"low": 5, "high": 2}, "low < high"),
+        ("length", {"low": 5, "high": 2}, "low must be below high, but they are 5 and 2"),
         ("conciseness", {"decay": 0}, "decay: input should be greater than 0, but found 0"),
     ],
 )

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from steelyard.checks.base import CHECKS, Check, Factory
+from steelyard.checks.base import CHECKS, Check, Factory, Function
 from steelyard.errors import InputError
 from steelyard.settings import options_of
 
@@ -28,13 +28,25 @@ def check(kind: str, *, role: str = "guard", name: str | None = None, **options:
         Traceback (most recent call last):
         steelyard.errors.InputError: unknown kind of check 'wrods' (did you mean 'words'?): use one of ...
     """
+    return Check(name or kind, run_of(kind, options), role)
+
+
+def run_of(kind: str, options: Mapping[str, Any]) -> Function:
+    """The function of a check of a kind, from options that are held to the kind's signature.
+
+    Raises:
+        InputError: where there is no such kind, or an option is wrong.
+
+    Example:
+        >>> run_of("words", {"at_most": 3})("Say hello.", "Hello there!", {})
+        1.0
+    """
     factory, what = CHECKS.find(kind), f"check {kind!r}"
     given = options_of(factory, options, what=what)
     try:
-        run = factory(**given)
+        return factory(**given)
     except InputError as error:
         raise InputError(f"{what}: {error}") from None
-    return Check(name or kind, run, role)
 
 
 def check_kinds() -> Mapping[str, Factory]:

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from typing import Any
 
-from steelyard.checks.kinds import check as make_check
+from steelyard.checks.base import Check
+from steelyard.checks.kinds import run_of
 from steelyard.objectives.kinds import BUILT_IN
 from steelyard.objectives.objective import Objective
 
@@ -23,4 +24,4 @@ def checked(*, check: str, options: dict[str, Any] | None = None, name: str | No
         >>> objective.scores(prompts=["Say hello."] * 2, completions=["Hello there!", "Hello there, friend, hello!"])
         [1.0, 0.0]
     """
-    return Objective.from_check(make_check(check, **(options or {})), name=name)
+    return Objective.from_check(Check(check, run_of(check, options or {})), name=name)

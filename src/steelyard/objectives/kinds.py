@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import Any
 
 from steelyard.errors import InputError
@@ -23,6 +23,17 @@ def built_in(kind: str, **options: Any) -> Objective:
         >>> built_in("clarty")
         Traceback (most recent call last):
         steelyard.errors.InputError: unknown objective 'clarty' (did you mean 'clarity'?): use one of accuracy, check, clarity, ...
+    """
+    return objective_of(kind, options)
+
+
+def objective_of(kind: str, options: Mapping[str, Any]) -> Objective:
+    """`built_in`, with the options as a mapping: one that a file gives may have any name.
+
+    Example:
+        >>> objective_of("clarity", {"kind": "graded"})
+        Traceback (most recent call last):
+        steelyard.errors.InputError: objective 'clarity' has no option 'kind': it takes name, min_steps, graded
     """
     factory, what = BUILT_IN.find(kind), f"objective {kind!r}"
     given = options_of(factory, options, what=what)

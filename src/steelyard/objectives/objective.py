@@ -114,6 +114,8 @@ class Objective:
             >>> objective.scores(prompts=["No commas."] * 2, completions=["One two.", "One, two."], **rows)
             [1.0, None]
         """
+        if not isinstance(check, Check):
+            raise InputError(f"Objective.from_check needs a check, as `check('ifeval')` makes one, but got {check!r}")
 
         def reward(prompts: Sequence, completions: Sequence, **columns: Any) -> list[float | None]:
             per_row = _per_row(columns, len(prompts))

@@ -15,11 +15,11 @@ from steelyard.errors import InputError
 from steelyard.messages import answer_of
 from steelyard.objectives.kinds import BUILT_IN
 from steelyard.objectives.objective import Objective
-from steelyard.settings import Count, CountFromZero
+from steelyard.settings import Count, CountFromZero, checked
 
 _Decay = Annotated[float, Field(gt=0, le=1)]
 
-_ENUMERATOR = re.compile(r"(?im)^\s*(?:\d+[.)](?=\s)|step\s+\d+\b|[-*•](?=\s))")
+_ENUMERATOR = re.compile(r"(?im)^[^\S\n]*(?:\d+[.)](?=\s)|step\s+\d+\b|[-*•](?=\s))")
 _ORDINAL = re.compile(r"(?i)\b(?:first|second|third|fourth|fifth|then|next|finally)(?:ly)?\b")
 
 
@@ -49,9 +49,8 @@ class ShorterThanAverage:
         [1.0, 0.0]
     """
 
-    def __init__(self, *, decay: float = 1.0) -> None:
-        if not 0 < decay <= 1:
-            raise InputError(f"decay must be in (0, 1], but is {decay}")
+    @checked
+    def __init__(self, *, decay: _Decay = 1.0) -> None:
         self.decay, self.total, self.count = decay, 0.0, 0.0
 
     def __call__(self, completions: Sequence, completion_ids: Sequence | None = None) -> list[float]:
@@ -72,6 +71,7 @@ class ShorterThanAverage:
 
 
 @BUILT_IN.add("conciseness")
+@checked
 def conciseness(*, name: str = "conciseness", max_tokens: Count | None = None, decay: _Decay = 1.0) -> Objective:
     """Rewarded for being shorter than the running mean; measured as the mean length in tokens, to be minimised.
 
@@ -107,6 +107,7 @@ def step_markers(text: str) -> int:
 
 
 @BUILT_IN.add("clarity")
+@checked
 def clarity(*, name: str = "clarity", min_steps: Count = 2, graded: bool = False) -> Objective:
     r"""1 for an answer with a non-empty `\boxed{}` and at least `min_steps` step markers, else 0; or the share of these that is there.
 
@@ -125,8 +126,6 @@ def clarity(*, name: str = "clarity", min_steps: Count = 2, graded: bool = False
     Reference:
         Lu et al., arXiv 2509.11452, section 4 (`graded=False`, `min_steps=2`).
     """
-    if min_steps < 1:
-        raise InputError(f"min_steps must be at least 1, but is {min_steps}")
 
     def score(completions: Sequence) -> list[float]:
         scores = []
@@ -156,6 +155,7 @@ def format_match(*, pattern: str, name: str = "format") -> Objective:
 
 
 @BUILT_IN.add("length")
+@checked
 def length_window(*, low: CountFromZero, high: Count, name: str = "length") -> Objective:
     """1 where an answer has between `low` and `high` tokens, both included, falling linearly to 0 at a distance of `high - low` outside.
 
@@ -168,8 +168,8 @@ def length_window(*, low: CountFromZero, high: Count, name: str = "length") -> O
         >>> window.scores(prompts=[""] * 3, completions=[""] * 3, completion_ids=[[1] * 3, [1] * 5, [1] * 9])
         [1.0, 0.5, 0.0]
     """
-    if not 0 <= low < high:
-        raise InputError(f"objective {name!r} needs 0 <= low < high, but has low={low}, high={high}")
+    if low >= high:
+        raise InputError(f"low must be below high, but they are {low} and {high}")
 
     def score(completions: Sequence, completion_ids: Sequence | None = None) -> list[float]:
         return [max(0.0, 1 - max(low - n, n - high, 0) / (high - low)) for n in lengths(completions, completion_ids)]
@@ -178,6 +178,7 @@ def length_window(*, low: CountFromZero, high: Count, name: str = "length") -> O
 
 
 @BUILT_IN.add("repetition")
+@checked
 def repetition(*, ngram: Count = 3, name: str = "repetition") -> Objective:
     """The share of an answer's word n-grams that are different: 1 where nothing is repeated; 1 for an answer too short to repeat any.
 

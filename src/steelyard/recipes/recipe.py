@@ -8,7 +8,8 @@ from typing import Any, Literal
 from pydantic import Field, model_validator
 
 from steelyard.errors import InputError
-from steelyard.objectives import Gate, Objective, OnError, built_in, check_names, load_function
+from steelyard.objectives import Gate, Objective, OnError, check_names, load_function
+from steelyard.objectives.kinds import objective_of
 from steelyard.recipes._parts import AdapterConfig, MixtureConfig
 from steelyard.recipes._weighting import any_of, load_weighting
 from steelyard.settings import Part
@@ -202,7 +203,7 @@ class Recipe(Part):
                     options["name"] = config.name
                 if config.kind == "conciseness":
                     options.setdefault("max_tokens", self.algorithm.max_answer_tokens)
-                objective = built_in(config.kind, **options)
+                objective = objective_of(config.kind, options)
                 objective.applies_to = config.applies_to
             else:
                 assert config.function is not None
