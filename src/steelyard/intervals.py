@@ -3,7 +3,18 @@
 from __future__ import annotations
 
 import math
-from statistics import NormalDist
+from collections.abc import Sequence
+from statistics import NormalDist, stdev
+
+
+def standard_error(values: Sequence[float]) -> float | None:
+    """The standard error of the mean, `s / sqrt(n)`; None for a single value.
+
+    Example:
+        >>> standard_error([0.0, 1.0, 0.0, 1.0]), standard_error([1.0])
+        (0.28867513459481287, None)
+    """
+    return stdev(values) / math.sqrt(len(values)) if len(values) > 1 else None
 
 
 def wilson(right: float, count: int, confidence: float = 0.95) -> tuple[float, float]:

@@ -44,6 +44,12 @@ def test_two_processes_agree_on_weights_that_predict_their_joint_gradient(tiny_p
     for a, b in zip(first["answers"], second["answers"], strict=True):
         assert len(a["answer"]) == len(b["answer"]) == 8
         assert sum(a["advantage"]) + sum(b["advantage"]) == pytest.approx(0, abs=1e-6)
+    # The running mean of lengths is over the answers of both, 3 batches of 16, and a validation does not move it.
+    assert first["state"] == second["state"]
+    assert first["state"]["count"] == 48
+    # 7 prompts do not fill the last batch of two processes, and each counts once.
+    assert first["prompts"] == second["prompts"] == 7
+    assert first["measured"] == second["measured"]
 
 
 @pytest.mark.xdist_group("distributed")

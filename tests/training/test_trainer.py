@@ -272,9 +272,9 @@ def test_validation_measures_every_prompt_reaches_the_weighting_and_disturbs_not
     assert set(every_step.points[0][1]) == {"conciseness", "letters", "digits"}
     assert 0 < every_step.points[0][1]["conciseness"] <= 12
     assert [r["grad_norm"] for r in without.steps] == [r["grad_norm"] for r in every_step.steps]
-    again = measure(trainer, list(trainer.eval_dataset))
-    assert again == measure(trainer, list(trainer.eval_dataset))
-    assert again == every_step.points[-1][1]
+    again = measure(trainer, trainer.eval_dataset)
+    assert again == measure(trainer, trainer.eval_dataset)
+    assert again.values == every_step.points[-1][1]
 
 
 def test_greedy_validation_is_greedy_and_leaves_training_sampled(make, tmp_path):

@@ -59,8 +59,11 @@ if __name__ == "__main__":
             disable_tqdm=True,
             gradient_checkpointing=False,
             ddp_find_unused_parameters=False,
+            per_device_eval_batch_size=2,
+            num_generations_eval=2,
         ),
         train_dataset=Dataset.from_list(sums_rows(16, 1)[0]),
+        eval_dataset=Dataset.from_list(sums_rows(16, 7)[1]),
         processing_class=tokenizer,
         objectives=[conciseness(max_tokens=12), repetition(ngram=1), accuracy()],
         weighting=GradientInfluence(mu=1e-3, normalize="each", influence=influence, gram_every=1),
@@ -69,7 +72,11 @@ if __name__ == "__main__":
     trainer.train()
     rank = trainer.accelerator.process_index
     kind = str(trainer.accelerator.distributed_type)
-    Path(out, f"rank{rank}.json").write_text(json.dumps({"kind": kind, "steps": memory.steps, "answers": memory.answers}))
+    measured = trainer.evaluate()
+    state = trainer.objectives[0].state_dict()
+    found = {"kind": kind, "steps": memory.steps, "answers": memory.answers, "measured": measured, "state": state}
+    found["prompts"] = trainer.last_measured.prompts
+    Path(out, f"rank{rank}.json").write_text(json.dumps(found))
     # What is tested is done and written. gloo's threads now and then abort a process that Python tears down in the usual way.
     trainer.accelerator.wait_for_everyone()
     time.sleep(1)

@@ -227,6 +227,11 @@ class Objective:
             self.failures["missing"] += answers
         return wait is not None or self.on_error == "missing"
 
+    @property
+    def keeps_state(self) -> bool:
+        """True where the reward remembers earlier batches (a running mean, say)."""
+        return hasattr(self.reward, "state_dict")
+
     def state_dict(self) -> dict[str, Any]:
         """State of a reward that has one (a running mean, say), else empty."""
         return self.reward.state_dict() if hasattr(self.reward, "state_dict") else {}

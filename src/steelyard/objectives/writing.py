@@ -23,13 +23,20 @@ _ENUMERATOR = re.compile(r"(?im)^[^\S\n]*(?:\d+[.)](?=\s)|step\s+\d+\b|[-*•](?
 _ORDINAL = re.compile(r"(?i)\b(?:first|second|third|fourth|fifth|then|next|finally)(?:ly)?\b")
 
 
-def lengths(completions: Sequence, completion_ids: Sequence | None) -> list[int]:
-    """Length of every answer in tokens; in words where no token ids are given.
+def lengths(completions: Sequence, completion_ids: Sequence | None, tool_mask: Sequence | None = None) -> list[int]:
+    """Length of every answer in tokens, without what tools said in it; in words where no token ids are given.
+
+    Args:
+        completions: texts or messages.
+        completion_ids: the answers' tokens, results of tools included.
+        tool_mask: 1 for a token of the model's, 0 for one of a tool's; None where there are no tools.
 
     Example:
-        >>> lengths(["one two"], None), lengths(["one two"], [[5, 6, 7]])
-        ([2], [3])
+        >>> lengths(["one two"], None), lengths(["one two"], [[5, 6, 7]]), lengths(["one two"], [[5, 6, 7]], [[1, 0, 0]])
+        ([2], [3], [1])
     """
+    if tool_mask is not None:
+        return [sum(mask) for mask in tool_mask]
     if completion_ids is not None:
         return [len(ids) for ids in completion_ids]
     return [len(words(answer_of(completion))) for completion in completions]
@@ -53,9 +60,11 @@ class ShorterThanAverage:
     def __init__(self, *, decay: _Decay = 1.0) -> None:
         self.decay, self.total, self.count = decay, 0.0, 0.0
 
-    def __call__(self, completions: Sequence, completion_ids: Sequence | None = None) -> list[float]:
+    def __call__(
+        self, completions: Sequence, completion_ids: Sequence | None = None, tool_mask: Sequence | None = None
+    ) -> list[float]:
         """Take the answers into the mean, then score them."""
-        tokens = lengths(completions, completion_ids)
+        tokens = lengths(completions, completion_ids, tool_mask)
         self.total = self.decay * self.total + sum(tokens)
         self.count = self.decay * self.count + len(tokens)
         mean = self.total / self.count
@@ -89,8 +98,8 @@ def conciseness(*, name: str = "conciseness", max_tokens: Count | None = None, d
         Lu et al., arXiv 2509.11452, section 4.
     """
 
-    def measure(completions: Sequence, completion_ids: Sequence | None = None) -> list[float]:
-        return [float(length) for length in lengths(completions, completion_ids)]
+    def measure(completions: Sequence, completion_ids: Sequence | None = None, tool_mask: Sequence | None = None) -> list[float]:
+        return [float(length) for length in lengths(completions, completion_ids, tool_mask)]
 
     bounds = None if max_tokens is None else (0.0, float(max_tokens))
     return Objective(name, ShorterThanAverage(decay=decay), goal="minimize", measure=measure, bounds=bounds)
@@ -171,8 +180,8 @@ def length_window(*, low: CountFromZero, high: Count, name: str = "length") -> O
     if low >= high:
         raise InputError(f"low must be below high, but they are {low} and {high}")
 
-    def score(completions: Sequence, completion_ids: Sequence | None = None) -> list[float]:
-        return [max(0.0, 1 - max(low - n, n - high, 0) / (high - low)) for n in lengths(completions, completion_ids)]
+    def score(completions: Sequence, completion_ids: Sequence | None = None, tool_mask: Sequence | None = None) -> list[float]:
+        return [max(0.0, 1 - max(low - n, n - high, 0) / (high - low)) for n in lengths(completions, completion_ids, tool_mask)]
 
     return Objective(name, score, goal="maximize", bounds=(0.0, 1.0))
 

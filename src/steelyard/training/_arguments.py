@@ -34,7 +34,7 @@ def check_group_size(group_size: int, *, answers: int, estimator: str) -> None:
 
 
 def check_weighting(weighting: Weighting, trainer: Any) -> None:
-    """Refuse, before anything is done, a trainer that cannot give a weighting what it needs, or validates on several sets."""
+    """Refuse, before anything is done, a trainer that cannot give a weighting what it needs."""
     check_influence_layers(weighting, trainer.accelerator.unwrap_model(trainer.model))
     if weighting.needs_gradients:
         check_update(trainer)
@@ -43,8 +43,6 @@ def check_weighting(weighting: Weighting, trainer: Any) -> None:
             f"{type(weighting).__name__} follows validation points: give eval_dataset=, and eval_strategy='steps' with eval_steps=1 "
             "(after every update, as in the paper) or more"
         )
-    if isinstance(trainer.eval_dataset, dict):
-        raise InputError("validation takes one set of held-out prompts, but eval_dataset is a dictionary: give one of its values")
 
 
 def check_groups_of(dataset: Any, group_size: int | None, num_generations: int) -> None:

@@ -2,31 +2,77 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
 from typing import Any
 
+from accelerate.utils import gather_object
 from torch import nn
 
 from steelyard.errors import RunError
 from steelyard.objectives import Objective
 
 
-def as_reward_function(objective: Objective, measuring: Callable[[], bool], domain_column: str = "domain") -> Callable[..., Any]:
-    """An objective as TRL calls it; while `measuring()`, its measure. `applies_to` looks at the domain column."""
+@dataclass(frozen=True)
+class WholeBatch:
+    """The answers of all processes, for rewards that keep a state.
+
+    Attributes:
+        rows, prompts, completions, completion_ids: of every answer, process after process.
+        mine: which of them are this process's.
+    """
+
+    rows: list[dict[str, Any]]
+    prompts: list[Any]
+    completions: list[Any]
+    completion_ids: list[Any]
+    mine: slice
+
+    @classmethod
+    def gathered(cls, rows: list, prompts: list, completions: list, completion_ids: list, *, rank: int) -> WholeBatch:
+        """Ask all processes for their answers; every one must call it. Each has as many."""
+        everyone = gather_object(list(zip(rows, prompts, completions, completion_ids, strict=True)))
+        all_rows, all_prompts, all_completions, all_ids = (list(column) for column in zip(*everyone, strict=True))
+        return cls(all_rows, all_prompts, all_completions, all_ids, mine=slice(rank * len(rows), (rank + 1) * len(rows)))
+
+    def arguments(self, given: Mapping[str, Any]) -> dict[str, Any]:
+        """What a reward is called with in the place of what TRL gave it for this process's answers alone."""
+        own = {"prompts": self.prompts, "completions": self.completions, "completion_ids": self.completion_ids}
+        columns = {key: [row.get(key) for row in self.rows] for key in given if key not in own and key in self.rows[0]}
+        # `log_extra` writes a line for each of this process's answers, which these are not.
+        others = {key: value for key, value in given.items() if key not in own and key not in columns and key != "log_extra"}
+        return own | columns | others
+
+
+def as_reward_function(
+    objective: Objective,
+    measuring: Callable[[], bool],
+    domain_column: str = "domain",
+    *,
+    whole_batch: Callable[[], WholeBatch | None] = lambda: None,
+) -> Callable[..., Any]:
+    """An objective as TRL calls it; while `measuring()`, its measure. `applies_to` looks at the domain column.
+
+    A reward that keeps a state is shown the `whole_batch()` where there is one, so that every process has the same state.
+    """
+
+    def shown(given: dict[str, Any]) -> tuple[dict[str, Any], slice]:
+        whole = whole_batch() if objective.keeps_state else None
+        return (given, slice(None)) if whole is None else (whole.arguments(given), whole.mine)
+
     if objective.is_async:
 
-        async def score_async(prompts: Any, completions: Any, **columns: Any) -> list[float | None]:
-            return await objective.scores_async(
-                prompts=prompts, completions=completions, measuring=measuring(), domain_column=domain_column, **columns
-            )
+        async def score_async(**given: Any) -> list[float | None]:
+            arguments, mine = shown(given)
+            found = await objective.scores_async(measuring=measuring(), domain_column=domain_column, **arguments)
+            return found[mine]
 
         score_async.__name__ = objective.name
         return score_async
 
-    def score(prompts: Any, completions: Any, **columns: Any) -> list[float | None]:
-        return objective.scores(
-            prompts=prompts, completions=completions, measuring=measuring(), domain_column=domain_column, **columns
-        )
+    def score(**given: Any) -> list[float | None]:
+        arguments, mine = shown(given)
+        return objective.scores(measuring=measuring(), domain_column=domain_column, **arguments)[mine]
 
     score.__name__ = objective.name
     return score

@@ -51,9 +51,17 @@ from steelyard.training._batch import batch_of, learning_rate_of, progress_of
 from steelyard.training._domain_order import DomainOrder
 from steelyard.training._gradients import AfterStep, SharedForward, StepInfluence, buffered_influence
 from steelyard.training._prompt_order import GroupSampler, PromptOrder
-from steelyard.training._rewards import as_objective, as_reward_function, left_to_trl, names_that_differ
+from steelyard.training._rewards import WholeBatch, as_objective, as_reward_function, left_to_trl, names_that_differ
 from steelyard.training._state import checkpoint_of, read_state, restore, write_state
-from steelyard.training._validation import measure, point_metrics
+from steelyard.training._validation import (
+    Measured,
+    check_validation,
+    forget_what_is_no_reward,
+    held_out_sets,
+    mean_of,
+    measure_prompts,
+    point_metrics,
+)
 from steelyard.training.mixing import MIXTURE_STATE, mixture_state, order_for, steps_a_batch, train_sampler
 from steelyard.training.record import ConstantRewards, Recorder, answer_columns, batch_record, update_record
 from steelyard.weighting import FixedWeights, Influence, Weighting
@@ -106,6 +114,8 @@ class PolicyTrainer(GRPOTrainer):
         self._given_group_size = group_size
         self._mixture, self.domain_column = as_mixture_and_column(mixture, domain_column)
         self._measuring = False
+        self._whole_batch: WholeBatch | None = None
+        self._tool_masks: list[list[int]] | None = None
         if objectives is None:
             functions = (
                 list(reward_funcs) if isinstance(reward_funcs, (list, tuple)) else [] if reward_funcs is None else [reward_funcs]
@@ -116,7 +126,9 @@ class PolicyTrainer(GRPOTrainer):
         # Reward models, as modules or names, stay TRL's to run.
         wrapped = [as_objective(function) for function in functions]
         reward_funcs = [
-            function if objective is None else as_reward_function(objective, self.is_measuring, self.domain_column)
+            function
+            if objective is None
+            else as_reward_function(objective, self.is_measuring, self.domain_column, whole_batch=lambda: self._whole_batch)
             for function, objective in zip(functions, wrapped, strict=True)
         ]
         if args is not None:
@@ -144,6 +156,7 @@ class PolicyTrainer(GRPOTrainer):
         self.weighting = FixedWeights(given) if weighting is None else as_weighting(weighting, given)
         self.weighting.setup(self.objectives)
         check_weighting(self.weighting, self)
+        check_validation(self)
         # TRL logs the weighted reward by these.
         self.reward_weights = self.weighting.weights().float()
         self._reward_signs = torch.tensor([objective.reward_sign for objective in self.objectives])
@@ -155,6 +168,7 @@ class PolicyTrainer(GRPOTrainer):
         self._record: dict[str, Any] = {}
         self._step_began: float | None = None
         self.validated_at: int | None = None
+        self.last_measured: Measured | None = None
         self._resumed_at: int | None = None
         self.shared_forward, self.step_influence = SharedForward(), StepInfluence()
         self.step_factor = 1.0
@@ -172,7 +186,11 @@ class PolicyTrainer(GRPOTrainer):
     def _calculate_rewards(self, inputs: list, prompts: list, completions: list, completion_ids_list: list) -> Tensor:
         began = time.perf_counter()
         undecided_before, failures_before = undecided(), [sum(objective.failures.values()) for objective in self.objectives]
+        if self._tool_masks is not None:  # so that a length can leave out what tools said
+            inputs = [{**row, "tool_mask": mask} for row, mask in zip(inputs, self._tool_masks, strict=True)]
+        self._whole_batch = self._gathered_for_states(inputs, prompts, completions, completion_ids_list)
         scores_BK = super()._calculate_rewards(inputs, prompts, completions, completion_ids_list)
+        self._whole_batch = None
         self._note_undecided(undecided() - undecided_before)
         for objective, before in zip(self.objectives, failures_before, strict=True):
             if sum(objective.failures.values()) > before:
@@ -188,7 +206,14 @@ class PolicyTrainer(GRPOTrainer):
             [row.get(self.domain_column) for row in inputs],
         )
         self._clock("rewards", began)
-        return scores_BK if self._measuring else scores_BK * self._reward_signs.to(scores_BK)
+        return scores_BK * self._reward_signs.to(scores_BK)
+
+    def _gathered_for_states(self, *batch: list) -> WholeBatch | None:
+        """The batch of all processes, where a reward keeps a state: every process then shows it the same answers, and has the same state."""
+        stateful = any(objective.keeps_state for objective in self.objectives)
+        if self.accelerator.num_processes == 1 or self._measuring or not stateful:
+            return None
+        return WholeBatch.gathered(*batch, rank=self.accelerator.process_index)
 
     def _note_undecided(self, here: int) -> None:
         """Log how many answers of the batch were not compared with their truth to the end, where there are any; they count as wrong."""
@@ -200,6 +225,7 @@ class PolicyTrainer(GRPOTrainer):
     def _generate(self, prompts: list) -> Any:
         began = time.perf_counter()
         generated = super()._generate(prompts)
+        self._tool_masks = generated[2]
         self._clock("generation", began)
         return generated
 
@@ -207,7 +233,7 @@ class PolicyTrainer(GRPOTrainer):
 
     def _generate_and_score_completions(self, inputs: list) -> dict[str, Any]:
         output = super()._generate_and_score_completions(inputs)
-        if self._scores_BK is None or not self.model.training:
+        if self._scores_BK is None or self._measuring or not self.model.training:
             return output
         # Groups may span processes, so baselines are taken over the gathered matrix; each answer remembers its row in it.
         local = len(inputs)
@@ -357,30 +383,57 @@ class PolicyTrainer(GRPOTrainer):
     def evaluate(
         self, eval_dataset: Any = None, ignore_keys: list[str] | None = None, metric_key_prefix: str = "eval"
     ) -> dict[str, float]:
-        """Measure every objective on held-out prompts: `{eval_NAME: mean measure}`; the weighting, the recorder and callbacks are told.
+        """Measure every objective on held-out prompts: `{eval_NAME: mean measure, eval_se/NAME: its standard error}`.
 
-        Objectives that are measured by their reward also have TRL's `eval_rewards/NAME/mean`, and where all are, there is `eval_reward`. A dataset
-        given here is only measured: it is no point of the run's front. Nor is one where a resumed run goes on, nor a second one after an update.
+        The prompts are answered as TRL's evaluation answers them, `num_generations_eval` times each, with tools, environments and all. Every validation of
+        a run uses the same prompts and the same random numbers, which are not those of training. Objectives that are measured by their reward also have
+        TRL's `eval_rewards/NAME/mean`, and where all are, there is `eval_reward`.
 
-        Every validation of a run uses the same prompts and the same random numbers, which are not those of training.
+        Args:
+            eval_dataset: default: the trainer's own, which makes a point of the run's front: the weighting and the recorder see it. Anything else is only
+                measured: a set, the name of one of the trainer's own, or sets by name. Nor is it a point where a resumed run goes on, nor a second time
+                after the same update.
+            ignore_keys: as for TRL; without effect here.
+            metric_key_prefix: of the metrics' names. Of several sets there are `eval_SET_NAME`, and `eval_NAME` over all their prompts.
+
+        Raises:
+            InputError: where there are no held-out prompts, or they cannot be answered as asked.
+            RunError: where an objective applies to none of them.
         """
-        dataset = self.eval_dataset if eval_dataset is None else eval_dataset
-        if dataset is None:
-            raise InputError("validation needs held-out prompts: give eval_dataset=")
-        step = self.state.global_step
-        if eval_dataset is not None or step in (self.validated_at, self._resumed_at):
-            return point_metrics(self, measure(self, list(dataset)), metric_key_prefix)
-        began = time.perf_counter()
-        point = measure(self, list(dataset))
+        sets = held_out_sets(eval_dataset, self.eval_dataset)
+        step, began = self.state.global_step, time.perf_counter()
+        names = [objective.name for objective in self.objectives]
+        values = {name: measure_prompts(self, dataset) for name, dataset in sets.items()}
+        point = mean_of(torch.cat(list(values.values())), names)
+        metrics: dict[str, float] = {}
+        for name, values_NK in values.items():
+            if name is not None:
+                metrics |= point_metrics(self, mean_of(values_NK, names, partial=True), f"{metric_key_prefix}_{name}")
+        metrics |= point_metrics(self, point, metric_key_prefix)
+        self.last_measured = point
+        forget_what_is_no_reward(self)
+        own = eval_dataset is None
+        if own and step in (self.validated_at, self._resumed_at):
+            self._metrics["eval"].clear()
+            return metrics
         seconds = time.perf_counter() - began
-        self.validated_at = step
-        self.weighting.on_validation(list(point.values()))
-        metrics = point_metrics(self, point, metric_key_prefix)
-        self.log(dict(metrics))
+        if own:
+            self.validated_at = step
+            self.weighting.on_validation(list(point.values.values()))
+        self._log_evaluation(metrics)
         self.control: Any = self.callback_handler.on_evaluate(self.args, self.state, self.control, metrics)
-        if self.recorder is not None:
-            self.recorder.on_validation(step, point, seconds, self)
+        if own and self.recorder is not None:
+            self.recorder.on_validation(step, point.values, seconds, self)
         return metrics
+
+    def _log_evaluation(self, metrics: dict[str, float]) -> None:
+        """Log in evaluation mode, so that TRL adds what it has noted of this evaluation, and not of training."""
+        training = self.model.training
+        self.model.eval()
+        try:
+            self.log(dict(metrics))
+        finally:
+            self.model.train(training)
 
     def train(self, resume_from_checkpoint: Any = None, *args: Any, **kwargs: Any) -> Any:
         """As TRL; without a checkpoint another run begins, whose steps count from 0."""
