@@ -76,7 +76,7 @@ def start(data):
     content = content_of(data, 0, METHODS["fixed-balanced"])
     content["supervised"] |= {"steps": 120, "batch_size": 8}
     recipe = parse_recipe(content)
-    rows, _, raw = load_prompts(recipe.prompts)
+    rows, _, raw, _ = load_prompts(recipe.prompts)
     model, tokenizer = load_policy(recipe.model.name)
     shutil.rmtree(START, ignore_errors=True)
     supervised_stage(recipe, model, tokenizer, raw, rows, RunLog(START).create(resolved(recipe)), QuietProgress())

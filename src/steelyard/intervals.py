@@ -1,4 +1,4 @@
-"""Intervals: of a share (Wilson), and of a mean (Student)."""
+"""Intervals: of a share (Wilson), and of a mean (Student); and measures as text."""
 
 from __future__ import annotations
 
@@ -48,3 +48,23 @@ def student_quantile(freedom: int) -> float:
         (79 * z**9 + 776 * z**7 + 1482 * z**5 - 1920 * z**3 - 945 * z) / 92160,
     )
     return z + sum(term / freedom**power for power, term in enumerate(terms, start=1))
+
+
+def with_error(value: float, error: float | None) -> str:
+    """A measure with its standard error, where it is known.
+
+    Example:
+        >>> with_error(0.12345, 0.0221), with_error(123.456, None)
+        ('0.123 ± 0.022', '123.5')
+    """
+    return number(value) if error is None else f"{number(value)} ± {error:.{1 if abs(value) >= 10 else 3}f}"
+
+
+def number(value: float) -> str:
+    """Three decimals for small numbers, one for large ones.
+
+    Example:
+        >>> number(0.12345), number(123.456)
+        ('0.123', '123.5')
+    """
+    return f"{value:.1f}" if abs(value) >= 10 else f"{value:.3f}"

@@ -43,7 +43,7 @@ def test_verls_parquet_schema_is_read_as_it_is(tmp_path):
         for i in range(3)
     ]
     pq.write_table(pa.Table.from_pylist(rows), tmp_path / "train.parquet")
-    train, validation, _ = load_prompts(config(tmp_path / "train.parquet"))
+    train, validation, *_ = load_prompts(config(tmp_path / "train.parquet"))
     assert train[0] == {"prompt": [{"role": "user", "content": "What is 0+1?"}], "answer": "1"}
     assert len(validation) == 1
 
@@ -55,7 +55,7 @@ def test_templates_write_prompt_answer_and_domain(jsonl):
             {"Body": "b", "Question": "q", "Answer": 1.5, "Type": "t"},
         ]
     )
-    train, _, _ = load_prompts(
+    train, _, *_ = load_prompts(
         config(
             path,
             prompt="{{ Body }}. {{ Question }}",
@@ -85,7 +85,7 @@ def test_a_datasets_name_is_loaded_through_datasets(monkeypatch):
         return datasets.Dataset.from_list([{"prompt": f"{split} {i}", "answer": "1"} for i in range(3)])
 
     monkeypatch.setattr(datasets, "load_dataset", load_dataset)
-    train, validation, _ = load_prompts(
+    train, validation, *_ = load_prompts(
         config("openai/gsm8k", subset="main", validation={"source": "openai/gsm8k", "subset": "main", "size": 2})
     )
     assert asked == [("openai/gsm8k", "main", "train"), ("openai/gsm8k", "main", "test")]
@@ -144,7 +144,7 @@ def test_null_and_nan_are_nothing_and_not_words(jsonl):
     rows.append({"q": "c", "answer": 1, "domain": "x"})
     for plain in (False, True):
         templates = {} if plain else {"answer": "{{ answer }}", "domain": "{{ domain }}"}
-        train, _, _ = load_prompts(config(jsonl(rows), prompt="{{ q }}", **templates))
+        train, _, *_ = load_prompts(config(jsonl(rows), prompt="{{ q }}", **templates))
         assert [(row["answer"], row["domain"]) for row in train] == [(None, None), (None, None)]
     with pytest.raises(InputError, match="row 1: the prompt is empty"):
         load_prompts(config(jsonl(rows), prompt="{{ answer }}"))

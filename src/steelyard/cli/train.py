@@ -78,24 +78,26 @@ def demo(
 def _front_table(results: list[tuple[str, Any]], recipe: Any) -> Any:
     from rich.table import Table
 
+    from steelyard.intervals import with_error
     from steelyard.runlog import RunLog
-    from steelyard.runs.progress import number
 
-    objectives = RunLog(results[0][1].path).pareto()["objectives"]
+    found = RunLog(results[0][1].path).pareto()
+    objectives, tested = found["objectives"], found.get("test")
     arrows = {"maximize": "↑", "minimize": "↓"}
     table = Table(
         "run",
         "update",
         *(f"{o['name']} {arrows[o['goal']]}" for o in objectives),
         "is the",
-        title="The front: no other validation point of the run beats these",
+        title="The front, on the validation prompts that chose it, which flatters it: name prompts.test to measure it on others"
+        if tested is None
+        else f"The policies that were kept, measured once on {tested['prompts']:,} test prompts (± standard error)",
         title_justify="left",
     )
     for label, result in results:
         for point in result.front:
-            table.add_row(
-                label, str(point["step"]), *(number(point["values"][o["name"]]) for o in objectives), ", ".join(point["names"])
-            )
+            values = (with_error(point["values"][o["name"]], point["standard_errors"][o["name"]]) for o in objectives)
+            table.add_row(label, str(point["step"]), *values, ", ".join(point["names"]))
         table.add_row(label, "", *[""] * len(objectives), f"hypervolume {result.hypervolume:.3f}", style="bold", end_section=True)
     return table
 

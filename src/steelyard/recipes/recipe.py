@@ -48,6 +48,17 @@ class ValidationPromptsConfig(Part):
     size: int = Field(512, ge=1, description="how many prompts; below 500 the measures are noisy")
 
 
+class TestPromptsConfig(Part):
+    """A third set, which nothing of the run has seen: the policies that were kept are measured on it once, at the end."""
+
+    source: str | None = Field(
+        None, description="as above; default: held out from the training source, before the validation prompts"
+    )
+    split: str = Field("test", description="split of a Hugging Face dataset")
+    subset: str | None = Field(None, description="configuration of a Hugging Face dataset")
+    size: int = Field(512, ge=0, description="how many prompts; 0: none")
+
+
 class PromptsConfig(SourceConfig):
     """Prompts and how they are written."""
 
@@ -61,6 +72,10 @@ class PromptsConfig(SourceConfig):
     system: str | None = Field(None, description="system message, with chat")
     chat: bool = Field(False, description="send a text prompt as a chat message, by the tokenizer's template")
     validation: ValidationPromptsConfig = Field(default_factory=ValidationPromptsConfig)
+    test: TestPromptsConfig | None = Field(
+        None,
+        description="prompts that nothing of the run has seen; default: none, and of generated prompts as many as for validation",
+    )
 
 
 class GateConfig(Part):
@@ -162,7 +177,10 @@ class CheckpointConfig(Part):
     """What is kept."""
 
     every: int = Field(10, ge=1, description="updates between two checkpoints to resume from; the last two are kept")
-    front: bool = Field(True, description="keep the policy of every validation point that no other dominates")
+    front: bool = Field(
+        True,
+        description="keep the policy of every validation point that no other beats by more than the noise (2 standard errors)",
+    )
 
 
 class Recipe(Part):

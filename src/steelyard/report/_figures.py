@@ -34,7 +34,9 @@ class RunData:
         objectives: `name`, `goal` and `bounds` of each.
         reference: the reference point, by objective.
         steps, validations: as in the run folder.
-        front_steps: the steps of the validation points that no other dominates.
+        front_steps: the steps of the validation points that no other beats by more than the noise.
+        method, settings: the weighting's name, and the recipe.
+        tested: what the test prompts said of the kept policies; None where there were none.
     """
 
     label: str
@@ -45,6 +47,7 @@ class RunData:
     front_steps: list[int]
     method: str = ""
     settings: dict[str, Any] = field(default_factory=dict)
+    tested: dict[str, Any] | None = None
 
     @property
     def names(self) -> list[str]:
@@ -96,8 +99,15 @@ def _pairwise_front(points: np.ndarray, signs: np.ndarray) -> np.ndarray:
     return front[np.argsort(front[:, 0])]
 
 
+def _error_of(validation: dict[str, Any], name: str) -> float:
+    """The standard error of a measure; 0 where a run of an earlier version has none."""
+    return float((validation.get("standard_errors") or {}).get(name) or 0.0)
+
+
 def front_figure(runs: Sequence[RunData]) -> Figure:
-    """Validation points in each pair of objectives: the front bold, dominated points faded, start and reference point marked."""
+    """Validation points in each pair of objectives: the front bold, with standard errors, the others faded; the kept policies on test prompts as diamonds;
+    start and reference point marked.
+    """
     objectives = runs[0].objectives
     pairs = list(itertools.combinations(range(len(objectives)), 2))
     figure, axes = _axes(len(pairs), height=3.5)
@@ -113,8 +123,30 @@ def front_figure(runs: Sequence[RunData]) -> Figure:
                 axis.plot(points[:, 0], points[:, 1], color=colour, alpha=0.13, linewidth=1)
                 axis.scatter(points[~on_front, 0], points[~on_front, 1], color=colour, alpha=0.22, s=22, linewidths=0)
                 axis.scatter(points[on_front, 0], points[on_front, 1], color=colour, s=34, linewidths=0, label=run.label)
+                errors = np.array([[_error_of(v, o["name"]) for o in (x, y)] for v in run.validations])
+                axis.errorbar(
+                    points[on_front, 0],
+                    points[on_front, 1],
+                    xerr=errors[on_front, 0],
+                    yerr=errors[on_front, 1],
+                    fmt="none",
+                    ecolor=colour,
+                    elinewidth=0.8,
+                    alpha=0.55,
+                )
                 edge = _pairwise_front(points, signs)
                 axis.plot(edge[:, 0], edge[:, 1], color=colour, linewidth=1.4)
+                if run.tested is not None:
+                    tested = np.array([[p["values"][o["name"]] for o in (x, y)] for p in run.tested["policies"]])
+                    mark: Any = {
+                        "marker": "D",
+                        "s": 30,
+                        "facecolors": "white",
+                        "edgecolors": colour,
+                        "linewidths": 1.3,
+                        "zorder": 4,
+                    }
+                    axis.scatter(tested[:, 0], tested[:, 1], label=f"{run.label}, test prompts", **mark)
                 axis.scatter(points[:1, 0], points[:1, 1], facecolors="none", edgecolors=colour, s=90, linewidths=1.3)
             axis.scatter(
                 reference[0],
@@ -169,18 +201,21 @@ def weights_figure(runs: Sequence[RunData]) -> Figure:
 
 
 def objectives_figure(runs: Sequence[RunData]) -> Figure:
-    """Every objective's measure on validation prompts over the updates, one panel an objective."""
+    """Every objective's measure on validation prompts over the updates, with two standard errors, one panel an objective."""
     objectives = runs[0].objectives
     figure, axes = _axes(len(objectives))
     with matplotlib.rc_context(STYLE):
         for axis, objective in zip(axes, objectives, strict=True):
             for r, run in enumerate(runs):
                 steps = [v["step"] for v in run.validations]
-                values = [v["point"][objective["name"]] for v in run.validations]
+                values = np.array([v["point"][objective["name"]] for v in run.validations])
+                errors = np.array([_error_of(v, objective["name"]) for v in run.validations])
+                colour = RUN_COLOURS[r % len(RUN_COLOURS)]
+                axis.fill_between(steps, values - 2 * errors, values + 2 * errors, color=colour, alpha=0.1, linewidth=0)
                 axis.plot(
                     steps,
                     values,
-                    color=RUN_COLOURS[r % len(RUN_COLOURS)],
+                    color=colour,
                     marker="o",
                     markersize=3.5,
                     linewidth=1.6,

@@ -14,6 +14,7 @@ from matplotlib.figure import Figure
 
 from steelyard.errors import InputError
 from steelyard.files import damage_is_clear, write_atomically
+from steelyard.intervals import number, with_error
 from steelyard.report import _domains as domains
 from steelyard.report import _figures as figures
 from steelyard.report._domains import DomainRun, read_domain_run
@@ -98,6 +99,7 @@ def _read_run(path: Path) -> RunData | DomainRun:
         front_steps=[point["step"] for point in front["front"]],
         method=recipe["weighting"]["method"],
         settings=recipe,
+        tested=front.get("test"),
     )
 
 
@@ -109,6 +111,7 @@ def render(runs: Sequence[RunData], logs: Sequence[RunLog]) -> str:
         .render(
             runs=runs,
             fronts=[log.pareto()["front"] for log in logs],
+            tests=[run.tested for run in runs],
             scales=logs[0].pareto()["scale"],
             summary=[_summarise(run) for run in runs],
             samples=[_sample_answers(run, log) for run, log in zip(runs, logs, strict=True)],
@@ -140,8 +143,14 @@ def _environment() -> jinja2.Environment:
     environment = jinja2.Environment(
         loader=jinja2.FileSystemLoader(Path(__file__).parent), autoescape=True, trim_blocks=True, lstrip_blocks=True
     )
-    environment.filters["number"] = lambda value: "" if value is None else f"{value:.1f}" if abs(value) >= 10 else f"{value:.3f}"
+    environment.filters["number"] = lambda value: "" if value is None else number(value)
+    environment.filters["with_error"] = _with_error
     return environment
+
+
+def _with_error(point: dict[str, Any], name: str) -> str:
+    """A point's measure of an objective with its standard error, which runs of earlier versions lack."""
+    return with_error(point["values"][name], point.get("standard_errors", {}).get(name))
 
 
 def write_figures(runs: Sequence[Path | str], folder: Path) -> list[Path]:
@@ -187,6 +196,7 @@ def _summarise(run: RunData) -> dict[str, Any]:
         "start": first["point"],
         "end": last["point"],
         "hypervolume": last["hypervolume"],
+        "tested": None if run.tested is None else run.tested["hypervolume"],
         "half_at": next(v["step"] for v in run.validations if v["hypervolume"] >= half),
         "weights": run.steps[-1]["weights"] if run.steps else {},
         "seconds": sum(figures.phase_seconds(run).values()),

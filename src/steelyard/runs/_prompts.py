@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 from steelyard.errors import InputError, nearest
 from steelyard.fields import is_missing
@@ -17,34 +17,49 @@ from steelyard.rows import Row, read_rows
 from steelyard.runs._templates import Template
 
 
-def load_prompts(config: PromptsConfig, *, base: Path = Path("."), seed: int = 0) -> tuple[list[Row], list[Row], list[Row]]:
-    """Load training and validation prompts.
+class Prompts(NamedTuple):
+    """The rows of a run.
+
+    Attributes:
+        train, validation: what it learns from, and what it is measured on while it learns.
+        raw: the rows behind the training rows, from which supervised completions are written.
+        test: what it is measured on once, at the end; empty where there is none.
+    """
+
+    train: list[Row]
+    validation: list[Row]
+    raw: list[Row]
+    test: list[Row]
+
+
+def load_prompts(config: PromptsConfig, *, base: Path = Path("."), seed: int = 0) -> Prompts:
+    """Load training, validation and test prompts.
 
     Args:
         config: the recipe's `prompts`.
         base: the folder that relative file names start from; the working directory is tried as well.
         seed: of generated prompts.
 
-    Returns:
-        Training rows, validation rows, and the raw rows behind the training rows, from which supervised completions are written.
-
     Raises:
-        InputError: where a source is missing, empty, malformed or lacks a column, or where the two sets overlap.
+        InputError: where a source is missing, empty, malformed or lacks a column, or where two sets overlap.
     """
-    held_out = config.validation
+    held_out, test = config.validation, config.test
     if config.source == "sums":
-        from steelyard.tasks.sums import sums_rows
+        from steelyard.tasks.sums import sums_rows, sums_test_rows
 
+        if test is not None and test.source not in (None, "sums"):
+            raise InputError(f"prompts.test.source: generated sums are tested on generated sums, but found {test.source!r}")
         if held_out.source not in (None, "sums"):
             raise InputError(
                 f"prompts.validation.source: generated sums are validated on generated sums, but found {held_out.source!r}"
             )
         train, validation = sums_rows(config.size or 4096, held_out.size, seed=seed)
+        tested = sums_test_rows(min(held_out.size, 7_000 - held_out.size) if test is None else test.size, held_out.size)
         if config.domain is not None:
             domain = Template(config.domain, "prompts.domain")
-            for row in (*train, *validation):
+            for row in (*train, *validation, *tested):
                 row["domain"] = domain.render(row, "sums")
-        return train, validation, train
+        return Prompts(train, validation, train, tested)
     raw = read_rows(config.source, split=config.split, subset=config.subset, base=base)
     if held_out.source is None:
         if held_out.size >= len(raw):
@@ -55,12 +70,36 @@ def load_prompts(config: PromptsConfig, *, base: Path = Path("."), seed: int = 0
         raw, raw_validation = raw[: -held_out.size], raw[-held_out.size :]
     else:
         raw_validation = read_rows(held_out.source, split=held_out.split, subset=held_out.subset, base=base)[: held_out.size]
+    raw, raw_test = _split_test(config, raw, base)
     raw = raw[: config.size] if config.size else raw
     writer = RowWriter(config)
     train = [writer(row, i, config.source) for i, row in enumerate(raw)]
     validation = [writer(row, i, held_out.source or config.source) for i, row in enumerate(raw_validation)]
+    tested = [] if test is None else [writer(row, i, test.source or config.source) for i, row in enumerate(raw_test)]
     check_disjoint(train, validation)
-    return train, validation, raw
+    check_disjoint(train, tested, held_out="test")
+    check_disjoint(validation, tested, held_out="test", other="validation")
+    return Prompts(train, validation, raw, tested)
+
+
+def _split_test(config: PromptsConfig, raw: list[Row], base: Path) -> tuple[list[Row], list[Row]]:
+    """The rows without those of the test, and these: the last ones, or of another source the first that validation leaves."""
+    test, held_out = config.test, config.validation
+    if test is None or test.size == 0:
+        return raw, []
+    if test.source is None:
+        if test.size >= len(raw):
+            raise InputError(
+                f"prompts.test.size: {test.size} prompts are to be held out, but {config.source} has only {len(raw)} rows beside those for validation: "
+                "hold out fewer, or give a test source"
+            )
+        return raw[: -test.size], raw[-test.size :]
+    rows = read_rows(test.source, split=test.split, subset=test.subset, base=base)
+    if (test.source, test.split, test.subset) == (held_out.source, held_out.split, held_out.subset):
+        rows = rows[held_out.size :]
+    if not rows:
+        raise InputError(f"prompts.test: validation takes all rows of {test.source}: take fewer for it, or give another source")
+    return raw, rows[: test.size]
 
 
 class RowWriter:
@@ -121,8 +160,10 @@ class RowWriter:
         return None
 
 
-def check_disjoint(train: Sequence[Row], validation: Sequence[Row]) -> None:
-    """Refuse prompts that are both trained on and validated on.
+def check_disjoint(
+    train: Sequence[Row], validation: Sequence[Row], *, held_out: str = "validation", other: str = "training"
+) -> None:
+    """Refuse prompts that are in two sets, such as trained on and validated on.
 
     Example:
         >>> check_disjoint([{"prompt": "a"}], [{"prompt": "a"}])
@@ -134,5 +175,5 @@ def check_disjoint(train: Sequence[Row], validation: Sequence[Row]) -> None:
     if both:
         first = both[0] if len(both[0]) <= 80 else both[0][:77] + "..."
         raise InputError(
-            f"{len(both)} of {len(validation)} validation prompts are also training prompts, the first: {first!r}; remove them from one of the two"
+            f"{len(both)} of {len(validation)} {held_out} prompts are also {other} prompts, the first: {first!r}; remove them from one of the two"
         )

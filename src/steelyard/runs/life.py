@@ -102,7 +102,7 @@ def opened(recipe: Any, log: RunLog, data: Mapping[str, Any], *, source: str, re
     Args:
         recipe: of the run; its resolved form is written, or must be the one that is there.
         log: the folder.
-        data: how many rows and their checksum.
+        data: how many rows and their checksum; the same of test prompts, where there are some.
         source: where the rows come from, for messages.
         resume: whether to go on.
 
@@ -115,7 +115,10 @@ def opened(recipe: Any, log: RunLog, data: Mapping[str, Any], *, source: str, re
             # A run that was killed before anything else was written has no data.json, and nothing to be resumed differently.
             if (log.path / "data.json").is_file():
                 kept = json.loads((log.path / "data.json").read_text(encoding="utf-8"))
-                check_unchanged({key: kept[key] for key in ("rows", "checksum")}, data, source)
+                of_rows = ("rows", "checksum")
+                check_unchanged({key: kept[key] for key in of_rows}, {key: data[key] for key in of_rows}, source)
+                if "test" in kept and "test" in data:
+                    check_unchanged(kept["test"], data["test"], f"{source}, the test prompts")
     else:
         log.create(resolved(recipe))
         log.write_json("data.json", dict(data))

@@ -30,15 +30,18 @@ class RunResult:
 
     Attributes:
         path: the run folder.
-        front: the validation points that no other dominates: step, values by objective, checkpoint, names.
-        hypervolume: of all validation points, on the run's fixed scale.
+        front: the policies that were kept, and the last one: step, values and standard errors by objective, checkpoint, names. Measured on the test prompts,
+            which nothing of the run has seen; without any, on the validation prompts that chose them, which flatters them.
+        hypervolume: of these values on the run's fixed scale; without test prompts, of all validation points.
         seconds: wall time of this call.
+        measured_on: "test" or "validation".
     """
 
     path: Path
     front: list[dict[str, Any]]
     hypervolume: float
     seconds: float
+    measured_on: str = "validation"
 
 
 class PolicyRun(Run):
@@ -51,13 +54,15 @@ class PolicyRun(Run):
         self.objectives = recipe.build_objectives(base=base)
         self.weighting = recipe.build_weighting(self.objectives, base=base)
         self.mixture = None if recipe.mixture is None else build_mixture(recipe.mixture, base=base)
-        self.train_rows, self.validation_rows, self.raw_rows = load_prompts(recipe.prompts, base=base, seed=recipe.seed)
-        self.data = fingerprint([*self.train_rows, *self.validation_rows])
+        self.prompts = load_prompts(recipe.prompts, base=base, seed=recipe.seed)
+        self.data = fingerprint([*self.prompts.train, *self.prompts.validation])
+        if self.prompts.test:
+            self.data["test"] = fingerprint(self.prompts.test)
         self.source, self.steps = recipe.prompts.source, recipe.algorithm.steps
-        _check_answers(recipe, self.train_rows, self.raw_rows)
-        _check_enough(recipe, self.train_rows)
+        _check_answers(recipe, self.prompts.train, self.prompts.raw)
+        _check_enough(recipe, self.prompts.train)
         if self.mixture is not None:
-            _check_mixture(recipe, self.mixture, self.train_rows)
+            _check_mixture(recipe, self.mixture, self.prompts.train)
 
     def trainer(self, start: Start, progress: Progress) -> Any:
         """Load the policy, teach it by the supervised stage where there is one, and make a `PolicyTrainer`."""
@@ -67,21 +72,21 @@ class PolicyRun(Run):
 
         recipe = self.recipe
         model, tokenizer = load_policy(recipe.model.name, dtype=recipe.model.dtype, base=self.base)
-        _check_chat(self.train_rows, tokenizer, recipe.model.name)
+        _check_chat(self.prompts.train, tokenizer, recipe.model.name)
         if recipe.model.lora is None:
             check_influence_layers(self.weighting, model)
         if recipe.supervised is not None:
             from steelyard.runs._warmup import supervised_stage
 
-            model = supervised_stage(recipe, model, tokenizer, self.raw_rows, self.train_rows, start.log, progress)
+            model = supervised_stage(recipe, model, tokenizer, self.prompts.raw, self.prompts.train, start.log, progress)
         with damage_is_clear(start.log.path):
-            self.recorder = RunRecorder(start.log, recipe, self.objectives, progress)
+            self.recorder = RunRecorder(start.log, recipe, self.objectives, progress, finished=start.step >= self.steps)
         return quiet(
             PolicyTrainer(
                 model=model,
                 args=training_arguments(recipe, start.log),
-                train_dataset=Dataset.from_list(self.train_rows),
-                eval_dataset=Dataset.from_list(self.validation_rows),
+                train_dataset=Dataset.from_list(self.prompts.train),
+                eval_dataset=Dataset.from_list(self.prompts.validation),
                 processing_class=tokenizer,
                 peft_config=None if recipe.model.lora is None else lora_config(recipe.model.lora),
                 objectives=self.objectives,
@@ -99,13 +104,19 @@ class PolicyRun(Run):
         return [objective.name for objective in self.objectives]
 
     def finish(self, start: Start, trainer: Any) -> None:
-        """Let go of policies that are not on the front."""
+        """Let go of policies that are not on the front, and measure those that are once on the test prompts."""
+        from datasets import Dataset
+
         self.recorder.on_checkpoint(self.steps)
+        if self.prompts.test and self.recorder.tested is None:
+            self.recorder.test(trainer, Dataset.from_list(self.prompts.test))
 
     def result(self, log: RunLog, seconds: float) -> RunResult:
-        """The front."""
-        front = log.pareto()
-        return RunResult(log.path, front["front"], front["hypervolume"], seconds)
+        """What the test prompts say of the kept policies; without any, what the validation prompts said."""
+        found = log.pareto()
+        tested = found.get("test")
+        front, source = (found["front"], found) if tested is None else (tested["policies"], tested)
+        return RunResult(log.path, front, source["hypervolume"], seconds, "validation" if tested is None else "test")
 
 
 def _check_mixture(recipe: Recipe, mixture: Mixture, rows: Sequence[dict]) -> None:

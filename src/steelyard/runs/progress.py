@@ -11,6 +11,8 @@ from rich.progress_bar import ProgressBar
 from rich.table import Table
 from rich.text import Text
 
+from steelyard.intervals import number
+
 
 class Progress:
     """What a run tells of itself; this one says nothing."""
@@ -159,13 +161,3 @@ class RichProgress(Progress):
                 _, point, volume = self.points[index]
                 table.add_row(label, *(number(point[name]) for name in self.names), f"{volume:.3f}")
         return Group(self._head(), table)
-
-
-def number(value: float) -> str:
-    """Three decimals for small numbers, one for large ones.
-
-    Example:
-        >>> number(0.12345), number(123.456)
-        ('0.123', '123.5')
-    """
-    return f"{value:.1f}" if abs(value) >= 10 else f"{value:.3f}"

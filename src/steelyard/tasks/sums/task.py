@@ -128,15 +128,42 @@ def sums_rows(num_train: int, num_validation: int, *, seed: int = 0) -> tuple[li
         >>> len(train), len(held_out), sorted(train[0])
         (3, 2, ['answer', 'prompt'])
     """
-    if not (1 <= num_train <= 50_000 and 1 <= num_validation <= 7_000):
+    if not (1 <= num_train <= 50_000 and 1 <= num_validation <= _HELD_OUT):
         raise InputError(
             f"sums: 1 to 50,000 training and 1 to 7,000 validation prompts can be made, but {num_train} and {num_validation} are asked for"
         )
 
-    def rows(terms: Iterator[Terms], size: int) -> list[dict]:
-        distinct: dict[Terms, None] = {}
-        while len(distinct) < size:
-            distinct[next(terms)] = None
-        return [{"prompt": prompt_text(now), "answer": str(sum(now))} for now in distinct]
+    return _rows(draw_terms(seed), num_train), _rows(draw_terms(0, held_out=True), num_validation)
 
-    return rows(draw_terms(seed), num_train), rows(draw_terms(0, held_out=True), num_validation)
+
+def sums_test_rows(num_test: int, num_validation: int) -> list[dict]:
+    """A third set of sums, in neither of the two that `sums_rows` makes: from the other end of the held-out ones, the same for every seed.
+
+    Args:
+        num_test: at least 0.
+        num_validation: how many `sums_rows` was asked for; both together at most 7,000.
+
+    Raises:
+        InputError: where more prompts are asked for than there are.
+
+    Example:
+        >>> validation = sums_rows(1, 512)[1]
+        >>> test = sums_test_rows(512, 512)
+        >>> len(test), [row for row in test if row in validation], test[:2] == sums_test_rows(2, 3)
+        (512, [], True)
+    """
+    if not (num_test >= 0 and num_test + num_validation <= _HELD_OUT):
+        raise InputError(
+            f"sums: {_HELD_OUT:,} prompts can be held out, but {num_validation} for validation and {num_test} for the test are asked for"
+        )
+    return _rows(draw_terms(0, held_out=True), _HELD_OUT)[::-1][:num_test]
+
+
+_HELD_OUT = 7_000
+
+
+def _rows(terms: Iterator[Terms], size: int) -> list[dict]:
+    distinct: dict[Terms, None] = {}
+    while len(distinct) < size:
+        distinct[next(terms)] = None
+    return [{"prompt": prompt_text(now), "answer": str(sum(now))} for now in distinct]
