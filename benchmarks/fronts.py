@@ -55,7 +55,7 @@ GRIDS = {
     "lagrangian": grid(
         *(
             weighting("lagrangian", maximize="conciseness", at_least={"accuracy": 0.5, "clarity": 0.8}, rate=rate)
-            for rate in (0.1, 0.5)
+            for rate in (4.0, 20.0)  # .1 and .5 an update
         )
     ),
     "tchebycheff": grid(*(weighting("tchebycheff", smoothing=smoothing) for smoothing in (0.1, 0.3))),

@@ -33,7 +33,7 @@ METHODS = {
     "fixed-accuracy": weighting("fixed", weights=ACCURACY),
     "fixed-balanced": weighting("fixed", weights=BALANCED),
     "fixed-efficiency": weighting("fixed", weights=EFFICIENCY),
-    "lagrangian": weighting("lagrangian", maximize="conciseness", at_least={"accuracy": 0.5, "clarity": 0.8}, rate=0.5),
+    "lagrangian": weighting("lagrangian", maximize="conciseness", at_least={"accuracy": 0.5, "clarity": 0.8}, rate=5.0),
     "gradient-influence": weighting("gradient-influence", mu=1e-4),
     "normalized-influence": weighting("normalized-influence"),
 }

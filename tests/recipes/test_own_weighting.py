@@ -177,7 +177,7 @@ OLD = {
     "lagrangian": {
         "maximize": "accuracy",
         "at_least": {"repetition": 0.5},
-        "rate": 0.1,
+        "rate": 10.0,
         "start": 1.0,
         "limit": 20.0,
         "momentum": 0.8,

@@ -14,7 +14,7 @@ from steelyard.errors import InputError
 from steelyard.models.loading import load_policy
 from steelyard.tasks.sums import sums_rows
 from steelyard.training import PolicyTrainer, WeightingCallback
-from steelyard.weighting import GDPO, ScheduledWeights, StageAware
+from steelyard.weighting import GDPO, LagrangianConstraints, ScheduledWeights, StageAware
 
 BOTH = [(GRPOTrainer, GRPOConfig), (RLOOTrainer, RLOOConfig)]
 
@@ -96,6 +96,24 @@ def test_a_schedule_follows_the_runs_progress(make):
     )
     trainer.train()
     assert [first for first, _ in weights_logged(trainer)] == pytest.approx([1.0, 0.75, 0.5, 0.25])
+
+
+@pytest.mark.parametrize(
+    ("cls", "config", "changes"), [(RLOOTrainer, RLOOConfig, {}), (GRPOTrainer, GRPOConfig, {"scale_rewards": "none"})]
+)
+def test_where_nothing_divides_by_a_spread_the_objectives_own_advantages_are_weighed(make, cls, config, changes):
+    """There the advantage of the weighted sum is the weighted sum of the advantages, which is what "each" asks for."""
+
+    def run(normalize):
+        trainer = make(cls, config, **changes)
+        constraints = LagrangianConstraints(maximize="letters", at_least={"digits": 0.5}, rate=50.0, normalize=normalize)
+        trainer.add_callback(WeightingCallback(trainer, constraints))
+        trainer.train()
+        return [(entry["weights/digits"], entry["grad_norm"]) for entry in trainer.state.log_history if "grad_norm" in entry]
+
+    found = run("each")
+    assert found == run("sum")
+    assert len({weight for weight, _ in found}) == 4
 
 
 @pytest.mark.parametrize(("cls", "config"), BOTH)
@@ -213,8 +231,11 @@ def test_what_a_plain_trainer_cannot_do_is_refused(make):
         WeightingCallback(make(), GradientInfluence())
     with pytest.raises(InputError, match="HypervolumeGuided follows validation points: give eval_dataset="):
         WeightingCallback(make(), HypervolumeGuided())
-    with pytest.raises(InputError, match=r"normalize='each' needs steelyard.training.PolicyTrainer"):
-        WeightingCallback(make(), FixedWeights(normalize="each"))
+    for trainer in (make(), make(RLOOTrainer, RLOOConfig, normalize_advantages=True)):
+        with pytest.raises(
+            InputError, match=r"normalize='each' weighs .* use .*PolicyTrainer, an RLOOTrainer, .*normalize='sum'\)"
+        ):
+            WeightingCallback(trainer, FixedWeights(normalize="each"))
     with pytest.raises(InputError, match="weights are given twice"):
         WeightingCallback(make(reward_weights=[0.5, 0.5]), StageAware())
     with pytest.raises(InputError, match="bounds are given for 'leters', but the reward functions are letters, digits"):

@@ -8,7 +8,7 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from steelyard.advantages import combine, weighted_reward
+from steelyard.advantages import combine, estimate, weighted_reward
 from steelyard.errors import InputError
 from steelyard.objectives import Objective
 from steelyard.weighting import (
@@ -474,7 +474,8 @@ def test_stage_aware_weights_follow_the_coefficient_of_variation_above_the_floor
 
 
 def test_a_broken_bound_gains_weight_and_one_that_holds_loses_it_down_to_nothing():
-    method = LagrangianConstraints(maximize="tokens", at_least={"accuracy": 0.5}, rate=1.0, momentum=0.0)
+    # A batch is a fifth of the run here, so a shortfall of 1 moves a multiplier by 1.
+    method = LagrangianConstraints(maximize="tokens", at_least={"accuracy": 0.5}, rate=5.0, momentum=0.0)
     method.setup(OBJECTIVES)
     assert method.weights().tolist() == [0.5, 0.5]
     seen = []
@@ -486,6 +487,35 @@ def test_a_broken_bound_gains_weight_and_one_that_holds_loses_it_down_to_nothing
     for _ in range(100):
         method.on_batch(batch_with([[0.0, 0.0], [0.0, 0.0]], rewards=[[0.0, 1.0], [0.0, 0.0]]))
     assert method.weights()[0].item() == pytest.approx(20 / 21)
+
+
+def test_multipliers_move_by_the_share_of_the_run_and_weigh_the_objectives_own_advantages():
+    def after(batches):
+        method = LagrangianConstraints(maximize="tokens", at_least={"accuracy": 0.5}, rate=2.0)
+        method.setup(OBJECTIVES)
+        rewards = torch.tensor([[0.1, 1.0], [0.3, 0.0]])
+        for i in range(batches):
+            method.on_batch(
+                Batch(
+                    rewards, rewards, learning_rate=1.0, progress=i / batches, share=1 / batches, influence=lambda **options: None
+                )
+            )
+        return method
+
+    # A shortfall of .3 over the whole run, however long it is: 1 + 2 x .3.
+    assert [after(n).multipliers["accuracy"] for n in (1, 10, 100)] == pytest.approx([1.6] * 3)
+    method = after(10)
+    assert method.normalize == "each"
+    # One objective varies ten times as much as the other. Normalised as a sum, the multiplier that was meant is not the one that counts.
+    rewards_BK = torch.randn(400, 2, generator=torch.Generator().manual_seed(0)).double() * torch.tensor([1.0, 10.0])
+    own_BK = estimate(rewards_BK, estimator="grpo", group_size=4)
+    found = {}
+    for normalize in ("each", "sum"):
+        total_B = combine(rewards_BK, method.weights(), estimator="grpo", group_size=4, normalize=normalize)
+        coefficients = torch.linalg.lstsq(own_BK, total_B[:, None]).solution[:, 0]
+        found[normalize] = (coefficients[0] / coefficients[1]).item()
+    assert found["each"] == pytest.approx(1.6)
+    assert found["sum"] < 0.2
 
 
 def test_the_lagging_objective_counts_most_and_smoothing_limits_how_much():

@@ -136,6 +136,13 @@ class WeightingCallback(TrainerCallback):
         self._constant.finish()
 
 
+def _is_linear(args: Any) -> bool:
+    """Whether a trainer's advantages are linear in the rewards: RLOO's without `normalize_advantages`, and GRPO's with `scale_rewards="none"`."""
+    if hasattr(args, "normalize_advantages"):
+        return not args.normalize_advantages
+    return str(getattr(args, "scale_rewards", "group")).lower() in ("none", "false")
+
+
 def _check_fits(weighting: Weighting, trainer: Any) -> None:
     """Refuse a method that a plain trainer cannot serve."""
     name = type(weighting).__name__
@@ -145,9 +152,16 @@ def _check_fits(weighting: Weighting, trainer: Any) -> None:
             "use steelyard.training.PolicyTrainer"
         )
     aggregation = getattr(trainer, "multi_objective_aggregation", "sum_then_normalize")
-    wanted = {"sum": "sum_then_normalize", "each-whitened": "normalize_then_sum"}.get(weighting.normalize)
+    # Where nothing is divided by a spread, the advantage of the weighted sum is the weighted sum of the advantages.
+    linear = _is_linear(trainer.args)
+    each = {"each": "sum_then_normalize"} if linear else {}
+    wanted = {"sum": "sum_then_normalize", "each-whitened": "normalize_then_sum", **each}.get(weighting.normalize)
     if wanted is None:
-        raise InputError(f"{name} with normalize={weighting.normalize!r} needs steelyard.training.PolicyTrainer")
+        raise InputError(
+            f"{name} with normalize={weighting.normalize!r} weighs the objectives' own advantages, which a {type(trainer).__name__} that divides by the "
+            "spread of the sum does not take: use steelyard.training.PolicyTrainer, an RLOOTrainer, scale_rewards='none', or "
+            f"{name}(..., normalize='sum')"
+        )
     if aggregation != wanted:
         raise InputError(
             f"{name} with normalize={weighting.normalize!r} needs multi_objective_aggregation={wanted!r}, but it is {aggregation!r}"
