@@ -114,7 +114,8 @@ def write_table():
         "# Fronts on SmolLM2-135M with word problems (SVAMP)", "",
         f"`python benchmarks/fronts_smollm2.py run SVAMP.json`, {max(r['date'] for r in rows)}; {platform.machine()}, one thread a run, "
         f"steelyard {rows[-1]['steelyard']}, torch {rows[-1]['torch']}. GRPO, {UPDATES} updates of 16 answers; settings carried over from the sums task.", "",
-        "Differences to balanced fixed weights are paired by seed; 95% t intervals, which with two seeds are wide.", "",
+        "Differences to balanced fixed weights are paired by seed; 95% t intervals, which with two seeds are wide. Measured before runs had a test set, on the "
+        "validation prompts. The row of lagrangian is of rewards normalised as a sum, which is no longer its default.", "",
         "| method | setting | seeds | hypervolume | minus fixed-balanced | accuracy | tokens | clarity | weights at the end | weighting s | s an update |",
         "|---|---|---|---|---|---|---|---|---|---|---|",
     ]  # fmt: skip

@@ -162,6 +162,8 @@ def write_table(rows):
         "80 tokens, clarity 0. Every method had four settings to choose from with GRPO, on one seed that is not used here; other estimators take those, but for "
         "the published gradient influence, whose mu is tuned for each (its scale is theirs). normalized-influence was developed on the tuning seed (LOG.md). "
         "Intervals are 95% t intervals over seeds.", "",
+        "**Measured before runs had a test set.** These are hypervolumes of the validation points themselves, and of noisy points it counts the luckiest: that "
+        "is worth up to +.017 here. It is the same for methods whose points lie alike, and differences of that size are no evidence.", "",
         "![Hypervolume of every method](fronts.png)", "",
     ]  # fmt: skip
     for estimator in done:

@@ -47,6 +47,7 @@ def test_the_word_problem_recipe_makes_an_update(tmp_path):
     changes = [
         f"prompts.source={tmp_path / 'problems.json'}",
         "prompts.validation.size=2",
+        "prompts.test.size=2",
         "supervised.steps=1",
         "supervised.batch_size=2",
         "algorithm.steps=1",

@@ -48,7 +48,7 @@ class ValidationPromptsConfig(Part):
     size: int = Field(512, ge=1, description="how many prompts; below 500 the measures are noisy")
 
 
-class TestPromptsConfig(Part):
+class _TestPromptsConfig(Part):
     """A third set, which nothing of the run has seen: the policies that were kept are measured on it once, at the end."""
 
     source: str | None = Field(
@@ -72,7 +72,7 @@ class PromptsConfig(SourceConfig):
     system: str | None = Field(None, description="system message, with chat")
     chat: bool = Field(False, description="send a text prompt as a chat message, by the tokenizer's template")
     validation: ValidationPromptsConfig = Field(default_factory=ValidationPromptsConfig)
-    test: TestPromptsConfig | None = Field(
+    test: _TestPromptsConfig | None = Field(
         None,
         description="prompts that nothing of the run has seen; default: none, and of generated prompts as many as for validation",
     )
