@@ -23,7 +23,7 @@ from steelyard.training._gradients import SharedForward
 from steelyard.training._prompt_order import GroupSampler, PromptOrder
 from steelyard.training._rewards import as_reward_function
 from steelyard.training._validation import measure
-from steelyard.weighting import METHODS, NormalizedInfluence
+from steelyard.weighting import METHODS, NormalizedInfluence, ScheduledWeights
 
 
 class Memory:
@@ -869,6 +869,18 @@ def test_trls_table_of_completions_shows_the_advantages_that_were_used(make, tmp
     trainer.train()
     assert list(trainer._logs["advantages"]) == memory.answers[2]["advantage"]
     assert any(memory.answers[2]["advantage"])
+
+
+def test_the_logged_reward_is_by_the_weights_of_its_own_batch(make, tmp_path):
+    memory = Memory()
+    weights = ScheduledWeights([(0.0, [0.8, 0.1, 0.1]), (1.0, [0.1, 0.1, 0.8])])
+    trainer = make(args=arguments(tmp_path, max_steps=4), weighting=weights, recorder=memory)
+    trainer.train()
+    logged = [entry["reward"] for entry in trainer.state.log_history if "reward" in entry]
+    for reward, record in zip(logged, memory.steps, strict=True):
+        means = {name: found["mean"] for name, found in record["rewards"].items()}
+        assert reward == pytest.approx(sum(record["weights"][name] * mean for name, mean in means.items()))
+    assert len({tuple(record["weights"].values()) for record in memory.steps}) == 4
 
 
 @pytest.mark.parametrize(

@@ -30,7 +30,7 @@ from torch import Tensor
 from torch.utils.data import Sampler
 from trl import GRPOConfig, GRPOTrainer
 
-from steelyard.advantages import combine, estimate, of_equal_spread
+from steelyard.advantages import combine, estimate, of_equal_spread, weighted_reward
 from steelyard.checks.answers import undecided
 from steelyard.errors import InputError, RunError
 from steelyard.messages import answer_of, text_of, transcript_of
@@ -281,6 +281,7 @@ class PolicyTrainer(GRPOTrainer):
                 f"step {self.state.global_step + 1}: an advantage is not finite; weights {weights_K.tolist()}: lower the learning rate"
             )
         self._log_advantages(advantages_B)
+        self._log_reward(weighted_reward(rewards_BK, weights_K, group_size=self.group_size))
         for micro_batch in self._buffered_inputs:
             taken_B = advantages_B[micro_batch["answer_index"]].to(micro_batch["completion_ids"].device)
             micro_batch["advantages"] = (taken_B * micro_batch.get("loss_weight", 1.0)).float()
@@ -296,6 +297,15 @@ class PolicyTrainer(GRPOTrainer):
         for _ in range(min(len(shown), len(used_B))):
             shown.pop()
         shown.extend(used_B.tolist())
+
+    def _log_reward(self, reward_B: Tensor) -> None:
+        """TRL has logged the weighted reward by the weights of the batch before, since those of this batch were not known."""
+        present_B = reward_B[~reward_B.isnan()]
+        logged = self._metrics["train"]
+        if present_B.numel() and logged["reward"]:
+            logged["reward"][-1] = present_B.mean().item()
+        if present_B.numel() > 1 and logged["reward_std"]:
+            logged["reward_std"][-1] = present_B.std().item()
 
     def _influence_of(self, advantages_BK: Tensor) -> Callable[..., Influence | None]:
         """What computes the influences of objectives with these advantages on the buffered batch; the last one is kept for the record."""
