@@ -40,6 +40,9 @@ bench-fronts: dev  ## every weighting with every estimator, over seeds (hours; g
 	@OMP_NUM_THREADS=1 $(BIN)/python benchmarks/fronts.py final
 	@$(BIN)/python benchmarks/fronts.py table
 
+bench-gpu: dev  ## updates and short runs of SmolLM2 on one GPU: make bench-gpu MODEL=SmolLM2-135M-Instruct.Q4_1.gguf (goes on where it was)
+	@$(BIN)/python benchmarks/gpu_fronts.py --model $(MODEL) --out benchmarks/results/gpu --minutes 12
+
 bench-mixture: dev  ## the mixture study: make bench-mixture TLDR=pages.jsonl.gz PO=rows.jsonl (hours; goes on where it was)
 	@OMP_NUM_THREADS=1 $(BIN)/python benchmarks/mixture_study.py tldr $(TLDR)
 	@OMP_NUM_THREADS=1 $(BIN)/python benchmarks/mixture_study.py few $(TLDR) --arms "tau=1,tau=5,cooldown,stratified cooldown,adaptive cooldown"

@@ -355,3 +355,33 @@ def test_what_a_benchmark_imports_is_there(script):
             module = importlib.import_module(node.module)
             for name in (alias.name for alias in node.names):
                 assert hasattr(module, name) or importlib.util.find_spec(f"{node.module}.{name}"), f"{node.module} has no {name}"
+
+
+def _submodules_without_import(path):
+    """`(package, submodule)` that a file reaches by attribute, of a package it imports, without importing the submodule."""
+    tree = ast.parse(path.read_text(encoding="utf-8"))
+    imported = {alias.name for node in ast.walk(tree) if isinstance(node, ast.Import) for alias in node.names if not alias.asname}
+    imported |= {node.module for node in ast.walk(tree) if isinstance(node, ast.ImportFrom) and node.module and not node.level}
+    for node in ast.walk(tree):
+        if isinstance(node, ast.Attribute) and isinstance(node.value, ast.Name) and node.value.id in imported:
+            package, name = node.value.id, node.attr
+            below = any(other == f"{package}.{name}" or other.startswith(f"{package}.{name}.") for other in imported)
+            if not below and _is_module(package) and _is_module(f"{package}.{name}"):
+                yield package, name
+
+
+def _is_module(name):
+    try:
+        return importlib.util.find_spec(name) is not None
+    except (ImportError, ValueError):
+        return False
+
+
+def test_a_submodule_that_is_used_is_imported():
+    """`import jinja2` gives no `jinja2.sandbox`: it was there only because transformers had imported it, and on another machine it was not."""
+    found = {pair for path in sorted(SOURCE.rglob("*.py")) for pair in _submodules_without_import(path)}
+    for package in sorted({package for package, _ in found}):
+        names = sorted(name for other, name in found if other == package)
+        script = f"import {package}\nprint([name for name in {names!r} if not hasattr({package}, name)])"
+        done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True)
+        assert done.stdout.strip().splitlines()[-1:] == ["[]"], (package, done.stdout, done.stderr[-500:])

@@ -7,6 +7,7 @@ from collections.abc import Mapping
 from typing import Any
 
 import jinja2
+import jinja2.sandbox
 
 from steelyard.errors import InputError
 from steelyard.fields import is_missing
