@@ -188,10 +188,27 @@ class MixtureSampler(torch.utils.data.Sampler[int]):
         Raises:
             InputError: where domains, schedule, seed or sizes of the run are others.
         """
-        check_same_stream(state, self._identity())
-        if not 0 <= state["position"] <= len(self):
-            raise InputError(f"position is a number of this process's {len(self)} indices, but is {state['position']}")
-        self.position = int(state["position"])
+        now = {key: value for key, value in self._identity().items() if key != "world_size"}
+        check_same_stream(state, now, names=self.names)
+        position = self._position_here(int(state["position"]), int(state.get("world_size", self.world_size)))
+        if not 0 <= position <= len(self):
+            raise InputError(f"position is a number of this process's {len(self)} indices, but is {position}")
+        self.position = position
+
+    def _position_here(self, position: int, world_size: int) -> int:
+        """A position among the indices of one of another number of processes, in those of this one."""
+        part = self.batch_size // world_size
+        whole, inside = divmod(position, part)
+        # In the last batch, which may be short, processes have different numbers of indices.
+        over = whole * self.batch_size + inside >= self.num_samples
+        if world_size == self.world_size:
+            return min(position, len(self)) if over else position
+        if inside and not over:
+            raise InputError(
+                f"the state of one of {world_size} processes is inside a batch ({inside} of its {part} indices were used), and cannot be shared out among "
+                f"{self.world_size}: save states between batches, or go on with as many processes"
+            )
+        return len(self) if over else whole * (self.batch_size // self.world_size)
 
     def _identity(self) -> dict[str, Any]:
         shares = hashlib.blake2b(np.concatenate(self._shares).round(12).tobytes(), digest_size=8).hexdigest()
@@ -303,21 +320,49 @@ class MixtureSampler(torch.utils.data.Sampler[int]):
         return np.concatenate(domains), np.concatenate(numbers)
 
 
-def check_same_stream(kept: Mapping[str, Any], now: Mapping[str, Any]) -> None:
-    """Refuse to go on with another stream than the run began with.
+def check_same_stream(kept: Mapping[str, Any], now: Mapping[str, Any], *, names: Sequence[str] | None = None) -> None:
+    """Refuse to go on with another stream than the run began with; of long lists the first difference is named.
+
+    Args:
+        kept, now: what the streams depend on.
+        names: of the domains, which lists of numbers go with.
 
     Example:
         >>> check_same_stream({"seed": 1}, {"seed": 2})
         Traceback (most recent call last):
         steelyard.errors.InputError: the mixture's seed was 1 when the run began and is 2 now: a run is resumed with the same settings
     """
-    what = {"domains": "on the same data", "sizes": "on the same data", "world_size": "on as many processes"}
+    what = {"domains": "on the same data", "sizes": "on the same data"}
     for name, value in now.items():
-        if kept.get(name) != value:
+        before = kept.get(name)
+        if before != value:
+            how = what.get(name, "with the same settings")
+            if isinstance(before, list) and isinstance(value, list) and max(len(before), len(value)) > 8:
+                raise InputError(f"the mixture's {_first_difference(name, before, value, names)}: a run is resumed {how}")
             raise InputError(
-                f"the mixture's {name} was {kept.get(name)!r} when the run began and is {value!r} now: a run is resumed "
-                f"{what.get(name, 'with the same settings')}"
+                f"the mixture's {name} was {before!r} when the run began and is {value!r} now: a run is resumed {how}"
             )
+
+
+def _first_difference(what: str, before: Sequence[Any], now: Sequence[Any], names: Sequence[str] | None) -> str:
+    """Where two lists, of which there may be a hundred thousand items, differ first.
+
+    Example:
+        >>> _first_difference("sizes", [3, 1], [3, 2], ["en", "sw"])
+        "sizes differ, first that of 'sw', which was 1 when the run began and is 2 now"
+        >>> _first_difference("domains", ["en"], ["en", "sw"], None)
+        "domains differ: there were 1 when the run began and there are 2 now, the first new one 'sw'"
+    """
+    if len(before) != len(now):
+        old, present, which = set(before), set(now), ""
+        if what == "domains" and present - old:
+            which = f", the first new one {next(item for item in now if item not in old)!r}"
+        elif what == "domains" and old - present:
+            which = f", the first that is gone {next(item for item in before if item not in present)!r}"
+        return f"{what} differ: there were {len(before):,} when the run began and there are {len(now):,} now{which}"
+    at = next(i for i, (a, b) in enumerate(zip(before, now, strict=True)) if a != b)
+    of = f"that of {names[at]!r}" if names is not None and what == "sizes" else f"number {at + 1}"
+    return f"{what} differ, first {of}, which was {before[at]!r} when the run began and is {now[at]!r} now"
 
 
 def _floor_sums(count: int, modulus: int, slope: int, starts: Counts) -> Counts:

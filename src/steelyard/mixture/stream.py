@@ -30,10 +30,11 @@ class MixtureStream(torch.utils.data.IterableDataset[Any]):
             and `CooldownAtCap` count passes, and so need numbers of examples.
         num_samples, batch_size, seed, draw, rank, world_size: as for `MixtureSampler`. All processes together give the stream of one; each
             reads past what falls to the others. Workers of a DataLoader share this process's batches out among them, in turn, and every one reads the
-            sources itself (a loader whose batches are of another size gives the same examples in another order); a `datasets.IterableDataset` gives each worker another part, and is refused there.
+            sources itself; a `datasets.IterableDataset` gives each worker another part, and is refused there. With workers the loader's batches must be this
+            process's part of a batch, `batch_size / world_size`: with others the same examples come in another order, and a run that goes on would miss some.
 
     `state_dict` holds how far the iteration in this process is, see `MixtureSampler.state_dict`; going on reads past what was seen already (of a
-    source that has ended once, only what its current pass has given).
+    source that has ended once, only what its current pass has given). With workers it goes on between two batches only.
 
     Raises:
         InputError: where an argument is out of range; in iteration, where a source gives nothing.
@@ -88,8 +89,15 @@ class MixtureStream(torch.utils.data.IterableDataset[Any]):
         workers, mine = (1, 0) if worker is None else (worker.num_workers, worker.id)
         part = self.sampler.batch_size // self.sampler.world_size
         first = self.sampler.rank * part
-        for batch in range(self.position // part, -(-len(self) // part)):
-            if batch % workers != mine:
+        begin, inside = divmod(self.position, part)
+        if workers > 1 and inside and self.position < len(self):
+            raise InputError(
+                f"the stream goes on inside a batch ({inside} of {part} examples were used), and a loader's workers begin with whole ones: finish the batch "
+                "with num_workers=0, or save states between batches"
+            )
+        for batch in range(begin, -(-len(self) // part)):
+            # A loader asks its workers in turn, and begins with the first one, wherever the stream goes on.
+            if (batch - begin) % workers != mine:
                 continue
             domains, numbers = self.sampler.draws(batch, batch + 1)
             kept = slice(first, first + min(part, len(self) - batch * part))
@@ -112,7 +120,7 @@ class MixtureStream(torch.utils.data.IterableDataset[Any]):
         Raises:
             InputError: where domains, schedule, seed or sizes of the run are others.
         """
-        check_same_stream({"sizes": state.get("sizes")}, {"sizes": self.sizes.tolist()})
+        check_same_stream({"sizes": state.get("sizes")}, {"sizes": self.sizes.tolist()}, names=self.names)
         self.sampler.load_state_dict({**state, "sizes": self.sampler.sizes.tolist()})
         self.position, self.sampler.position = self.sampler.position, 0
 

@@ -156,7 +156,8 @@ class DomainOrder(Sampler[int]):
         Raises:
             InputError: where domains, their sizes, the schedule or the length of the run are others.
         """
-        check_same_stream(state, {k: v for k, v in self.state_dict().items() if k not in ("cooled_at", "history")})
+        now = {key: value for key, value in self.state_dict().items() if key not in ("cooled_at", "history", "world_size")}
+        check_same_stream(state, now, names=self.names)
         self.reset()
         self.history = list(state["history"])
         if state["cooled_at"] is not None:
