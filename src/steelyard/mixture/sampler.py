@@ -190,9 +190,10 @@ class MixtureSampler(torch.utils.data.Sampler[int]):
         """
         now = {key: value for key, value in self._identity().items() if key != "world_size"}
         check_same_stream(state, now, names=self.names)
-        position = self._position_here(int(state["position"]), int(state.get("world_size", self.world_size)))
-        if not 0 <= position <= len(self):
-            raise InputError(f"position is a number of this process's {len(self)} indices, but is {position}")
+        kept, world_size = int(state["position"]), int(state.get("world_size", self.world_size))
+        position = self._position_here(kept, world_size)
+        if not (0 <= kept <= -(-self.num_samples // self.batch_size) * self.batch_size // world_size and position <= len(self)):
+            raise InputError(f"position is a number of this process's {len(self)} indices, but is {kept}")
         self.position = position
 
     def _position_here(self, position: int, world_size: int) -> int:
