@@ -219,8 +219,8 @@ def test_the_shipped_recipe_from_nothing_runs(jsonl, tmp_path):
 
 def test_prompts_that_fill_max_tokens_are_told_and_a_domain_that_vanishes_is_refused(scratch_recipe, jsonl, tmp_path):
     def recipe(long_rows):
-        rows = [{"q": "1+1=", "a": str(i), "domain": "en"} for i in range(20)]
-        rows += [{"q": "x" * (40 if i < long_rows else 4), "a": str(i), "domain": "sw"} for i in range(10)]
+        rows = [{"q": f"{i}+1=", "a": str(i), "domain": "en"} for i in range(20)]
+        rows += [{"q": str(i) + "x" * (40 if i < long_rows else 4), "a": str(i), "domain": "sw"} for i in range(10)]
         data = {"source": str(jsonl(rows)), "prompt": "{{ q }}", "completion": "{{ a }}", "held_out": {"share": 0.1}}
         return parse_recipe(scratch_recipe(data=data, training={"steps": 1, "batch_size": 4, "max_tokens": 16}))
 

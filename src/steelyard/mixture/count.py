@@ -8,7 +8,7 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 from steelyard.errors import InputError
-from steelyard.fields import is_missing
+from steelyard.fields import as_text, is_missing
 from steelyard.rows import SUFFIXES, iterate_rows
 
 _UNITS = ("examples", "bytes")
@@ -122,7 +122,10 @@ def _by_column(sources: Sequence[str], column: str) -> dict[str, int]:
             if is_missing(row.get(column)):
                 found = ", ".join(map(str, row))
                 raise InputError(f"{source}, row {number}: no value in column {column!r} (columns found: {found})")
-            name = str(row[column])
+            try:
+                name = as_text(row[column], column)
+            except ValueError as error:
+                raise InputError(f"{source}, row {number}: {error}") from None
             if any(0xD800 <= ord(char) < 0xE000 for char in name):
                 raise InputError(
                     f"{source}, row {number}: column {column!r} holds half a character (a lone surrogate): fix the text"

@@ -44,7 +44,9 @@ class SupervisedModelConfig(Part):
 
 
 class HeldOutConfig(Part):
-    """Which rows of every domain are kept for validation; drawn by the domain's name alone, so that runs with other seeds hold out the same."""
+    """Which texts of every domain are kept for validation: those whose checksum is smallest, so that runs with other seeds, and files that grow or are sorted
+    anew, hold out the same, and a text that several domains have is held out in all of them or in none.
+    """
 
     share: float = Field(0.1, gt=0, lt=1, description="of each domain's rows")
     least: int = Field(1, ge=1, description="rows of a domain; one of less than twice as many rows keeps half of them")
@@ -71,6 +73,11 @@ class DataConfig(Part):
     )
     prompt: str | None = Field(None, description="Jinja template of a prompt, which is not learned, before the completion")
     completion: str | None = Field(None, description="Jinja template of what follows the prompt")
+    messages: str | None = Field(
+        None,
+        description="the column with a row's conversation (role and content, or ShareGPT's from and value): the assistant's turns are learned, by the "
+        "tokenizer's chat template; default: `messages` or `conversations`, where a row has no `text` and no template is given",
+    )
     domain: str | None = Field(None, description="Jinja template of the domain; default: the column `domain`")
     chat: bool = Field(False, description="send prompt and completion as chat messages, by the tokenizer's template")
     repeats: bool = Field(False, description="keep rows that another row of the same domain repeats word for word")
@@ -82,6 +89,8 @@ class DataConfig(Part):
             raise ValueError("prompt and completion go together: give both, or text")
         if self.prompt is not None and self.text is not None:
             raise ValueError("give either text, or prompt and completion")
+        if self.messages is not None and (self.text is not None or self.prompt is not None):
+            raise ValueError("give messages, text, or prompt and completion: one of them")
         if self.chat and self.prompt is None:
             raise ValueError("chat needs prompt and completion")
         if isinstance(self.source, dict) and self.domain is not None:
@@ -151,4 +160,6 @@ class SupervisedRecipe(Part):
             )
         if self.training.pack and self.data.text is None and self.data.prompt is not None:
             raise ValueError("training.pack joins texts: give data.text, not prompt and completion")
+        if self.training.pack and self.data.messages is not None:
+            raise ValueError("training.pack joins texts: conversations stay one by one")
         return self

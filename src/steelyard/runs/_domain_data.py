@@ -3,17 +3,18 @@
 from __future__ import annotations
 
 import hashlib
-import random
+import itertools
 from collections import defaultdict
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from steelyard.errors import InputError, nearest
-from steelyard.fields import is_missing
+from steelyard.fields import as_text
 from steelyard.recipes.supervised import DataConfig, HeldOutConfig
 from steelyard.rows import Row, read_rows
+from steelyard.runs._conversations import COLUMNS, question_of, read_conversation, tokens_of
 from steelyard.runs._templates import Template
 
 
@@ -64,14 +65,17 @@ def load_domains(config: DataConfig, *, base: Path = Path(".")) -> DomainData:
         raise InputError(
             f"a mixture needs two domains at least, but all rows belong to {next(iter(written))!r}: name them in data.domain"
         )
-    train: list[Row] = []
-    held_out: list[Row] = []
-    for name in sorted(written):
-        # Where repeats are kept, all that say the same go to one side.
-        distinct = list({_said(row): row for row in written[name]}.values())
-        kept = {_said(distinct[number]) for number in held_out_rows(len(distinct), config.held_out, name)}
-        held_out += [row for row in distinct if _said(row) in kept]
-        train += [row for row in written[name] if _said(row) not in kept]
+    kept = _held_out_keys(written, config.held_out)
+    train = [row for name in sorted(written) for row in written[name] if _key(row) not in kept]
+    distinct = {(row["domain"], _said(row)): row for name in sorted(written) for row in written[name] if _key(row) in kept}
+    left = {row["domain"] for row in train}
+    gone = [name for name in sorted(written) if name not in left]
+    if gone:
+        others = sorted({row["domain"] for row in distinct.values() if row["domain"] != gone[0]})
+        raise InputError(
+            f"domain {gone[0]!r}: all of its texts are held out, since {', '.join(others[:3])} holds them out as well: one text has one side; leave repeats out"
+        )
+    held_out = list(distinct.values())
     without = sorted(set(written) - {row["domain"] for row in held_out})
     if not held_out:
         raise InputError("every domain has a single row: none can be held out")
@@ -79,20 +83,47 @@ def load_domains(config: DataConfig, *, base: Path = Path(".")) -> DomainData:
 
 
 def _said(row: Row) -> str:
-    return repr(row.get("text") or (row.get("prompt"), row.get("completion")))
+    """All that a row says, by which repeats are found."""
+    return repr(row.get("text") or row.get("messages") or (row.get("prompt"), row.get("completion")))
 
 
-def held_out_rows(size: int, config: HeldOutConfig, name: str) -> set[int]:
-    """Which rows of a domain are held out: the same for every run, at most half.
+def _key(row: Row) -> str:
+    """What of a row decides whether it is held out: its text, or its prompt, so that no answer to a held-out one is learned."""
+    if "text" in row:
+        return str(row["text"]).strip()
+    if "messages" in row:
+        return question_of(row["messages"])
+    prompt = row["prompt"]
+    return str(prompt if isinstance(prompt, str) else prompt[0]["content"]).strip()
+
+
+def _held_out_keys(written: Mapping[str, list[Row]], config: HeldOutConfig) -> set[str]:
+    """The texts, or prompts, that are held out, over all domains."""
+    keys: set[str] = set()
+    for rows in written.values():
+        distinct = list(dict.fromkeys(_key(row) for row in rows))
+        keys.update(distinct[number] for number in held_out_rows(distinct, config))
+    return keys
+
+
+def held_out_rows(keys: Sequence[str], config: HeldOutConfig) -> set[int]:
+    """Which of a domain's texts are held out: at most half, those with the smallest checksums, whatever their order.
 
     Example:
         >>> config = HeldOutConfig(share=0.1, least=2, most=5)
-        >>> [len(held_out_rows(size, config, "en")) for size in (1, 2, 3, 10, 30, 1000)]
+        >>> [len(held_out_rows([f"text {i}" for i in range(size)], config)) for size in (1, 2, 3, 10, 30, 1000)]
         [0, 1, 1, 2, 3, 5]
+        >>> texts = [f"text {i}" for i in range(100)]
+        >>> before, after = ({keys[i] for i in held_out_rows(keys, config)} for keys in (texts, ["a new one", *reversed(texts)]))
+        >>> len(before - after) <= 1
+        True
     """
-    count = min(max(round(config.share * size), config.least), config.most, size // 2)
-    seed = hashlib.sha256(f"held out {name}".encode()).digest()
-    return set(random.Random(seed).sample(range(size), count))
+    count = min(max(round(config.share * len(keys)), config.least), config.most, len(keys) // 2)
+    return set(
+        sorted(range(len(keys)), key=lambda i: hashlib.blake2b(f"held out {keys[i]}".encode("utf-8", "surrogatepass")).digest())[
+            :count
+        ]
+    )
 
 
 class _Writer:
@@ -101,7 +132,9 @@ class _Writer:
     def __init__(self, config: DataConfig) -> None:
         self.config = config
         templates = {name: getattr(config, name) for name in ("keep", "text", "prompt", "completion", "domain")}
-        self.templates = {name: Template(text, f"data.{name}") for name, text in templates.items() if text is not None}
+        self.templates = {
+            name: Template(text, f"data.{name}", literal=name == "keep") for name, text in templates.items() if text is not None
+        }
 
     def __call__(self, raw: Mapping[str, Any], where: str, domain: str | None) -> Row | None:
         if "keep" in self.templates:
@@ -113,6 +146,12 @@ class _Writer:
         if domain is None:
             domain = self._field("domain", raw, where)
         out: Row = {"domain": domain}
+        column = self._conversation(raw)
+        if column is not None:
+            try:
+                return out | {"messages": read_conversation(raw.get(column), column)}
+            except ValueError as error:
+                raise InputError(f"{where}: {error}") from None
         if self.config.prompt is None:
             out["text"] = self._field("text", raw, where)
             return out
@@ -124,11 +163,20 @@ class _Writer:
             }
         return out | {"prompt": prompt, "completion": completion}
 
+    def _conversation(self, raw: Mapping[str, Any]) -> str | None:
+        """The column that holds the row's conversation, where one is learned."""
+        if self.config.messages is not None or self.config.text is not None or self.config.prompt is not None or "text" in raw:
+            return self.config.messages
+        return next((name for name in COLUMNS if isinstance(raw.get(name), list)), None)
+
     def _field(self, name: str, raw: Mapping[str, Any], where: str) -> str:
         if name in self.templates:
             text = self.templates[name].render(raw, where)
         elif name in raw:
-            text = "" if is_missing(raw[name]) else str(raw[name])
+            try:
+                text = as_text(raw[name], name)
+            except ValueError as error:
+                raise InputError(f"{where}: {error} in data.{name}") from None
         else:
             found = ", ".join(map(str, raw))
             raise InputError(
@@ -145,24 +193,56 @@ class _Writer:
 
 
 def pack_domains(rows: Iterable[Row], tokenizer: Any, max_tokens: int) -> list[Row]:
-    """Join the texts of each domain, each ended by the end-of-text token, and cut them into examples of `max_tokens`.
+    """Join the texts of each domain, each ended by the end-of-text token, and cut them into as few examples of at most `max_tokens` as there can be, of a like
+    length: a rest of two tokens would be drawn as often as a whole example.
 
     Returns:
-        Rows of `input_ids`, `labels` and `domain`; only a domain's last may be shorter, of two tokens at least.
+        Rows of `input_ids`, `labels` and `domain`, of two tokens at least.
 
     Example:
         >>> from steelyard.models.scratch import byte_tokenizer
-        >>> packed = pack_domains([{"text": "abc", "domain": "en"}, {"text": "de", "domain": "en"}], byte_tokenizer(), 4)
+        >>> packed = pack_domains([{"text": "abc", "domain": "en"}, {"text": "defgh", "domain": "en"}], byte_tokenizer(), 9)
         >>> [len(row["input_ids"]) for row in packed]
-        [4, 3]
+        [5, 5]
     """
     streams: dict[str, list[int]] = defaultdict(list)
     for row in rows:
         streams[row["domain"]] += [*tokenizer.encode(row["text"], add_special_tokens=False), tokenizer.eos_token_id]
     out = []
     for name, ids in streams.items():
-        for start in range(0, len(ids), max_tokens):
-            piece = ids[start : start + max_tokens]
-            if len(piece) > 1:
-                out.append({"input_ids": piece, "labels": piece, "domain": name})
+        pieces = -(-len(ids) // max_tokens)
+        edges = [len(ids) * i // pieces for i in range(pieces + 1)]
+        for start, end in itertools.pairwise(edges):
+            if end - start > 1:
+                out.append({"input_ids": ids[start:end], "labels": ids[start:end], "domain": name})
     return out
+
+
+def cut_texts(rows: Sequence[Row], tokenizer: Any, max_tokens: int) -> dict[str, tuple[int, int, float]]:
+    """Of every domain with texts longer than `max_tokens`: how many there are, of how many, and the share of all its tokens that is cut off.
+
+    Example:
+        >>> from steelyard.models.scratch import byte_tokenizer
+        >>> cut_texts([{"text": "abcd", "domain": "en"}, {"text": "ab", "domain": "en"}], byte_tokenizer(), 3)
+        {'en': (1, 2, 0.25)}
+    """
+    found: dict[str, list[int]] = defaultdict(lambda: [0, 0, 0, 0])
+    for row in rows:
+        length = _length(row, tokenizer)
+        counts = found[row["domain"]]
+        counts[0] += length > max_tokens
+        counts[1] += 1
+        counts[2] += max(0, length - max_tokens)
+        counts[3] += length
+    return {name: (cut, count, lost / total) for name, (cut, count, lost, total) in found.items() if cut}
+
+
+def _length(row: Row, tokenizer: Any) -> int:
+    """Tokens of a row before anything is cut: a text with its end, as TRL adds it."""
+    if "messages" in row:
+        return len(tokens_of(row["messages"], tokenizer)[0])
+    if "text" in row:
+        return len(tokenizer.encode(row["text"])) + 1
+    if isinstance(row["prompt"], str):
+        return len(tokenizer.encode(row["prompt"] + row["completion"])) + 1
+    return len(tokens_of([*row["prompt"], *row["completion"]], tokenizer)[0])

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from steelyard.errors import InputError, nearest
-from steelyard.fields import is_missing
+from steelyard.fields import as_text, is_missing
 from steelyard.messages import text_of
 from steelyard.recipes.recipe import PromptsConfig
 from steelyard.rows import Row, read_rows
@@ -146,18 +146,25 @@ class RowWriter:
         out: Row = {"prompt": prompt, "answer": self._answer(row, where)}
         domain = self.domain.render(row, where) if self.domain else row.get("domain")
         if self.domain or "domain" in row:
-            out["domain"] = None if is_missing(domain) else str(domain)
+            out["domain"] = _text_of(domain, "domain", where) or None
         return out
 
     def _answer(self, row: Mapping[str, Any], where: str) -> str | None:
         if self.answer:
             return self.answer.render(row, where) or None
         if not is_missing(row.get("answer")):
-            return str(row["answer"])
+            return _text_of(row["answer"], "answer", where)
         verl = row.get("reward_model")
         if isinstance(verl, dict) and verl.get("ground_truth") is not None:
-            return str(verl["ground_truth"])
+            return _text_of(verl["ground_truth"], "reward_model.ground_truth", where)
         return None
+
+
+def _text_of(value: Any, column: str, where: str) -> str:
+    try:
+        return as_text(value, column)
+    except ValueError as error:
+        raise InputError(f"{where}: {error}") from None
 
 
 def check_disjoint(

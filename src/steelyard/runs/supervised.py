@@ -23,7 +23,8 @@ from steelyard.recipes._parts import build_mixture
 from steelyard.recipes.supervised import SupervisedRecipe
 from steelyard.rows import Row
 from steelyard.runlog import RunLog
-from steelyard.runs._domain_data import DomainData, load_domains, pack_domains
+from steelyard.runs._conversations import write_conversations
+from steelyard.runs._domain_data import DomainData, cut_texts, load_domains, pack_domains
 from steelyard.runs._fingerprint import fingerprint
 from steelyard.runs._recorder import SupervisedRecorder, save_model
 from steelyard.runs._trl_arguments import lora_config, quiet, supervised_arguments
@@ -80,11 +81,18 @@ class SupervisedRun(Run):
         disable_progress_bar()
         recipe, data, settings = self.recipe, self.domains, self.recipe.training
         model, self.tokenizer = _model(recipe, self.base)
-        _check_model(recipe, model, self.tokenizer)
+        _check_model(recipe, model, self.tokenizer, conversations=any("messages" in row for row in self.domains.train))
         train_rows, held_out_rows = data.train, data.held_out
         if settings.pack:
             train_rows = pack_domains(train_rows, self.tokenizer, settings.max_tokens)
             held_out_rows = pack_domains(held_out_rows, self.tokenizer, settings.max_tokens)
+        else:
+            for line in _cut_lines(data, self.tokenizer, settings.max_tokens):
+                progress.message(line)
+        if any("messages" in row for row in train_rows):
+            train_rows, held_out_rows = (
+                write_conversations(rows, self.tokenizer, settings.max_tokens) for rows in (train_rows, held_out_rows)
+            )
         trainer = quiet(
             MixtureSFTTrainer(
                 model=model,
@@ -137,16 +145,34 @@ def _model(recipe: SupervisedRecipe, base: Path) -> tuple[Any, Any]:
     return model.to(getattr(torch, recipe.model.dtype)), tokenizer
 
 
-def _check_model(recipe: SupervisedRecipe, model: Any, tokenizer: Any) -> None:
+def _check_model(recipe: SupervisedRecipe, model: Any, tokenizer: Any, *, conversations: bool) -> None:
     """Refuse chat messages for a model without a template, and examples that are longer than it reads."""
-    if recipe.data.chat and not getattr(tokenizer, "chat_template", None):
+    if not getattr(tokenizer, "chat_template", None) and (recipe.data.chat or conversations):
+        if conversations:
+            name = "made from scratch" if recipe.model.name is None else repr(recipe.model.name)
+            raise InputError(
+                f"the rows are conversations, but model {name} has no chat template: give data.text a template, or another model"
+            )
         raise InputError(f"data.chat: model {recipe.model.name!r} has no chat template: leave chat out")
+    if conversations and recipe.training.pack:
+        raise InputError("training.pack joins texts, but the rows are conversations: leave pack out, or give data.text")
     longest = getattr(model.config.get_text_config(), "max_position_embeddings", None)
     if longest is not None and longest < recipe.training.max_tokens:
         raise InputError(
             f"training.max_tokens = {recipe.training.max_tokens}, but the model takes {longest} tokens at most "
             "(max_position_embeddings in its config): lower the first, or raise the second where the model's positions can be extended"
         )
+
+
+def _cut_lines(data: DomainData, tokenizer: Any, max_tokens: int, *, limit: int = 20) -> list[str]:
+    """A line for every domain of which texts are cut off, those that lose most first, and how many more there are."""
+    cut = cut_texts([*data.train, *data.held_out], tokenizer, max_tokens)
+    worst = sorted(cut, key=lambda name: -cut[name][2])
+    lines = [
+        f"{name}: {cut[name][0]:,} of {cut[name][1]:,} texts are cut off at training.max_tokens = {max_tokens}, and {cut[name][2]:.0%} of its tokens are not learned"
+        for name in worst[:limit]
+    ]
+    return lines + ([f"and texts of {len(worst) - limit:,} more domains are cut off"] if len(worst) > limit else [])
 
 
 def left_out(train_rows: list[Row], held_out_rows: list[Row], trainer: Any, max_tokens: int) -> list[str]:
