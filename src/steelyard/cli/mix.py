@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import dataclasses
+import json
 import warnings
 from pathlib import Path
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
@@ -12,46 +14,67 @@ from steelyard.cli.console import LateHelp, settle_hub, terminal
 from steelyard.errors import InputError
 from steelyard.files import is_disk_full
 
+if TYPE_CHECKING:
+    from steelyard.mixture import MixturePlan
+
 
 def mix(
     data: Annotated[
-        list[str],
+        list[str] | None,
         typer.Argument(
-            help="Files (each a domain), folders (each entry a domain), or with --column any rows, datasets' names included."
+            help="A recipe (what its run will draw), or files (each a domain), folders (each entry a domain), or with --column any rows, datasets' names "
+            "included."
         ),
-    ],
-    steps: Annotated[int, typer.Option(min=1, help="Steps of the run.")],
-    batch_size: Annotated[int, typer.Option(min=1, help="Samples a step, over all processes.")] = 64,
-    schedule: Annotated[str, typer.Option(help="How often each domain is drawn over the run: ...")] = "cooldown",
+    ] = None,
+    steps: Annotated[int | None, typer.Option(min=1, help="Steps of the run; a recipe says its own.")] = None,
+    batch_size: Annotated[int | None, typer.Option(min=1, help="Samples a step, over all processes; by default 64.")] = None,
+    schedule: Annotated[str | None, typer.Option(help="How often each domain is drawn over the run: ...")] = None,
     column: Annotated[str | None, typer.Option(help="The column that names a row's domain.")] = None,
-    unit: Annotated[str, typer.Option(help="examples or bytes; a step draws --batch-size of them.")] = "examples",
+    unit: Annotated[
+        str | None, typer.Option(help="examples, bytes or, with --sizes, anything; a step draws --batch-size of them.")
+    ] = None,
+    sizes: Annotated[
+        Path | None, typer.Option(help="A JSON file with every domain's size, instead of data that would be counted.")
+    ] = None,
     max_epochs: Annotated[float, typer.Option(help="Warn of domains that are seen more often.")] = 10.0,
     picture: Annotated[Path, typer.Option(help="Where the picture goes (.png or .svg).")] = Path("mix.png"),
-    limit: Annotated[int, typer.Option(min=0, help="Rows of the table; warnings are all shown.")] = 60,
+    limit: Annotated[int, typer.Option(min=0, help="Rows of the table.")] = 60,
+    as_json: Annotated[bool, typer.Option("--json", help="Print the plan as JSON, and draw no picture.")] = False,
+    changes: Annotated[list[str] | None, typer.Option("--set", help="Change the recipe: key.key=value; may be repeated.")] = None,
 ) -> None:
     """Show what a mixture of domains will do, before any training: draws, epochs, repetitions, and what would hold them back."""
-    from steelyard.mixture import count_domains, parse_schedule, plan_mixture
-
     if picture.suffix not in (".png", ".svg"):
         raise InputError(f"the picture is a .png or .svg file, but found {str(picture)!r}")
     if not picture.parent.is_dir():
         raise InputError(f"cannot write {picture}: there is no folder {picture.parent}")
     if picture.is_dir():
         raise InputError(f"cannot write {picture}: it is a folder")
-    parsed = parse_schedule(schedule)
-    if column is not None and not all(Path(source).exists() for source in data):
-        settle_hub()
-    sizes = count_domains(data, column=column, unit=unit, leave_out=picture)
-    plan = plan_mixture(
-        list(sizes.values()),
-        parsed,
-        num_samples=steps * batch_size,
-        batch_size=batch_size,
-        names=list(sizes),
-        max_epochs=max_epochs,
-    )
+    given = {
+        "--steps": steps,
+        "--batch-size": batch_size,
+        "--schedule": schedule,
+        "--column": column,
+        "--unit": unit,
+        "--sizes": sizes,
+    }
+    if _is_recipe(data):
+        twice = [name for name, value in given.items() if value is not None]
+        if twice:
+            raise InputError(f"{', '.join(twice)}: a recipe says its own; change it with --set, as in --set training.steps=100")
+        plan = _recipe_plan(data[0], changes, max_epochs)  # type: ignore[index]
+    else:
+        if changes:
+            raise InputError("--set changes a recipe, but no recipe is given")
+        if steps is None:
+            raise InputError("--steps is missing: how long is the run? (a recipe would say it)")
+        plan = _data_plan(
+            data or [], sizes, column, unit or "examples", picture, schedule or "cooldown", steps, batch_size or 64, max_epochs
+        )
+    if as_json:
+        typer.echo(json.dumps(dataclasses.asdict(plan), indent=1, ensure_ascii=False))
+        return
     console = terminal()
-    console.print(_mix_table(plan, unit, limit))
+    console.print(_mix_table(plan, unit or "examples", limit))
     for warning in plan.warnings:
         console.print(f"warning: {warning}", soft_wrap=True, highlight=False)
     if plan.suggestion is not None:
@@ -68,6 +91,59 @@ def mix(
             raise
         raise InputError(f"cannot write {picture}: {error.strerror}") from None
     console.print(f"picture: {picture}", soft_wrap=True, highlight=False)
+
+
+def _is_recipe(data: list[str] | None) -> bool:
+    """Whether the one thing that is given is a recipe: a YAML file, or the name of a shipped one that is no file."""
+    from steelyard.recipes.shipped import recipe_names
+
+    return (
+        data is not None
+        and len(data) == 1
+        and (data[0].endswith((".yaml", ".yml")) or (data[0] in recipe_names() and not Path(data[0]).exists()))
+    )
+
+
+def _recipe_plan(recipe: str, changes: list[str] | None, max_epochs: float) -> MixturePlan:
+    from steelyard.cli.console import quiet_libraries
+    from steelyard.recipes.loading import load_recipe
+    from steelyard.recipes.shipped import find_recipe
+
+    checked = load_recipe(recipe, changes=changes)
+    settle_hub(needed=False)
+    quiet_libraries()
+    from steelyard.runs._plan import plan_of_recipe
+
+    return plan_of_recipe(checked, base=find_recipe(recipe).parent, max_epochs=max_epochs)
+
+
+def _data_plan(
+    data: list[str],
+    sizes: Path | None,
+    column: str | None,
+    unit: str,
+    picture: Path,
+    schedule: str,
+    steps: int,
+    batch_size: int,
+    max_epochs: float,
+) -> MixturePlan:
+    from steelyard.mixture import count_domains, parse_schedule, plan_mixture
+    from steelyard.mixture.count import read_sizes
+
+    parsed = parse_schedule(schedule)
+    if sizes is not None:
+        if data or column is not None:
+            raise InputError("--sizes stands for data that would be counted: leave the data and --column out")
+        counted: dict[str, float] = read_sizes(sizes)
+    else:
+        if column is not None and not all(Path(source).exists() for source in data):
+            settle_hub()
+        counted = {name: float(size) for name, size in count_domains(data, column=column, unit=unit, leave_out=picture).items()}
+    num_samples = steps * batch_size
+    return plan_mixture(
+        list(counted.values()), parsed, num_samples=num_samples, batch_size=batch_size, names=list(counted), max_epochs=max_epochs
+    )
 
 
 def _schedules() -> str:

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import json
 import os
+import re
 from collections import Counter
 from collections.abc import Iterator, Sequence
 from pathlib import Path
@@ -12,6 +14,12 @@ from steelyard.fields import as_text, is_missing
 from steelyard.rows import SUFFIXES, iterate_rows
 
 _UNITS = ("examples", "bytes")
+_TEXTS = (".txt", ".text")
+_NO_DATA = re.compile(
+    r"(?i)(readme|license|licence|notice|source|citation|changelog|dataset_infos?|state)(\..*)?|.*\.(md|rst|lock|sha256|md5)"
+)
+"""Files that lie beside data and are none."""
+_SPLIT = re.compile(r"(?i)(train(ing)?|valid(ation)?|val|dev|test|eval|held[-_]?out)([-_.]\d+)?([-_.]of[-_.]\d+)?")
 BLOCK = 2**23
 """Bytes of a text file that are read at a time."""
 
@@ -50,33 +58,102 @@ def count_domains(
             raise InputError("domains by column are counted in examples: leave unit out")
         return _by_column(sources, column)
     sizes: dict[str, int] = {}
+    given = [Path(source) for source in sources]
     for source in sources:
         path = Path(source)
         if path.is_dir():
             entries = [entry for entry in sorted(path.iterdir()) if not _hidden(entry.name) and not _same(entry, leave_out)]
             if not entries:
                 raise InputError(f"{path}: an empty folder: each entry of a folder is a domain")
+            _check_splits(path, entries)
         elif path.is_file():
             entries = [path]
         else:
             raise InputError(f"no file or folder {source!r}; rows of a dataset need --column to tell their domains")
+        moses = _moses(entries if path.is_dir() else given)
         for place in entries:
-            name = _domain_name(place)
+            name = place.suffix[1:] if place in moses else _domain_name(place)
+            if place.is_file() and place not in moses:
+                _check_suffix(place)
             if not place.exists():
                 raise InputError(f"{place}: a link to what is not there")
             if name in sizes:
                 raise InputError(f"two domains are named {name!r} (the second is {place}): rename one")
-            sizes[name] = sum(_size(file, unit) for file in _files(place))
+            files = list(_files(place))
+            if place.is_dir():
+                _check_splits(place, files)
+                for file in files:
+                    _check_suffix(file)
+            sizes[name] = sum(_size(file, unit) for file in files)
             if not sizes[name]:
                 raise InputError(f"domain {name!r} ({place}) is empty: leave it out")
     return sizes
+
+
+def read_sizes(path: Path) -> dict[str, float]:
+    """Domains' sizes from a JSON file, an object from names to positive numbers, for data that nobody counts again.
+
+    Raises:
+        InputError: where it cannot be read, or is no such object.
+
+    Example:
+        >>> import tempfile
+        >>> path = Path(tempfile.mkdtemp()) / "sizes.json"
+        >>> _ = path.write_text('{"en": 2.5e12, "sw": 3e9}')
+        >>> read_sizes(path)
+        {'en': 2500000000000.0, 'sw': 3000000000.0}
+    """
+    try:
+        found = json.loads(path.read_text(encoding="utf-8"))
+    except OSError as error:
+        raise InputError(f"cannot read sizes from {path}: {error.strerror}") from None
+    except (ValueError, RecursionError) as error:
+        raise InputError(f"{path}: not valid JSON: {error}") from None
+    if not isinstance(found, dict) or not found:
+        raise InputError(f"{path}: sizes are a JSON object from domain names to numbers")
+    for name, size in found.items():
+        if isinstance(size, bool) or not isinstance(size, (int, float)) or not 0 < size < float("inf"):
+            raise InputError(f"{path}: the size of {name!r} must be a positive number, but is {size!r}")
+    return {name: float(size) for name, size in found.items()}
+
+
+def _check_suffix(place: Path) -> None:
+    """Refuse a file of which nobody knows how to read it: counted as lines of text it would be any number."""
+    if not place.name.endswith((*SUFFIXES, *_TEXTS)):
+        raise InputError(
+            f"{place}: cannot count {place.suffix or 'a file without suffix'}: data end in {', '.join((*SUFFIXES, *_TEXTS))}; convert it, or move it away"
+        )
+
+
+def _check_splits(folder: Path, places: Sequence[Path]) -> None:
+    """Refuse a folder whose parts are a data set's splits: they are no domains, and held-out rows are not added to those that are trained on."""
+    names = {place.name.partition(".")[0] if place.is_file() else place.name for place in places}
+    splits = sorted(name for name in names if _SPLIT.fullmatch(name))
+    kinds = {name.lower()[:2] for name in splits}
+    if len(kinds) > 1 and not _moses([place for place in places if place.is_file()]):
+        raise InputError(
+            f"{folder}: {' and '.join(splits[:3])} look like a data set's splits, which are no domains and are not added up: give the file or folder to train on"
+        )
+
+
+def _moses(entries: Sequence[Path]) -> set[Path]:
+    """Files of parallel text, `train.en` beside `train.sw`: each is a domain by its suffix."""
+    stems = Counter(
+        place.with_suffix("") for place in entries if place.is_file() and re.fullmatch(r"\.[a-z]{2,3}([-_][A-Za-z]{2,4})?", place.suffix)
+        and not place.name.endswith((*SUFFIXES, *_TEXTS))
+    )  # fmt: skip
+    return {
+        place
+        for place in entries
+        if place.is_file() and stems[place.with_suffix("")] > 1 and not place.name.endswith((*SUFFIXES, *_TEXTS))
+    }
 
 
 def _domain_name(place: Path) -> str:
     """What a file is called without what says how it is written."""
     if place.is_dir():
         return place.name
-    known = max((suffix for suffix in SUFFIXES if place.name.endswith(suffix)), key=len, default=place.suffix)
+    known = max((suffix for suffix in (*SUFFIXES, *_TEXTS) if place.name.endswith(suffix)), key=len, default=place.suffix)
     return place.name.removesuffix(known)
 
 
@@ -106,8 +183,8 @@ def _files(place: Path) -> Iterator[Path]:
 
 
 def _hidden(name: str) -> bool:
-    """What is no data: hidden files, and the marker that Spark and its like leave beside theirs."""
-    return name.startswith(".") or name == "_SUCCESS"
+    """What is no data: hidden files, what describes data, and the marker that Spark and its like leave beside theirs."""
+    return name.startswith(".") or name == "_SUCCESS" or _NO_DATA.fullmatch(name) is not None
 
 
 def _same(place: Path, other: Path | None) -> bool:

@@ -49,7 +49,8 @@ class MixturePlan:
         domains: one plan each, in the given order.
         phases: where each phase of the run begins, as a share of it.
         steps: batches of the run.
-        warnings: a line for every domain that is repeated more often than the cap, and one for those that would probably never be drawn.
+        warnings: a line for each of the 20 domains that are repeated most, beyond the cap, and how many more there are; one for those that would
+            probably never be drawn.
         suggestion: a schedule that keeps the cap, in words, of the same kind where that can be; None where nothing is to be mended.
 
     Example:
@@ -64,6 +65,10 @@ class MixturePlan:
     steps: int
     warnings: list[str]
     suggestion: str | None
+
+
+_SHOWN = 20
+"""Domains of which a warning has a line of its own."""
 
 
 def plan_mixture(
@@ -128,10 +133,13 @@ def plan_mixture(
         domains.append(DomainPlan(label, float(values[d]), of_phases, total, total / float(values[d]), repeats))
     over = [domain for domain in domains if domain.epochs > max_epochs * (1 + 1e-9)]
     remedy = schedule.remedy(max_epochs)
+    worst = sorted(over, key=lambda d: -d.epochs)
     warnings = [
         f"{d.name} ({d.size:g}) would be seen {d.epochs:.3g} times by step {steps}, first again at step {d.repeats_at}: {remedy}"
-        for d in over
+        for d in worst[:_SHOWN]
     ]
+    if len(worst) > _SHOWN:
+        warnings.append(f"{len(worst) - _SHOWN:,} more domains would be seen more than {max_epochs:g} times")
     rare = sorted((d for d in domains if d.draws < 1), key=lambda d: d.draws)
     if rare:
         seldom = ", ".join(d.name for d in rare[:5]) + (f" and {len(rare) - 5} more" if len(rare) > 5 else "")

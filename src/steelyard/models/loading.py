@@ -25,17 +25,14 @@ def load_policy(name: str, *, dtype: str = "float32", base: Path = Path(".")) ->
         InputError: where there is no such model, or what it needs is not installed.
     """
     import torch
-    from transformers import AutoModelForCausalLM, AutoTokenizer
+    from transformers import AutoModelForCausalLM
 
     place, options = _locate(name, base=base)
+    tokenizer = load_tokenizer(name, base=base)
     try:
-        tokenizer = AutoTokenizer.from_pretrained(place, **options)
         model = AutoModelForCausalLM.from_pretrained(place, dtype=getattr(torch, dtype), **options)
     except Exception as error:
-        reason = next((line for line in str(error).splitlines() if line.strip()), type(error).__name__)
-        raise InputError(
-            f"cannot load model {name!r}: {reason[:300]}; give sums, smollm2, a folder with config.json, a .gguf file, or a name on the hub"
-        ) from None
+        raise _cannot_load(name, error) from None
     if "gguf_file" in options:
         # The weights were expanded on loading; the mark of their packed form would make trainers refuse them, and savers keep it.
         model.is_quantized = False
@@ -44,10 +41,40 @@ def load_policy(name: str, *, dtype: str = "float32", base: Path = Path(".")) ->
                 delattr(model, mark)
         if hasattr(model.config, "quantization_config"):
             del model.config.quantization_config
+    return model.eval(), tokenizer
+
+
+def load_tokenizer(name: str, *, base: Path = Path(".")) -> Any:
+    """Load a model's tokenizer, padding on the left, without the model.
+
+    Args:
+        name, base: as for `load_policy`.
+
+    Raises:
+        InputError: where there is no such model, or what it needs is not installed.
+
+    Example:
+        >>> load_tokenizer("sums").padding_side
+        'left'
+    """
+    from transformers import AutoTokenizer
+
+    place, options = _locate(name, base=base)
+    try:
+        tokenizer = AutoTokenizer.from_pretrained(place, **options)
+    except Exception as error:
+        raise _cannot_load(name, error) from None
     if tokenizer.pad_token_id is None:
         tokenizer.pad_token = tokenizer.eos_token
     tokenizer.padding_side = "left"
-    return model.eval(), tokenizer
+    return tokenizer
+
+
+def _cannot_load(name: str, error: Exception) -> InputError:
+    reason = next((line for line in str(error).splitlines() if line.strip()), type(error).__name__)
+    return InputError(
+        f"cannot load model {name!r}: {reason[:300]}; give sums, smollm2, a folder with config.json, a .gguf file, or a name on the hub"
+    )
 
 
 def _locate(name: str, *, base: Path = Path(".")) -> tuple[str, dict[str, str]]:

@@ -26,6 +26,7 @@ from steelyard.runlog import RunLog
 from steelyard.runs._conversations import write_conversations
 from steelyard.runs._domain_data import DomainData, cut_texts, load_domains, pack_domains
 from steelyard.runs._fingerprint import fingerprint
+from steelyard.runs._plan import plan_of_sizes, tokenizer_of
 from steelyard.runs._recorder import SupervisedRecorder, save_model
 from steelyard.runs._trl_arguments import lora_config, quiet, supervised_arguments
 from steelyard.runs.life import Run, Start
@@ -111,7 +112,11 @@ class SupervisedRun(Run):
             progress.message(f"{', '.join(data.without)}: one text each, so nothing is held out and no loss is measured")
         # Pieces of joined texts are no rows; where nothing is joined, those that TRL left out are not held out.
         held_out = [row["domain"] for row in data.held_out] if settings.pack else column_of(trainer.eval_dataset, "domain")
-        start.log.write_json("data.json", {**self.data, "domains": _domains(data, trainer, held_out)})
+        domains = _domains(data, trainer, held_out)
+        start.log.write_json("data.json", {**self.data, "domains": domains})
+        drawn_from = {name: counts["examples"] for name, counts in domains.items() if counts["examples"]}
+        for line in plan_of_sizes(recipe, drawn_from, base=self.base).warnings:
+            progress.message(line)
         return trainer
 
     def shown(self, trainer: Any) -> list[str]:
@@ -137,10 +142,9 @@ def _model(recipe: SupervisedRecipe, base: Path) -> tuple[Any, Any]:
         return load_policy(recipe.model.name, dtype=recipe.model.dtype, base=base)
     import torch
 
-    from steelyard.models.scratch import byte_tokenizer, new_model
+    from steelyard.models.scratch import new_model
 
-    new = recipe.model.scratch
-    tokenizer = byte_tokenizer() if new.tokenizer == "bytes" else load_policy(new.tokenizer, base=base)[1]
+    new, tokenizer = recipe.model.scratch, tokenizer_of(recipe, base)
     model = new_model(tokenizer, width=new.width, layers=new.layers, heads=new.heads, context=new.context, seed=recipe.seed)
     return model.to(getattr(torch, recipe.model.dtype)), tokenizer
 

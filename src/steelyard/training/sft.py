@@ -31,6 +31,7 @@ from steelyard.mixture.mixture import Mixture, as_mixture
 from steelyard.training._domain_losses import DOMAIN, WithDomain, check_held_out, domain_losses, target_counts
 from steelyard.training._state import checkpoint_of, read_state, restore, write_state
 from steelyard.training.mixing import column_of, mixture_state, order_for, train_sampler
+from steelyard.training.record import nonzero
 
 
 class SFTRecorder(Protocol):
@@ -200,7 +201,7 @@ class MixtureSFTTrainer(SFTTrainer):
             step = self.state.global_step
             record = {"step": step, **{name: float(logs[name]) for name in ("loss", "grad_norm", "learning_rate")}}
             seconds = round(time.perf_counter() - (self._began or time.perf_counter()), 4)
-            self.recorder.on_step(record | {"draws": self.order.drawn(step - 1), "seconds": seconds})
+            self.recorder.on_step(record | {"draws": nonzero(self.order.drawn(step - 1)), "seconds": seconds})
         if self.model.training and "grad_norm" in logs:
             self._began = None
         super().log(logs, start_time)

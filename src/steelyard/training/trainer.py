@@ -63,7 +63,7 @@ from steelyard.training._validation import (
     point_metrics,
 )
 from steelyard.training.mixing import MIXTURE_STATE, mixture_state, order_for, steps_a_batch, train_sampler
-from steelyard.training.record import ConstantRewards, Recorder, answer_columns, batch_record, update_record
+from steelyard.training.record import ConstantRewards, Recorder, answer_columns, batch_record, nonzero, update_record
 from steelyard.weighting import FixedWeights, Influence, Weighting
 from steelyard.weighting.influence import OPTIMIZER_STEP
 
@@ -362,7 +362,7 @@ class PolicyTrainer(GRPOTrainer):
         if self._undecided:
             self._record["undecided"] = self._undecided
         if self.order is not None:
-            self._record["draws"] = self.order.drawn(int((step - 1) // steps_a_batch(self)))
+            self._record["draws"] = nonzero(self.order.drawn(int((step - 1) // steps_a_batch(self))))
         for kind, values in (("weights", self._record["weights"]), ("influence", self._record.get("influence", {}))):
             for name, value in values.items():
                 self._metrics["train"][f"{kind}/{name}"].append(value)
