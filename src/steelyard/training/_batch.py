@@ -27,9 +27,10 @@ def batch_of(
         advantages_BK: the objectives' own; default: zeros, of a trainer that computes none.
         influence: computes influences; default: refuses to.
     """
+    rewards_BK = rewards_BK.double().cpu()
     return Batch(
-        rewards_BK.double(),
-        torch.zeros_like(rewards_BK, dtype=torch.float64) if advantages_BK is None else advantages_BK,
+        rewards_BK,
+        torch.zeros_like(rewards_BK) if advantages_BK is None else advantages_BK,
         learning_rate=learning_rate_of(trainer),
         progress=progress_of(trainer),
         share=share_of(trainer),

@@ -172,7 +172,7 @@ def _answer_terms(trainer: Any, micro_batch: dict[str, Any], share: bool) -> Ans
         return sequence_logprobs(call, inputs, temperature=trainer.temperature) * factor
 
     return AnswerTerms(
-        micro_batch["answer_index"], terms, plain_terms if isinstance(ratio, float) and not beside_tokens(micro_batch) else None
+        micro_batch["answer_index"].cpu(), terms, plain_terms if isinstance(ratio, float) and not beside_tokens(micro_batch) else None
     )
 
 

@@ -260,7 +260,8 @@ class PolicyTrainer(GRPOTrainer):
         """Let the weighting see the fresh batch, and put the advantages of its new weights into that very batch."""
         began = time.perf_counter()
         assert self._scores_BK is not None
-        scores_BK = self._scores_BK
+        # A matrix of a few hundred numbers is weighed on the processor, where weights are: on a device every step of it would be a kernel and a wait.
+        scores_BK = self._scores_BK.cpu()
         rewards_BK = reward_matrix(self.objectives, scores_BK=scores_BK).double()
         advantages_BK = estimate(rewards_BK, estimator=self.estimator, group_size=self.group_size)
         batch = batch_of(self, rewards_BK, advantages_BK=advantages_BK, influence=self._influence_of(advantages_BK))
@@ -283,8 +284,10 @@ class PolicyTrainer(GRPOTrainer):
         self._log_advantages(advantages_B)
         self._log_reward(weighted_reward(rewards_BK, weights_K, group_size=self.group_size))
         for micro_batch in self._buffered_inputs:
-            taken_B = advantages_B[micro_batch["answer_index"]].to(micro_batch["completion_ids"].device)
-            micro_batch["advantages"] = (taken_B * micro_batch.get("loss_weight", 1.0)).float()
+            taken_B = advantages_B[micro_batch["answer_index"].cpu()]
+            if "loss_weight" in micro_batch:
+                taken_B = taken_B * micro_batch["loss_weight"].to(taken_B)
+            micro_batch["advantages"] = taken_B.float().to(micro_batch["completion_ids"].device)
         self._clock("weighting", began)
         self._note(scores_BK, weights_K, advantages_B)
 
@@ -369,7 +372,7 @@ class PolicyTrainer(GRPOTrainer):
         if self.recorder is not None:
             local = len(self._texts[0])
             mine = slice(self.accelerator.process_index * local, (self.accelerator.process_index + 1) * local)
-            counted = advantages_B[mine] if self._loss_weights is None else advantages_B[mine] * self._loss_weights
+            counted = advantages_B[mine] if self._loss_weights is None else advantages_B[mine] * self._loss_weights.to(advantages_B)
             self.recorder.on_answers(step, answer_columns(names, *self._texts, scores_BK[mine], weights_K, counted))
 
     def training_step(self, *args: Any, **kwargs: Any) -> Tensor:

@@ -314,7 +314,9 @@ def _check_graph(objective: Tensor) -> None:
 
 def inner(a: Sequence[Tensor], b: Sequence[Tensor]) -> Tensor:
     """Inner product of two gradients, float64 scalar on the CPU."""
-    return torch.stack([(x * y).sum(dtype=torch.float64).cpu() for x, y in zip(a, b, strict=True)]).sum()
+    parts = [(x * y).sum(dtype=torch.float64) for x, y in zip(a, b, strict=True)]
+    # Fetched once: a wait for every parameter would cost more than the sums.
+    return torch.stack([part.to(parts[0].device) for part in parts]).sum().cpu()
 
 
 def _norm_squared(gradient: Sequence[Tensor]) -> Tensor:
