@@ -13,6 +13,7 @@ from steelyard.errors import InputError, nearest
 from steelyard.training._gradients import check_update
 from steelyard.weighting import Weighting, weighting_by_name
 from steelyard.weighting.influence import chosen_parameters
+from steelyard.weighting.unbiased import check_prompts
 
 
 def check_choices(*, estimator: str, validation_sampling: str, group_size: int | None) -> None:
@@ -38,6 +39,8 @@ def check_weighting(weighting: Weighting, trainer: Any) -> None:
     check_influence_layers(weighting, trainer.accelerator.unwrap_model(trainer.model))
     if weighting.needs_gradients:
         check_update(trainer)
+        if getattr(getattr(weighting, "settings", None), "estimate", None) == "unbiased":
+            check_prompts(trainer.args.generation_batch_size // trainer.group_size)
     if weighting.needs_validation and (trainer.eval_dataset is None or trainer.args.eval_strategy == "no"):
         raise InputError(
             f"{type(weighting).__name__} follows validation points: give eval_dataset=, and eval_strategy='steps' with eval_steps=1 "

@@ -19,7 +19,7 @@ from transformers import TrainerCallback
 
 from steelyard.errors import InputError
 from steelyard.seeds import RandomState
-from steelyard.weighting import AnswerGradients, AnswerTerms, Influence
+from steelyard.weighting import AnswerGradients, AnswerTerms, Influence, unbiased_gram, unbiased_influence
 from steelyard.weighting.influence import OPTIMIZER_STEP, chosen_parameters, sequence_logprobs
 
 LOSSES = ("dapo", "grpo", "bnpo", "dr_grpo", "cispo")
@@ -117,6 +117,7 @@ def buffered_influence(
     method: str = "finite-difference",
     layers: Sequence[str] | None = None,
     gram: bool = False,
+    has_BK: Tensor | None = None,
 ) -> Influence:
     """The influences of the objectives on a trainer's buffered answers.
 
@@ -126,9 +127,10 @@ def buffered_influence(
         method: see `gradient_influence`.
         layers: see `chosen_parameters`.
         gram: whether the whole Gram matrix is wanted, at K times the cost.
+        has_BK: which answers have a value of which objective, for an unbiased estimate; default: the published one.
 
     Raises:
-        InputError: where the loss type is none of `LOSSES`.
+        InputError: where the loss type is none of `LOSSES`, or an unbiased estimate has fewer than two prompts.
     """
     check_update(trainer)
     model = trainer.accelerator.unwrap_model(trainer.model)
@@ -145,7 +147,11 @@ def buffered_influence(
             mixed=trainer.accelerator.native_amp,
             factor=trainer.step_factor,
         )
-        found = gradients.gram(advantages_BK) if gram else gradients.influence(advantages_BK)
+        if has_BK is None:
+            found = gradients.gram(advantages_BK) if gram else gradients.influence(advantages_BK)
+        else:
+            unbiased = unbiased_gram if gram else unbiased_influence
+            found = unbiased(gradients, advantages_BK, has_BK, group_size=trainer.group_size)
         trainer.step_factor = gradients.factor
         return found
 
@@ -172,7 +178,9 @@ def _answer_terms(trainer: Any, micro_batch: dict[str, Any], share: bool) -> Ans
         return sequence_logprobs(call, inputs, temperature=trainer.temperature) * factor
 
     return AnswerTerms(
-        micro_batch["answer_index"].cpu(), terms, plain_terms if isinstance(ratio, float) and not beside_tokens(micro_batch) else None
+        micro_batch["answer_index"].cpu(),
+        terms,
+        plain_terms if isinstance(ratio, float) and not beside_tokens(micro_batch) else None,
     )
 
 

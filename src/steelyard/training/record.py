@@ -47,6 +47,8 @@ def batch_record(names: Sequence[str], scores_BK: Tensor, weights_K: Tensor, inf
         }
     if influence is not None:
         record["influence"] = dict(zip(names, influence.influence_K.tolist(), strict=True))
+        if influence.error_K is not None:
+            record["influence_se"] = dict(zip(names, influence.error_K.tolist(), strict=True))
         if influence.tries:
             record["influence_tries"] = influence.tries
         if influence.gram_KK is not None:

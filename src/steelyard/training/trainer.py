@@ -264,7 +264,7 @@ class PolicyTrainer(GRPOTrainer):
         scores_BK = self._scores_BK.cpu()
         rewards_BK = reward_matrix(self.objectives, scores_BK=scores_BK).double()
         advantages_BK = estimate(rewards_BK, estimator=self.estimator, group_size=self.group_size)
-        batch = batch_of(self, rewards_BK, advantages_BK=advantages_BK, influence=self._influence_of(advantages_BK))
+        batch = batch_of(self, rewards_BK, advantages_BK=advantages_BK, influence=self._influence_of(rewards_BK, advantages_BK))
         self.weighting.on_batch(batch)
         self._constant.see(rewards_BK)
         weights_K = self.weighting.weights()
@@ -310,8 +310,9 @@ class PolicyTrainer(GRPOTrainer):
         if present_B.numel() > 1 and logged["reward_std"]:
             logged["reward_std"][-1] = present_B.std().item()
 
-    def _influence_of(self, advantages_BK: Tensor) -> Callable[..., Influence | None]:
+    def _influence_of(self, rewards_BK: Tensor, advantages_BK: Tensor) -> Callable[..., Influence | None]:
         """What computes the influences of objectives with these advantages on the buffered batch; the last one is kept for the record."""
+        has_BK = ~rewards_BK.isnan()
         self._influence = None
 
         def influence(
@@ -320,13 +321,16 @@ class PolicyTrainer(GRPOTrainer):
             layers: Sequence[str] | None = None,
             gram: bool = False,
             equal_spread: bool = False,
+            unbiased: bool = False,
         ) -> Influence | None:
             taken_BK = of_equal_spread(advantages_BK, estimator=self.estimator) if equal_spread else advantages_BK
             if method == OPTIMIZER_STEP:
                 latest = self.step_influence.latest
                 self.step_influence.watch(taken_BK, learning_rate_of(self))
             else:
-                latest = buffered_influence(self, taken_BK, method=method, layers=layers, gram=gram)
+                latest = buffered_influence(
+                    self, taken_BK, method=method, layers=layers, gram=gram, has_BK=has_BK if unbiased else None
+                )
             self._influence = latest or self._influence
             return latest
 
@@ -366,13 +370,15 @@ class PolicyTrainer(GRPOTrainer):
             self._record["undecided"] = self._undecided
         if self.order is not None:
             self._record["draws"] = nonzero(self.order.drawn(int((step - 1) // steps_a_batch(self))))
-        for kind, values in (("weights", self._record["weights"]), ("influence", self._record.get("influence", {}))):
-            for name, value in values.items():
+        for kind in ("weights", "influence", "influence_se"):
+            for name, value in self._record.get(kind, {}).items():
                 self._metrics["train"][f"{kind}/{name}"].append(value)
         if self.recorder is not None:
             local = len(self._texts[0])
             mine = slice(self.accelerator.process_index * local, (self.accelerator.process_index + 1) * local)
-            counted = advantages_B[mine] if self._loss_weights is None else advantages_B[mine] * self._loss_weights.to(advantages_B)
+            counted = (
+                advantages_B[mine] if self._loss_weights is None else advantages_B[mine] * self._loss_weights.to(advantages_B)
+            )
             self.recorder.on_answers(step, answer_columns(names, *self._texts, scores_BK[mine], weights_K, counted))
 
     def training_step(self, *args: Any, **kwargs: Any) -> Tensor:

@@ -15,6 +15,7 @@ from steelyard.weighting.normalized import NormalizedInfluence
 from steelyard.weighting.scheduled import ScheduledWeights
 from steelyard.weighting.stage_aware import StageAware, variation_weights
 from steelyard.weighting.tchebycheff import SmoothTchebycheff, tchebycheff_weights
+from steelyard.weighting.unbiased import half_factors, unbiased_gram, unbiased_influence
 
 __all__ = [
     "GDPO",
@@ -35,12 +36,15 @@ __all__ = [
     "Weighting",
     "check_weights",
     "gradient_influence",
+    "half_factors",
     "meta_reward",
     "mirror_descent",
     "present_moments",
     "sequence_logprobs",
     "start_archive",
     "tchebycheff_weights",
+    "unbiased_gram",
+    "unbiased_influence",
     "variation_weights",
     "weighting_by_name",
     "weights_by_name",

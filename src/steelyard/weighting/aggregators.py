@@ -14,6 +14,7 @@ from steelyard.settings import NotNegative, checked
 from steelyard.weighting._influence_settings import InfluenceSettings
 from steelyard.weighting.base import METHODS, Batch, Weighting
 from steelyard.weighting.influence import InfluenceMethod
+from steelyard.weighting.unbiased import Estimate
 
 _AGGREGATORS = ("mgda", "upgrad", "cagrad")
 
@@ -28,7 +29,7 @@ class GramianWeights(Weighting):
         aggregator: "mgda" (the shortest vector in the gradients' convex hull), "upgrad" (the mean of the gradients, each projected to conflict
             with none), or "cagrad" (near the mean gradient, the best for the worst objective).
         radius: of "cagrad", its c, 0 or more.
-        influence, layers: see `InfluenceSettings`; the whole Gram matrix costs K influences a batch.
+        influence, layers, estimate: see `InfluenceSettings`; the whole Gram matrix costs K influences a batch.
 
     Raises:
         InputError: where TorchJD is not installed, or an argument is out of range.
@@ -56,13 +57,14 @@ class GramianWeights(Weighting):
         radius: NotNegative = 0.5,
         influence: InfluenceMethod = "finite-difference",
         layers: Sequence[str] | None = None,
+        estimate: Estimate = "published",
     ) -> None:
         super().__init__(None, normalize="each")
         if aggregator not in _AGGREGATORS:
             raise InputError(
                 f"unknown aggregator {aggregator!r}: use one of {', '.join(_AGGREGATORS)}{nearest(aggregator, _AGGREGATORS)}"
             )
-        self.aggregator, self.settings = aggregator, InfluenceSettings(influence, layers, gram_every=1)
+        self.aggregator, self.settings = aggregator, InfluenceSettings(influence, layers, gram_every=1, estimate=estimate)
         self._aggregate = _load(aggregator, radius)
         self._scale = 1.0
 
@@ -98,36 +100,44 @@ _Products = Literal["finite-difference", "jvp", "exact"]
 
 
 @METHODS.add("mgda")
-def mgda(*, influence: _Products = "finite-difference", layers: Sequence[str] | None = None) -> GramianWeights:
+def mgda(
+    *, influence: _Products = "finite-difference", layers: Sequence[str] | None = None, estimate: Estimate = "published"
+) -> GramianWeights:
     """MGDA: the shortest vector in the gradients' convex hull, from TorchJD (extra `baselines`).
 
     Args:
-        influence, layers: see `InfluenceSettings`.
+        influence, layers, estimate: see `InfluenceSettings`.
     """
-    return GramianWeights("mgda", influence=influence, layers=layers)
+    return GramianWeights("mgda", influence=influence, layers=layers, estimate=estimate)
 
 
 @METHODS.add("upgrad")
-def upgrad(*, influence: _Products = "finite-difference", layers: Sequence[str] | None = None) -> GramianWeights:
+def upgrad(
+    *, influence: _Products = "finite-difference", layers: Sequence[str] | None = None, estimate: Estimate = "published"
+) -> GramianWeights:
     """UPGrad: the mean of the gradients, each projected to conflict with none, from TorchJD (extra `baselines`).
 
     Args:
-        influence, layers: see `InfluenceSettings`.
+        influence, layers, estimate: see `InfluenceSettings`.
     """
-    return GramianWeights("upgrad", influence=influence, layers=layers)
+    return GramianWeights("upgrad", influence=influence, layers=layers, estimate=estimate)
 
 
 @METHODS.add("cagrad")
 def cagrad(
-    *, radius: NotNegative = 0.5, influence: _Products = "finite-difference", layers: Sequence[str] | None = None
+    *,
+    radius: NotNegative = 0.5,
+    influence: _Products = "finite-difference",
+    layers: Sequence[str] | None = None,
+    estimate: Estimate = "published",
 ) -> GramianWeights:
     """CAGrad: near the mean gradient, the best for the worst objective, from TorchJD (extra `baselines`).
 
     Args:
         radius: how far from the mean gradient it may go, in its lengths.
-        influence, layers: see `InfluenceSettings`.
+        influence, layers, estimate: see `InfluenceSettings`.
     """
-    return GramianWeights("cagrad", radius=radius, influence=influence, layers=layers)
+    return GramianWeights("cagrad", radius=radius, influence=influence, layers=layers, estimate=estimate)
 
 
 def _aggregate_gramian(aggregator: Callable[[Tensor], Tensor], gram_KK: Tensor) -> Tensor:

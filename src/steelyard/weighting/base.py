@@ -32,8 +32,8 @@ class Batch:
         learning_rate: of the update that will follow.
         progress: share of the run that is done, 0..1.
         share: of the run that this batch's updates are.
-        influence: computes the objectives' influences on this batch when called, with `method`, `layers` and `gram` as keywords; costs
-            passes through the model, so only methods that need it call. None where there is nothing to tell yet ("optimizer-step").
+        influence: computes the objectives' influences on this batch when called, with `method`, `layers`, `gram`, `equal_spread` and `unbiased` as
+            keywords; costs passes through the model, so only methods that need it call. None where there is nothing to tell yet ("optimizer-step").
     """
 
     rewards_BK: Tensor

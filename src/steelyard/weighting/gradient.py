@@ -13,6 +13,7 @@ from steelyard.weighting._influence_settings import InfluenceSettings
 from steelyard.weighting.base import METHODS, Batch, Normalize, Preference, Weighting, had_advantage
 from steelyard.weighting.influence import InfluenceMethod
 from steelyard.weighting.inner_products import warn_once
+from steelyard.weighting.unbiased import Estimate
 
 
 def mirror_descent(weights_K: Tensor, influence_K: Tensor, *, step: float, among_K: Tensor | None = None) -> Tensor:
@@ -56,7 +57,7 @@ class GradientInfluence(Weighting):
         mu: how strongly to hold on to the present weights, positive, in units of influence times learning rate. The paper's 1e-5 belongs to
             its learning rate of 1e-6 and the size of its gradients; too small, and one objective takes all.
         accumulate: influences that are summed before the weights move, at least 1.
-        influence, layers, every, gram_every: see `InfluenceSettings`.
+        influence, layers, every, gram_every, estimate: see `InfluenceSettings`.
 
     Raises:
         InputError: where an argument is out of range.
@@ -90,10 +91,11 @@ class GradientInfluence(Weighting):
         layers: Sequence[str] | None = None,
         every: Count = 1,
         gram_every: CountFromZero = 0,
+        estimate: Estimate = "published",
     ) -> None:
         super().__init__(weights, normalize=normalize)
         self.mu, self.accumulate = mu, accumulate
-        self.settings = InfluenceSettings(influence, layers, every, gram_every)
+        self.settings = InfluenceSettings(influence, layers, every, gram_every, estimate)
         self._pending_K: Tensor | None = None
         self._pending_count = self._batches = 0
 

@@ -15,6 +15,7 @@ from torch import Tensor, nn
 
 from steelyard.errors import InputError, nearest
 from steelyard.weighting.inner_products import AnswerGradients, AnswerTerms, Call
+from steelyard.weighting.unbiased import Estimate, check_estimate, unbiased_influence
 
 InfluenceMethod = Literal["finite-difference", "jvp", "exact", "optimizer-step"]
 INFLUENCE_METHODS = ("exact", "jvp", "finite-difference")
@@ -80,6 +81,8 @@ def gradient_influence(
     temperature: float = 1.0,
     layers: Sequence[str] | None = None,
     micro_batch: int | None = None,
+    estimate: Estimate = "published",
+    group_size: int | None = None,
 ) -> Tensor:
     """Influence of every objective on one batch, `I_k = <g_k, sum_j g_j>`.
 
@@ -93,6 +96,8 @@ def gradient_influence(
         temperature: of sampling; the gradient is taken of the distribution that the answers were drawn from.
         layers: patterns of parameter names; default: all trained parameters. See `chosen_parameters`.
         micro_batch: answers in memory at a time; default: all.
+        estimate: "published", both factors from all answers; or "unbiased", across two halves of the prompts (see `unbiased_influence`).
+        group_size: answers a prompt, which stand together; "unbiased" needs it.
 
     Returns:
         float64 `[K]`.
@@ -133,6 +138,9 @@ def gradient_influence(
         raise InputError(f"temperature must be positive and finite, but is {temperature}")
     if micro_batch is not None and (not isinstance(micro_batch, int) or micro_batch < 1):
         raise InputError(f"micro_batch must be a number of answers, at least 1, but is {micro_batch!r}")
+    check_estimate(estimate)
+    if estimate == "unbiased" and (not isinstance(group_size, int) or group_size < 1):
+        raise InputError(f"estimate 'unbiased' tells prompts apart by group_size, the answers to each, but it is {group_size!r}")
     tokens = batch["completion_mask"][:, 1:].sum().clamp(min=1)
 
     def part(rows: Tensor) -> AnswerTerms:
@@ -144,7 +152,12 @@ def gradient_influence(
         return AnswerTerms(rows, terms, terms)
 
     parts = [part(rows) for rows in torch.arange(size).split(micro_batch or size)]
-    return AnswerGradients(model, chosen_parameters(model, layers), parts, method).influence(advantages_BK).influence_K
+    gradients = AnswerGradients(model, chosen_parameters(model, layers), parts, method)
+    if estimate == "published" or group_size is None:
+        return gradients.influence(advantages_BK).influence_K
+    # Which objectives a prompt has is not told here; advantages of 0 are no sign of it, since equal rewards give them too.
+    all_BK = torch.ones_like(advantages_BK, dtype=torch.bool)
+    return unbiased_influence(gradients, advantages_BK, all_BK, group_size=group_size).influence_K
 
 
 def check_layers(layers: Any) -> None:

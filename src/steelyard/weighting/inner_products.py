@@ -34,12 +34,14 @@ class Influence:
         gram_KK: float64, `M[j,k] = <g_j, g_k>`, where it was asked for; `I` is its row sums.
         method: how it was found.
         tries: steps that finite differences tried.
+        error_K: float64, standard errors of an unbiased influence, where they are known.
     """
 
     influence_K: Tensor
     gram_KK: Tensor | None = None
     method: str = "exact"
     tries: int = 0
+    error_K: Tensor | None = None
 
     @classmethod
     def of(cls, gram_KK: Tensor, method: str = "exact") -> Influence:
@@ -57,7 +59,9 @@ class Influence:
         if self.gram_KK is None:
             return None
         norm_K = self.gram_KK.diagonal().clamp(min=0).sqrt()
-        return self.gram_KK / (norm_K[:, None] * norm_K[None, :]).clamp(min=torch.finfo(torch.float64).tiny)
+        norms_KK = norm_K[:, None] * norm_K[None, :]
+        # An unbiased square may be negative, or smaller than its products.
+        return torch.where(norms_KK > 0, self.gram_KK / norms_KK.clamp(min=torch.finfo(torch.float64).tiny), 0).clamp(-1, 1)
 
 
 @dataclass(frozen=True)
@@ -108,14 +112,11 @@ class AnswerGradients:
         """`I_k = <g_k, v>` of every objective, with two gradients in memory."""
         total_B = advantages_BK.sum(1)
         direction = self.gradient(total_B)
-        coarse = any(parameter.dtype not in (torch.float32, torch.float64) for parameter in self.parameters.values())
-        if self.method != "exact" or coarse:
+        if self.method == "exact":
+            products_K = self.products_by_backward(direction, advantages_BK, known=_norm_squared(direction))
+        else:
             products_K = self.products(direction, advantages_BK, total_B)
-            return Influence(products_K, method=self.method, tries=self.tries)
-        # The products sum to <v, v>, so one backward pass can be saved.
-        first_K = self.products(direction, advantages_BK[:, :-1], total_B)
-        last = _norm_squared(direction) - first_K.sum()
-        return Influence(torch.cat([first_K, last[None]]))
+        return Influence(products_K, method=self.method, tries=self.tries)
 
     def gram(self, advantages_BK: Tensor) -> Influence:
         """The whole Gram matrix, row by row, for K gradients one after the other; a row costs what `influence` does, or less."""
@@ -132,22 +133,46 @@ class AnswerGradients:
 
     def gradient(self, advantages_B: Tensor) -> list[Tensor]:
         """The gradient of `sum_i A_i t_i`, over all micro-batches and processes."""
-        total: list[Tensor] = []
+        return self.gradients(advantages_B[:, None])[0]
+
+    def gradients(self, advantages_BV: Tensor) -> list[list[Tensor]]:
+        """Several such gradients, one a column, from one forward pass a micro-batch."""
+        totals: list[list[Tensor]] = [[] for _ in advantages_BV.T]
         for batch in self.batches:
-            found = self._backward(self._terms(batch), advantages_B[batch.rows], keep=len(self.batches) == 1)
-            total = found if not total else [a.add_(b) for a, b in zip(total, found, strict=True)]
-        return [self.average(gradient) for gradient in total]
+            terms_b, last = self._terms(batch), len(totals) - 1
+            for v, advantages_b in enumerate(advantages_BV[batch.rows].T):
+                found = self._backward(terms_b, advantages_b, keep=v < last or len(self.batches) == 1)
+                totals[v] = found if not totals[v] else [a.add_(b) for a, b in zip(totals[v], found, strict=True)]
+        return [[self.average(gradient) for gradient in total] for total in totals]
 
     def products(self, direction: list[Tensor], advantages_BK: Tensor, total_B: Tensor) -> Tensor:
         """`<g_k, direction>` for every objective, float64 `[K]`; `total_B` are the advantages that `direction` is the gradient of."""
+        slopes = self.slopes(direction, total_B)
+        if slopes is None:
+            return self.products_by_backward(direction, advantages_BK)
+        products = torch.zeros(advantages_BK.shape[1], dtype=torch.float64)
+        for batch, slopes_b in zip(self.batches, slopes, strict=True):
+            products += (slopes_b.double() @ advantages_BK[batch.rows].to(slopes_b.device).double()).cpu()
+        return self.average(products)
+
+    def by_answer(self, slopes: list[Tensor], advantages_BK: Tensor) -> Tensor:
+        """Every answer's share `A[i,k] (J v)_i` of the products, float64 `[B,K]` over all processes; they sum to `products`."""
+        shares_BK = torch.zeros(advantages_BK.shape, dtype=torch.float64)
+        for batch, slopes_b in zip(self.batches, slopes, strict=True):
+            rows = batch.rows.cpu()
+            shares_BK[rows] = slopes_b.double().cpu()[:, None] * advantages_BK[rows].cpu().double()
+        return self.average(shares_BK)
+
+    def slopes(self, direction: list[Tensor], total_B: Tensor) -> list[Tensor] | None:
+        """How fast every answer's term moves along the direction, a tensor a micro-batch; None where products are found by backward passes."""
         if self.method == "exact":
-            return self._products_by_backward(direction, advantages_BK)
+            return None
         if self.method == "jvp" and any(batch.plain_terms is None for batch in self.batches):
             warn_once("influence 'jvp' reads text alone, but these prompts hold more: finite differences are used instead")
             self.method = "finite-difference"
         if self.method == "jvp":
             try:
-                slopes = self._slopes_forward_mode(direction)
+                return self._slopes_forward_mode(direction)
             except (NotImplementedError, RuntimeError) as error:
                 if "forward" not in str(error) and "jvp" not in str(error):
                     raise
@@ -158,20 +183,16 @@ class AnswerGradients:
         if self.method == "finite-difference" and torch.finfo(direction[0].dtype).bits < 32:
             warn_once(f"{direction[0].dtype} parameters swallow a finite difference's step: backward passes are used instead")
             self.method = "exact"
-            return self._products_by_backward(direction, advantages_BK)
-        if self.method == "finite-difference":
-            miss, slopes = self._slopes_finite_difference(direction, total_B)
-            if miss > (0.1 if self.mixed else 0.05):
-                warn_once(
-                    "finite differences miss the known squared length of the gradient",
-                    f" by {miss:.0%} on a batch: backward passes are used instead wherever they miss it by so much",
-                )
-                self.method = "exact"
-                return self._products_by_backward(direction, advantages_BK)
-        products = torch.zeros(advantages_BK.shape[1], dtype=torch.float64)
-        for batch, slopes_b in zip(self.batches, slopes, strict=True):
-            products += (slopes_b.double() @ advantages_BK[batch.rows].to(slopes_b.device).double()).cpu()
-        return self.average(products)
+            return None
+        miss, slopes = self._slopes_finite_difference(direction, total_B)
+        if miss > (0.1 if self.mixed else 0.05):
+            warn_once(
+                "finite differences miss the known squared length of the gradient",
+                f" by {miss:.0%} on a batch: backward passes are used instead wherever they miss it by so much",
+            )
+            self.method = "exact"
+            return None
+        return slopes
 
     # Backward ----------------------------------------------------------------------------------------------------------------------------
 
@@ -206,15 +227,19 @@ class AnswerGradients:
             )
         return [torch.zeros_like(p) if g is None else g.detach() for g, p in zip(found, parameters, strict=True)]
 
-    def _products_by_backward(self, direction: list[Tensor], advantages_BK: Tensor) -> Tensor:
-        products_K = torch.zeros(advantages_BK.shape[1], dtype=torch.float64)
+    def products_by_backward(self, direction: list[Tensor], advantages_BK: Tensor, *, known: Tensor | None = None) -> Tensor:
+        """As `products`, by a backward pass an objective. Where their sum is `known`, the last one's is saved; half precision rounds too much for that."""
+        fine = all(parameter.dtype in (torch.float32, torch.float64) for parameter in self.parameters.values())
+        size = advantages_BK.shape[1] - (known is not None and fine)
+        products_K = torch.zeros(size, dtype=torch.float64)
         for batch in self.batches:
             terms_b = None
-            for k, column_b in enumerate(advantages_BK[batch.rows].T):
+            for k, column_b in enumerate(advantages_BK[batch.rows, :size].T):
                 if column_b.any():
                     terms_b = self._terms(batch) if terms_b is None else terms_b
                     products_K[k] += inner(self._backward(terms_b, column_b, keep=True), direction)
-        return self.average(products_K)
+        products_K = self.average(products_K)
+        return products_K if known is None or not fine else torch.cat([products_K, (known - products_K.sum())[None]])
 
     # Along the direction -----------------------------------------------------------------------------------------------------------------
 

@@ -13,6 +13,7 @@ from steelyard.weighting._influence_settings import InfluenceSettings
 from steelyard.weighting.base import METHODS, Batch, Normalize, Preference, Weighting, had_advantage, with_floor
 from steelyard.weighting.gradient import mirror_descent
 from steelyard.weighting.influence import InfluenceMethod
+from steelyard.weighting.unbiased import Estimate
 
 
 @METHODS.add("normalized-influence")
@@ -33,7 +34,7 @@ class NormalizedInfluence(Weighting):
         floor: the least weight of every objective, 0 to 1/K. Default: 0.15/K, so that it leaves the same freedom to any number of objectives.
         normalize: as for every method. By default each reward is normalised on its own, as it was when its influence was taken, and the sum is
             whitened (GDPO).
-        influence, layers, every, gram_every: see `InfluenceSettings`.
+        influence, layers, every, gram_every, estimate: see `InfluenceSettings`.
 
     Raises:
         InputError: where an argument is out of range.
@@ -71,10 +72,11 @@ class NormalizedInfluence(Weighting):
         layers: Sequence[str] | None = None,
         every: Count = 1,
         gram_every: CountFromZero = 0,
+        estimate: Estimate = "published",
     ) -> None:
         super().__init__(weights, normalize=normalize)
         self.strength, self.momentum, self.floor = strength, momentum, floor
-        self.settings = InfluenceSettings(influence, layers, every, gram_every, equal_spread=True)
+        self.settings = InfluenceSettings(influence, layers, every, gram_every, estimate, equal_spread=True)
         self._free_K: Tensor | None = None
         self._smooth_K: Tensor | None = None
         self._square_K: Tensor | None = None
