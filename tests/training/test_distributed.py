@@ -53,6 +53,28 @@ def test_two_processes_agree_on_weights_that_predict_their_joint_gradient(tiny_p
 
 
 @pytest.mark.xdist_group("distributed")
+def test_two_processes_agree_on_unbiased_influences_by_every_way(tiny_policy_dir, tmp_path):
+    script = str(Path(__file__).parent / "two_processes.py")
+    launch = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc_per_node", "2"]
+    command = [*launch, script, str(tiny_policy_dir), str(tmp_path), "exact", "unbiased"]
+    done = subprocess.run(command, capture_output=True, text=True, timeout=300, env={**os.environ, "OMP_NUM_THREADS": "1"})
+    assert done.returncode == 0, done.stderr[-3000:]
+    first, second = (json.loads((tmp_path / f"rank{rank}.json").read_text())["found"] for rank in (0, 1))
+    assert len(first) == 3
+    assert any(any(batch["influence"]["exact"]) for batch in first)
+    for a, b in zip(first, second, strict=True):
+        assert a == b
+        exact_K = torch.tensor(a["influence"]["exact"])
+        size = torch.tensor(a["gram"]).abs().max().item()
+        for found_K, within in (
+            (a["influence"]["jvp"], 1e-4),
+            (a["influence"]["finite-difference"], 3e-2),
+            (torch.tensor(a["gram"]).sum(0).tolist(), 3e-2),
+        ):
+            torch.testing.assert_close(torch.tensor(found_K), exact_K, rtol=0, atol=within * size + 1e-9)
+
+
+@pytest.mark.xdist_group("distributed")
 def test_a_supervised_run_on_two_processes_is_the_run_on_one(tiny_policy_dir, tmp_path):
     script = str(Path(__file__).parent / "two_processes_supervised.py")
     found = {}

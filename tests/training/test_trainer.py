@@ -19,11 +19,11 @@ from steelyard.models.loading import load_policy
 from steelyard.objectives import Gate, accuracy, conciseness, repetition
 from steelyard.tasks.sums import sums_rows
 from steelyard.training import Mixture, PolicyTrainer, WeightingCallback
-from steelyard.training._gradients import SharedForward
+from steelyard.training._gradients import SharedForward, buffered_influence
 from steelyard.training._prompt_order import GroupSampler, PromptOrder
 from steelyard.training._rewards import as_reward_function
 from steelyard.training._validation import measure
-from steelyard.weighting import METHODS, NormalizedInfluence, ScheduledWeights
+from steelyard.weighting import METHODS, NormalizedInfluence, ScheduledWeights, half_factors
 
 
 class Memory:
@@ -165,6 +165,99 @@ def test_the_gram_matrix_predicts_the_gradient_with_trls_switches(make, tmp_path
         assert record["grad_norm"] > 0
         within = 2e-2 if influence == "finite-difference" else 1e-3
         assert math.sqrt(weights @ gram @ weights) == pytest.approx(record["grad_norm"], rel=within)
+
+
+class Asks(FixedWeights):
+    """Asks every batch for unbiased influences by every way, and for the Gram matrix of the two halves' own gradients."""
+
+    needs_gradients = True
+
+    def setup(self, objectives):
+        super().setup(objectives)
+        self.found, self.trainer = [], None
+
+    def on_batch(self, batch):
+        has_BK, size = ~batch.rewards_BK.isnan(), batch.rewards_BK.shape[1]
+        factors_B2 = half_factors(has_BK, group_size=self.trainer.group_size)
+        halves = [batch.advantages_BK * factors_B2[:, half, None] for half in (0, 1)]
+        across_KK = buffered_influence(self.trainer, torch.cat(halves, 1), method="exact", gram=True).gram_KK[:size, size:]
+        ways = ("exact", "jvp", "finite-difference")
+        found = {way: batch.influence(method=way, unbiased=True) for way in ways}
+        grams = {way: batch.influence(method=way, unbiased=True, gram=True) for way in ways}
+        self.found.append((across_KK, found, grams))
+
+
+@pytest.mark.parametrize(
+    ("settings", "mixture"),
+    [
+        ({}, None),
+        ({"steps_per_generation": 4}, None),
+        ({"per_device_train_batch_size": 16, "gradient_accumulation_steps": 1}, None),
+        ({"bf16": True, "per_device_train_batch_size": 16, "gradient_accumulation_steps": 1}, None),
+        ({"loss_type": "grpo", "steps_per_generation": 4}, "constant:5"),
+    ],
+    ids=str,
+)
+def test_unbiased_influences_are_the_products_across_the_halves_of_the_very_update(make, tmp_path, settings, mixture):
+    asks, rows = Asks(), sums_rows(16, 6)[0]
+    trainer = make(
+        args=arguments(tmp_path, **settings),
+        weighting=asks,
+        mixture=None if mixture is None else Mixture(mixture, by="scalarization"),
+        train_rows=[row | {"domain": "rare" if i % 4 == 0 else "usual"} for i, row in enumerate(rows)],
+    )
+    asks.trainer = trainer
+    trainer.train()
+    assert len(asks.found) >= 1
+    for across_KK, found, grams in asks.found:
+        expected_KK = (across_KK + across_KK.T) / 2
+        # Gradients of half precision are rounded, and differences are of full precision.
+        size, rounded = across_KK.abs().max().item(), settings.get("bf16", False)
+        assert size > 0
+        for way, within in (("exact", 1e-5), ("jvp", 1e-5), ("finite-difference", 1e-2)):
+            within = 0.1 if rounded else within
+            torch.testing.assert_close(found[way].influence_K, expected_KK.sum(0), rtol=0, atol=3 * within * size)
+            torch.testing.assert_close(grams[way].gram_KK, expected_KK, rtol=0, atol=within * size)
+            assert (found[way].error_K is None) == (way == "exact")
+
+
+def test_unbiased_influences_reach_the_record_with_their_errors_and_the_log(make, tmp_path):
+    memory, trainer = Memory(), None
+    trainer = make(args=arguments(tmp_path), weighting=NormalizedInfluence(estimate="unbiased", gram_every=2), recorder=memory)
+    trainer.train()
+    first, second = memory.steps
+    names = ["conciseness", "letters", "digits"]
+    assert "gram" in first
+    assert "influence_se" not in first
+    assert list(second["influence_se"]) == names
+    assert all(value >= 0 for value in second["influence_se"].values())
+    assert any(f"influence_se/{names[0]}" in entry for entry in trainer.state.log_history)
+
+
+def test_an_objective_of_one_domain_has_a_product_across_halves_though_its_prompts_stand_at_even_places(make, tmp_path):
+    memory, rows = Memory(), sums_rows(16, 6)[0]
+    trainer = make(
+        args=arguments(tmp_path, shuffle_dataset=False),
+        objectives=[
+            share_of("letters", str.isalpha),
+            Objective(
+                "of-rare", lambda completions: [sum(map(str.isdigit, text)) / 12 for text in completions], applies_to=["rare"]
+            ),
+        ],
+        weighting=GradientInfluence(mu=1.0, influence="exact", estimate="unbiased", gram_every=1),
+        recorder=memory,
+        train_rows=[row | {"domain": ("rare", "usual")[i % 2]} for i, row in enumerate(rows)],
+    )
+    trainer.train()
+    for step in memory.steps:
+        assert step["rewards"]["of-rare"]["answers"] == 8
+    # A group of equal answers has no gradient, but not in every batch.
+    assert any(step["gram"][1][1] != 0 for step in memory.steps)
+
+
+def test_an_unbiased_influence_needs_two_prompts_a_batch_and_says_so_before_anything_is_done(make, tmp_path):
+    with pytest.raises(InputError, match="at least 2 prompts, but found 1: take more prompts a batch, or estimate='published'"):
+        make(args=arguments(tmp_path, num_generations=16), weighting=GradientInfluence(estimate="unbiased"))
 
 
 @pytest.mark.parametrize(

@@ -1,6 +1,6 @@
 """Run by test_distributed.py under torchrun: two processes train together and write what they saw.
 
-torchrun --nproc_per_node 2 two_processes.py POLICY_DIR OUT_DIR INFLUENCE
+torchrun --nproc_per_node 2 two_processes.py POLICY_DIR OUT_DIR INFLUENCE [ESTIMATE]
 """
 
 import json
@@ -12,7 +12,7 @@ from pathlib import Path
 from datasets import Dataset
 from trl import GRPOConfig
 
-from steelyard import GradientInfluence
+from steelyard import FixedWeights, GradientInfluence
 from steelyard.models.loading import load_policy
 from steelyard.objectives import accuracy, conciseness, repetition
 from steelyard.tasks.sums import sums_rows
@@ -36,8 +36,23 @@ class Memory:
         pass
 
 
+class Asks(FixedWeights):
+    """Keeps every batch's unbiased influences and Gram matrix by every way."""
+
+    needs_gradients = True
+
+    def on_batch(self, batch):
+        self.found = getattr(self, "found", [])
+        ways = ("exact", "jvp", "finite-difference")
+        influences = {way: batch.influence(method=way, unbiased=True).influence_K.tolist() for way in ways}
+        self.found.append({"influence": influences, "gram": batch.influence(unbiased=True, gram=True).gram_KK.tolist()})
+
+
 if __name__ == "__main__":
-    policy, out, influence = sys.argv[1:]
+    policy, out, influence, *estimate = sys.argv[1:]
+    weighting = GradientInfluence(mu=1e-3, normalize="each", influence=influence, gram_every=1)
+    if estimate:
+        weighting = Asks()
     model, tokenizer = load_policy(policy)
     memory = Memory()
     trainer = PolicyTrainer(
@@ -49,7 +64,7 @@ if __name__ == "__main__":
             bf16=False,
             per_device_train_batch_size=4,
             gradient_accumulation_steps=2,
-            num_generations=8,
+            num_generations=4 if estimate else 8,
             max_completion_length=12,
             max_steps=3,
             learning_rate=1e-3,
@@ -66,7 +81,7 @@ if __name__ == "__main__":
         eval_dataset=Dataset.from_list(sums_rows(16, 7)[1]),
         processing_class=tokenizer,
         objectives=[conciseness(max_tokens=12), repetition(ngram=1), accuracy()],
-        weighting=GradientInfluence(mu=1e-3, normalize="each", influence=influence, gram_every=1),
+        weighting=weighting,
         recorder=memory,
     )
     trainer.train()
@@ -76,6 +91,7 @@ if __name__ == "__main__":
     state = trainer.objectives[0].state_dict()
     found = {"kind": kind, "steps": memory.steps, "answers": memory.answers, "measured": measured, "state": state}
     found["prompts"] = trainer.last_measured.prompts
+    found["found"] = getattr(weighting, "found", None)
     Path(out, f"rank{rank}.json").write_text(json.dumps(found))
     # What is tested is done and written. gloo's threads now and then abort a process that Python tears down in the usual way.
     trainer.accelerator.wait_for_everyone()

@@ -122,6 +122,18 @@ def test_no_gradients_no_influence():
         assert gradient_influence(model, batch(), torch.zeros(8, 3), method=method).tolist() == [0, 0, 0]
 
 
+@pytest.mark.parametrize("estimate", ["published", "unbiased"])
+@pytest.mark.parametrize("method", METHODS)
+def test_an_objective_without_advantages_has_no_influence_wherever_it_stands(method, estimate):
+    """A rounding in its place would count as an influence: relative to its own size it is as large as any."""
+    for place in range(3):
+        values = advantages()
+        values[:, place] = 0
+        found = gradient_influence(policy(), batch(), values, method=method, estimate=estimate, group_size=2)
+        assert found[place] == 0
+        assert (found != 0).sum() == 2
+
+
 def test_chosen_layers_count_alone_and_agree():
     model, inputs, values = policy(), batch(), advantages()
     patterns = ["*.layers.1.*"]

@@ -228,9 +228,11 @@ class AnswerGradients:
         return [torch.zeros_like(p) if g is None else g.detach() for g, p in zip(found, parameters, strict=True)]
 
     def products_by_backward(self, direction: list[Tensor], advantages_BK: Tensor, *, known: Tensor | None = None) -> Tensor:
-        """As `products`, by a backward pass an objective. Where their sum is `known`, the last one's is saved; half precision rounds too much for that."""
+        """As `products`, by a backward pass an objective. Where their sum is `known`, the last one's is saved."""
         fine = all(parameter.dtype in (torch.float32, torch.float64) for parameter in self.parameters.values())
-        size = advantages_BK.shape[1] - (known is not None and fine)
+        # Half precision rounds too much for a difference, and an objective without advantages has no influence, not a rounding's.
+        saved = known is not None and fine and bool(advantages_BK[:, -1].any())
+        size = advantages_BK.shape[1] - saved
         products_K = torch.zeros(size, dtype=torch.float64)
         for batch in self.batches:
             terms_b = None
@@ -239,7 +241,7 @@ class AnswerGradients:
                     terms_b = self._terms(batch) if terms_b is None else terms_b
                     products_K[k] += inner(self._backward(terms_b, column_b, keep=True), direction)
         products_K = self.average(products_K)
-        return products_K if known is None or not fine else torch.cat([products_K, (known - products_K.sum())[None]])
+        return torch.cat([products_K, (known - products_K.sum())[None]]) if saved and known is not None else products_K
 
     # Along the direction -----------------------------------------------------------------------------------------------------------------
 
