@@ -189,13 +189,23 @@ OLD = {
     "cagrad": {"influence": "finite-difference", "layers": None, "radius": 0.5},
 }
 """What a run folder of the first version holds of each method."""
+SINCE = {method: {"estimate": "published"} for method, options in OLD.items() if "influence" in options}
+"""Settings that came later, at the values that keep an earlier run what it was."""
 
 
 @pytest.mark.parametrize("method", sorted(METHODS))
 def test_a_resolved_recipe_of_an_earlier_version_is_read_as_it_was(tiny_recipe, method):
     recipe = parse_recipe({**tiny_recipe, "weighting": {"method": method, **OLD[method]}})
-    assert recipe.model_dump(mode="json")["weighting"] == {"method": method, **OLD[method]}
+    assert recipe.model_dump(mode="json")["weighting"] == {"method": method, **OLD[method], **SINCE.get(method, {})}
     recipe.build_weighting(recipe.build_objectives())
+
+
+@pytest.mark.parametrize("method", sorted(SINCE))
+def test_a_recipe_chooses_unbiased_influences(tiny_recipe, method):
+    recipe = parse_recipe({**tiny_recipe, "weighting": {"method": method, "estimate": "unbiased"}})
+    assert recipe.build_weighting(recipe.build_objectives()).settings.estimate == "unbiased"
+    with pytest.raises(InputError, match=rf"weighting.{method}.estimate: input should be 'published' or 'unbiased'"):
+        parse_recipe({**tiny_recipe, "weighting": {"method": method, "estimate": "fair"}})
 
 
 def test_numbers_that_yaml_reads_as_text_are_numbers_in_a_recipe(tmp_path, tiny_recipe):

@@ -15,7 +15,7 @@ from steelyard.errors import InputError
 from steelyard.weighting.inner_products import AnswerGradients, Influence, inner
 
 Estimate = Literal["published", "unbiased"]
-ESTIMATES = ("published", "unbiased")
+_ESTIMATES = ("published", "unbiased")
 """Both factors of an influence from all answers, as published; or one from each half of the prompts."""
 
 
@@ -27,8 +27,8 @@ def check_estimate(estimate: str) -> None:
         Traceback (most recent call last):
         steelyard.errors.InputError: estimate must be one of published, unbiased, but is 'biased'
     """
-    if estimate not in ESTIMATES:
-        raise InputError(f"estimate must be one of {', '.join(ESTIMATES)}, but is {estimate!r}")
+    if estimate not in _ESTIMATES:
+        raise InputError(f"estimate must be one of {', '.join(_ESTIMATES)}, but is {estimate!r}")
 
 
 def check_prompts(prompts: int) -> None:
