@@ -255,6 +255,30 @@ def test_an_objective_of_one_domain_has_a_product_across_halves_though_its_promp
     assert any(step["gram"][1][1] != 0 for step in memory.steps)
 
 
+def test_the_halves_are_dealt_out_by_what_applies_and_not_by_which_gates_an_answer_opened(make, tmp_path, monkeypatch):
+    """Which gates are open is the answers' doing: halves that depend on it would let their noise in again."""
+    asked = []
+
+    def spy(trainer, advantages_BK, *, has_BK=None, **options):
+        asked.append(has_BK)
+        return buffered_influence(trainer, advantages_BK, has_BK=has_BK, **options)
+
+    monkeypatch.setattr("steelyard.training.trainer.buffered_influence", spy)
+    letters, gate = share_of("letters", str.isalpha), Gate("letters", at_least=0.6)
+    some = Objective("some", lambda completions: [float(len(text)) for text in completions], applies_to=["rare"], gate=gate)
+    trainer = make(
+        args=arguments(tmp_path, shuffle_dataset=False),
+        objectives=[letters, some],
+        weighting=GradientInfluence(mu=1.0, influence="exact", estimate="unbiased"),
+        train_rows=[row | {"domain": ("rare", "usual")[i % 2]} for i, row in enumerate(sums_rows(16, 6)[0])],
+    )
+    trainer.train()
+    assert len(asked) == 2
+    for has_BK in asked:
+        assert has_BK[:, 0].all()
+        assert has_BK[:, 1].tolist() == ([True] * 4 + [False] * 4) * 2
+
+
 def test_an_unbiased_influence_needs_two_prompts_a_batch_and_says_so_before_anything_is_done(make, tmp_path):
     with pytest.raises(InputError, match="at least 2 prompts, but found 1: take more prompts a batch, or estimate='published'"):
         make(args=arguments(tmp_path, num_generations=16), weighting=GradientInfluence(estimate="unbiased"))

@@ -127,7 +127,7 @@ def buffered_influence(
         method: see `gradient_influence`.
         layers: see `chosen_parameters`.
         gram: whether the whole Gram matrix is wanted, at K times the cost.
-        has_BK: which answers have a value of which objective, for an unbiased estimate; default: the published one.
+        has_BK: which objectives apply to which answers, for an unbiased estimate; default: the published one.
 
     Raises:
         InputError: where the loss type is none of `LOSSES`, or an unbiased estimate has fewer than two prompts.

@@ -264,7 +264,7 @@ class PolicyTrainer(GRPOTrainer):
         scores_BK = self._scores_BK.cpu()
         rewards_BK = reward_matrix(self.objectives, scores_BK=scores_BK).double()
         advantages_BK = estimate(rewards_BK, estimator=self.estimator, group_size=self.group_size)
-        batch = batch_of(self, rewards_BK, advantages_BK=advantages_BK, influence=self._influence_of(rewards_BK, advantages_BK))
+        batch = batch_of(self, rewards_BK, advantages_BK=advantages_BK, influence=self._influence_of(scores_BK, advantages_BK))
         self.weighting.on_batch(batch)
         self._constant.see(rewards_BK)
         weights_K = self.weighting.weights()
@@ -310,9 +310,10 @@ class PolicyTrainer(GRPOTrainer):
         if present_B.numel() > 1 and logged["reward_std"]:
             logged["reward_std"][-1] = present_B.std().item()
 
-    def _influence_of(self, rewards_BK: Tensor, advantages_BK: Tensor) -> Callable[..., Influence | None]:
+    def _influence_of(self, scores_BK: Tensor, advantages_BK: Tensor) -> Callable[..., Influence | None]:
         """What computes the influences of objectives with these advantages on the buffered batch; the last one is kept for the record."""
-        has_BK = ~rewards_BK.isnan()
+        # Before gates: which of them an answer opens is noise of its own, and halves must not depend on it.
+        has_BK = ~scores_BK.isnan()
         self._influence = None
 
         def influence(

@@ -51,10 +51,11 @@ def half_factors(has_BK: Tensor, *, group_size: int) -> Tensor:
 
     Prompts that have the same objectives are dealt out in turn, `n_s` of them to halves of `n_s^A` and `n_s^B`; the factor is `n_s / n_s^A` in half A
     and 0 in half B, or the reverse. So no half lacks an objective of some domains that two prompts have. Prompts that are alone with their
-    objectives are dealt out together.
+    objectives are dealt out together, and a single one of them with the largest of the other sets.
 
     Args:
-        has_BK: whether answer i has a value of objective k, bool `[B,K]`; a prompt has one where any of its answers does. What the values are plays no part.
+        has_BK: whether objective k applies to answer i, bool `[B,K]`; it applies to a prompt where it does to any of its answers. It must not depend on what
+            the answers are (their rewards, or gates that they open): the estimate is unbiased given what applies.
         group_size: answers a prompt, which stand together.
 
     Returns:
@@ -91,9 +92,10 @@ def half_factors(has_BK: Tensor, *, group_size: int) -> Tensor:
 def unbiased_influence(gradients: AnswerGradients, advantages_BK: Tensor, has_BK: Tensor, *, group_size: int) -> Influence:
     """`I_k = (<g_k^A, v^B> + <g_k^B, v^A>) / 2`, with `g_k^A` the gradient that half A alone estimates for the whole batch (see `half_factors`).
 
-    Given which objectives each prompt has, its expectation is `<E g_k, E v>`, `v = sum_j g_j`: answers to different prompts are drawn independently.
-    (A baseline or spread that all answers of a batch share, as REINFORCE's, couples them by 1/B.) It costs two influences. Objectives that are the
-    same have the same influence; an objective that is c times another has c times its influence.
+    Given which objectives each prompt has, its expectation is `<E g_k, E v>`, `v = sum_j g_j`, since answers to different prompts are drawn independently.
+    (Not quite: a prompt that is alone with its objectives has no other half, and a baseline or spread that all answers of a batch share, as REINFORCE's,
+    couples them by 1/B.) Objectives that are the same have the same influence; one that is c times another has c times its influence. It costs two
+    influences, and three gradients exist at a time.
 
     The standard error comes from the prompts' own shares of `<g_k^A, v^B>`, for a fixed `v^B`: it is that of an objective that gains nothing, and of one that
     gains much it is too small. The two halves' errors are added as if they were the same, which makes it too large by a factor of at most 1.4. It is known
