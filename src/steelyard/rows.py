@@ -1,20 +1,31 @@
-"""Rows from files (JSONL, gzipped or not, JSON, CSV, Parquet) and from Hugging Face datasets; what does not parse is named by file and line."""
+"""Rows from files (JSONL, JSON, CSV, TSV, Parquet, Arrow; compressed or not), from shards in folders and by patterns, and from Hugging Face datasets.
+
+What does not parse is named by file and line.
+"""
 
 from __future__ import annotations
 
 import csv
 import gzip
+import io
+import itertools
 import json
+import re
 import sys
 import zlib
 from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
+from typing import Any, BinaryIO
 
 from steelyard.errors import InputError, repeated
 
 Row = dict[str, Any]
-SUFFIXES = (".jsonl", ".jsonl.gz", ".json", ".csv", ".parquet")
+SUFFIXES = (
+    ".jsonl", ".jsonl.gz", ".jsonl.zst", ".ndjson", ".ndjson.gz", ".ndjson.zst", ".json", ".json.gz", ".csv", ".csv.gz", ".tsv", ".tsv.gz", ".parquet",
+    ".arrow",
+)  # fmt: skip
+"""What the names of files that can be read end in."""
 
 
 def read_rows(source: str, *, split: str = "train", subset: str | None = None, base: Path = Path(".")) -> list[Row]:
@@ -36,22 +47,110 @@ def iterate_rows(source: str, *, split: str = "train", subset: str | None = None
         InputError: where there is no such source; in iteration, where a line does not parse.
     """
     path = next((place for place in (base / source, Path(source)) if place.is_file()), None)
+    if path is None and (shards := shards_of(source, base=base)):
+        return itertools.chain.from_iterable(_reader_of(shard) for shard in shards)
     if path is None:
         near = [f"{source}{suffix}" for suffix in SUFFIXES if (base / f"{source}{suffix}").is_file()]
         if (base / source).is_dir() or near:
-            what = f"{source!r} is a folder" if not near else f"no file {source!r} (did you mean {near[0]!r}?)"
+            what = f"{source!r} is a folder without such files" if not near else f"no file {source!r} (did you mean {near[0]!r}?)"
             raise InputError(f"{what}: give a file that ends in {', '.join(SUFFIXES)}, or a dataset's name")
-        if source.endswith(SUFFIXES):
+        if source.endswith(SUFFIXES) or any(sign in source for sign in "*?["):
             raise InputError(f"no file {source!r} (looked in {base.resolve()} and {Path.cwd()})")
         return _from_datasets(source, split, subset)
+    return _reader_of(path)
+
+
+def shards_of(source: str, *, base: Path = Path(".")) -> list[Path]:
+    """The files behind a folder or a pattern (`en/*.jsonl.zst`), by name: the shards of one set of rows; empty where it is neither.
+
+    Raises:
+        InputError: where a folder or a pattern takes a data set's splits together, or files of several kinds.
+    """
+    for place in dict.fromkeys((base, Path("."))):
+        folder = place / source
+        if folder.is_dir():
+            found = [path for path in sorted(folder.rglob("*")) if path.name.endswith(SUFFIXES) and not _hidden(path, folder)]
+        elif any(sign in source for sign in "*?["):
+            pattern = Path(source)
+            root = Path(pattern.anchor) if pattern.is_absolute() else place
+            found = [
+                path for path in sorted(root.glob(str(pattern.relative_to(pattern.anchor)))) if not path.name.startswith(".")
+            ]
+        else:
+            continue
+        found = [path for path in found if path.is_file()]
+        if found:
+            check_splits(source, found)
+            return found
+    return []
+
+
+def _hidden(path: Path, folder: Path) -> bool:
+    return any(part.startswith((".", "_")) for part in path.relative_to(folder).parts) or describes_data(path.name)
+
+
+_SPLIT = re.compile(r"(?i)(train(?:ing)?|valid(?:ation)?|val|dev|test|eval|held[-_]?out)(?:[-_.]?\d+)?(?:[-_.]of[-_.]\d+)?")
+
+
+_NO_DATA = re.compile(
+    r"(?i)(readme|license|licence|notice|source|citation|changelog|dataset_infos?|state)(\..*)?|.*\.(md|rst|lock|sha256|md5)"
+)
+
+
+def describes_data(name: str) -> bool:
+    """Whether a file lies beside data and is none: a README, a licence, what a library notes of a set.
+
+    Example:
+        >>> [describes_data(name) for name in ("README.md", "dataset_info.json", "LICENSE", "en.json")]
+        [True, True, True, False]
+    """
+    return _NO_DATA.fullmatch(name) is not None
+
+
+def check_splits(source: str | Path, places: Iterable[Path]) -> None:
+    """Refuse files or folders that are a data set's splits: held-out rows are not added to those that are trained on.
+
+    Raises:
+        InputError: naming the splits.
+    """
+    names = {place.name.partition(".")[0] for place in places}
+    splits = sorted(name for name in names if _SPLIT.fullmatch(name))
+    if len({name.lower()[:2] for name in splits}) > 1:
+        raise InputError(
+            f"{source}: {' and '.join(splits[:3])} look like a data set's splits, which are no domains and are not added up: give the file or folder to train on"
+        )
+
+
+def _reader_of(path: Path) -> Iterator[Row]:
+    """The rows of a file."""
     if not path.name.endswith(SUFFIXES):
         raise InputError(f"{path}: cannot read {path.suffix or 'a file without suffix'}: use one of {', '.join(SUFFIXES)}")
-    readers = {".jsonl": _from_jsonl, ".gz": _from_jsonl, ".json": _from_json, ".csv": _from_csv, ".parquet": _from_parquet}
-    return readers[path.suffix](path)
+    kind = path.name.removesuffix(".gz").removesuffix(".zst").rpartition(".")[2]
+    readers = {
+        "jsonl": _from_jsonl, "ndjson": _from_jsonl, "json": _from_json, "csv": _from_csv, "tsv": _from_csv, "parquet": _from_parquet, "arrow": _from_arrow,
+    }  # fmt: skip
+    return readers[kind](path)
+
+
+@contextmanager
+def _opened(path: Path) -> Iterator[BinaryIO]:
+    """A file's bytes, decompressed by what its name ends in."""
+    if path.suffix == ".zst":
+        import pyarrow as pa
+
+        try:
+            with pa.input_stream(str(path), compression="zstd") as stream:
+                # Buffered, since lines are asked of it.
+                yield io.BufferedReader(stream)
+        except pa.ArrowException as error:
+            raise InputError(f"{path}: cannot be read to its end: {error}") from None
+        return
+    with gzip.open(path) if path.suffix == ".gz" else path.open("rb") as file:
+        yield file  # type: ignore[misc]
 
 
 def _from_jsonl(path: Path) -> Iterator[Row]:
-    with gzip.open(path) if path.suffix == ".gz" else path.open("rb") as lines:
+    with _opened(path) as lines:
         for number, line in enumerate(_whole(lines, path), start=1):
             if not line.strip():
                 continue
@@ -73,7 +172,10 @@ def _whole(lines: Iterable[bytes], path: Path) -> Iterator[bytes]:
 
 def _from_json(path: Path) -> Iterator[Row]:
     try:
-        rows = json.loads(path.read_bytes() or b"[]")
+        with _opened(path) as file:
+            rows = json.loads(b"".join(_whole(file, path)) or b"[]")
+    except InputError:
+        raise
     except (ValueError, RecursionError) as error:
         raise InputError(f"{path}: not valid JSON: {error}") from None
     if not isinstance(rows, list) or not all(isinstance(row, dict) for row in rows):
@@ -84,8 +186,9 @@ def _from_json(path: Path) -> Iterator[Row]:
 def _from_csv(path: Path) -> Iterator[Row]:
     # Of the whole process, and 131,072 at first: a field may hold a document.
     csv.field_size_limit(sys.maxsize)
-    with path.open(encoding="utf-8-sig", newline="") as lines:
-        reader = csv.DictReader(lines, strict=True)
+    tabs = {"delimiter": "\t"} if ".tsv" in path.suffixes else {}
+    with _opened(path) as file, io.TextIOWrapper(file, encoding="utf-8-sig", newline="") as lines:
+        reader = csv.DictReader(lines, strict=True, **tabs)  # type: ignore[call-overload]
         try:
             if (twice := repeated(reader.fieldnames or [])) is not None:
                 raise InputError(f"{path}:1: two columns are named {twice!r}: rename one")
@@ -99,11 +202,14 @@ def _from_csv(path: Path) -> Iterator[Row]:
             raise InputError(f"{path}:{reader.line_num + 1}: not valid CSV: {error}") from None
         except UnicodeDecodeError as error:
             raise InputError(f"{path}:{_line_not_utf8(path)}: not UTF-8 text: {error.reason}") from None
+        except (OSError, EOFError, zlib.error) as error:
+            raise InputError(f"{path}: cannot be read to its end: {error}") from None
 
 
 def _line_not_utf8(path: Path) -> int:
     """Found from the bytes, since text is decoded in blocks, ahead of its reader."""
-    content = path.read_bytes()
+    with _opened(path) as file:
+        content = file.read()
     try:
         content.decode("utf-8")
     except UnicodeDecodeError as error:
@@ -123,6 +229,25 @@ def _from_parquet(path: Path) -> Iterator[Row]:
                 yield from batch.to_pylist()
     except (pa.ArrowException, OSError, UnicodeDecodeError) as error:
         raise InputError(f"{path}: cannot be read as a Parquet file of UTF-8 text: {str(error).splitlines()[0]}") from None
+
+
+def _from_arrow(path: Path) -> Iterator[Row]:
+    """As Hugging Face datasets and Arrow write it: a stream of record batches, or a file of them."""
+    import pyarrow as pa
+
+    try:
+        with pa.memory_map(str(path)) as source:
+            try:
+                batches: Any = pa.ipc.open_stream(source)
+            except pa.ArrowInvalid:
+                opened = pa.ipc.open_file(source)
+                batches = (opened.get_batch(i) for i in range(opened.num_record_batches))
+            for batch in batches:
+                if (twice := repeated(batch.schema.names)) is not None:
+                    raise InputError(f"{path}: two columns are named {twice!r}: rename one")
+                yield from batch.to_pylist()
+    except (pa.ArrowException, OSError, UnicodeDecodeError) as error:
+        raise InputError(f"{path}: cannot be read as an Arrow file of UTF-8 text: {str(error).splitlines()[0]}") from None
 
 
 def _from_datasets(name: str, split: str, subset: str | None) -> Iterator[Row]:

@@ -1,6 +1,7 @@
 """Rows of many domains: what is held out, what is learned of a row, and that nothing is learned as Python writes it."""
 
 import datetime
+import json
 import random
 
 import numpy as np
@@ -310,3 +311,48 @@ def test_conversations_need_a_template_and_are_not_packed(recipe, tmp_path):
         train(recipe(rows), out=tmp_path / "run")
     with pytest.raises(InputError, match="data: give messages, text, or prompt and completion: one of them"):
         recipe(rows, messages="messages", text="{{ text }}")
+
+
+# Where rows come from --------------------------------------------------------------------------------------------------------------------
+
+
+def test_domains_may_be_shards_and_configurations_of_one_dataset(recipe, tmp_path, monkeypatch):
+    for domain in ("en", "sw"):
+        (tmp_path / domain).mkdir()
+        for shard in range(2):
+            (tmp_path / domain / f"{shard}.jsonl").write_text(
+                "".join(json.dumps({"text": f"{domain} {shard} {i}"}) + "\n" for i in range(5))
+            )
+    found = load_domains(recipe({"en": str(tmp_path / "en"), "sw": f"{tmp_path}/sw/*.jsonl"}).data)
+    assert len(found.train) + len(found.held_out) == 20
+    asked = []
+
+    def load_dataset(name, subset, split):
+        asked.append((name, subset, split))
+        return iter({"text": f"{subset} {split} {i}"} for i in range(5))
+
+    monkeypatch.setattr("datasets.load_dataset", load_dataset)
+    sources = {"en": {"source": "mc4", "subset": "en"}, "sw": {"source": "mc4", "subset": "sw", "split": "train[:100]"}}
+    assert len(load_domains(recipe(sources, split="validation").data).train) == 8
+    assert asked == [("mc4", "en", "validation"), ("mc4", "sw", "train[:100]")]
+    with pytest.raises(InputError, match="two domains have one source"):
+        recipe({"en": {"source": "mc4", "subset": "en"}, "sw": {"source": "mc4", "subset": "en"}})
+
+
+@pytest.mark.parametrize("doremi", [False, True])
+def test_a_domain_of_weight_0_is_measured_and_not_trained_on(recipe, tmp_path, doremi):
+    shares = {"en": 0.75, "sw": 0.25, "lo": 0}
+    (tmp_path / "shares.json").write_text(json.dumps({"train_domain_weights": shares} if doremi else shares))
+    rows = [{"text": f"{domain} {i}", "domain": domain} for domain in shares for i in range(20)]
+    made = recipe(rows)
+    made = made.model_copy(update={"mixture": made.mixture.model_copy(update={"schedule": f"shares:{tmp_path}/shares.json"})})
+    result = train(made, out=tmp_path / "run")
+    assert set(result.losses) == {"en", "sw", "lo"}
+    domains = json.loads((tmp_path / "run" / "data.json").read_text())["domains"]
+    assert (domains["lo"]["examples"], domains["lo"]["held_out"]) == (0, 4)
+    assert all("lo" not in step["draws"] for step in RunLog(tmp_path / "run").steps())
+    from steelyard.report import write_report
+    from steelyard.runs._plan import plan_of_recipe
+
+    assert "lo" in write_report([tmp_path / "run"]).read_text()
+    assert {domain.name for domain in plan_of_recipe(made).domains} == {"en", "sw"}

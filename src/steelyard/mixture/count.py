@@ -11,15 +11,10 @@ from pathlib import Path
 
 from steelyard.errors import InputError
 from steelyard.fields import as_text, is_missing
-from steelyard.rows import SUFFIXES, iterate_rows
+from steelyard.rows import SUFFIXES, check_splits, describes_data, iterate_rows
 
 _UNITS = ("examples", "bytes")
 _TEXTS = (".txt", ".text")
-_NO_DATA = re.compile(
-    r"(?i)(readme|license|licence|notice|source|citation|changelog|dataset_infos?|state)(\..*)?|.*\.(md|rst|lock|sha256|md5)"
-)
-"""Files that lie beside data and are none."""
-_SPLIT = re.compile(r"(?i)(train(ing)?|valid(ation)?|val|dev|test|eval|held[-_]?out)([-_.]\d+)?([-_.]of[-_.]\d+)?")
 BLOCK = 2**23
 """Bytes of a text file that are read at a time."""
 
@@ -65,7 +60,8 @@ def count_domains(
             entries = [entry for entry in sorted(path.iterdir()) if not _hidden(entry.name) and not _same(entry, leave_out)]
             if not entries:
                 raise InputError(f"{path}: an empty folder: each entry of a folder is a domain")
-            _check_splits(path, entries)
+            if not _moses(entries):
+                check_splits(path, entries)
         elif path.is_file():
             entries = [path]
         else:
@@ -81,7 +77,7 @@ def count_domains(
                 raise InputError(f"two domains are named {name!r} (the second is {place}): rename one")
             files = list(_files(place))
             if place.is_dir():
-                _check_splits(place, files)
+                check_splits(place, files)
                 for file in files:
                     _check_suffix(file)
             sizes[name] = sum(_size(file, unit) for file in files)
@@ -122,17 +118,6 @@ def _check_suffix(place: Path) -> None:
     if not place.name.endswith((*SUFFIXES, *_TEXTS)):
         raise InputError(
             f"{place}: cannot count {place.suffix or 'a file without suffix'}: data end in {', '.join((*SUFFIXES, *_TEXTS))}; convert it, or move it away"
-        )
-
-
-def _check_splits(folder: Path, places: Sequence[Path]) -> None:
-    """Refuse a folder whose parts are a data set's splits: they are no domains, and held-out rows are not added to those that are trained on."""
-    names = {place.name.partition(".")[0] if place.is_file() else place.name for place in places}
-    splits = sorted(name for name in names if _SPLIT.fullmatch(name))
-    kinds = {name.lower()[:2] for name in splits}
-    if len(kinds) > 1 and not _moses([place for place in places if place.is_file()]):
-        raise InputError(
-            f"{folder}: {' and '.join(splits[:3])} look like a data set's splits, which are no domains and are not added up: give the file or folder to train on"
         )
 
 
@@ -184,7 +169,7 @@ def _files(place: Path) -> Iterator[Path]:
 
 def _hidden(name: str) -> bool:
     """What is no data: hidden files, what describes data, and the marker that Spark and its like leave beside theirs."""
-    return name.startswith(".") or name == "_SUCCESS" or _NO_DATA.fullmatch(name) is not None
+    return name.startswith(".") or name == "_SUCCESS" or describes_data(name)
 
 
 def _same(place: Path, other: Path | None) -> bool:

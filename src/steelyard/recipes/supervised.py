@@ -59,11 +59,20 @@ class HeldOutConfig(Part):
         return self
 
 
+class _DomainSourceConfig(Part):
+    """Where the rows of a domain come from, with a configuration and a split of its own."""
+
+    source: str = Field(description="a file, a folder or pattern of shards, or a name of Hugging Face datasets")
+    split: str | None = Field(None, description="split of a Hugging Face dataset; default: data.split")
+    subset: str | None = Field(None, description="configuration of a Hugging Face dataset; default: data.subset")
+
+
 class DataConfig(Part):
     """Rows, their domains, and how they are written."""
 
-    source: str | dict[str, str] = Field(
-        description="a file or a name of Hugging Face datasets; or one of these a domain, by the domain's name"
+    source: str | dict[str, str | _DomainSourceConfig] = Field(
+        description="a file, a folder or pattern of shards (`en/*.jsonl.zst`), or a name of Hugging Face datasets; or one of these a domain, by the domain's "
+        "name, where {source, subset, split} tells configurations apart"
     )
     split: str = Field("train", description="split of a Hugging Face dataset")
     subset: str | None = Field(None, description="configuration of a Hugging Face dataset")
@@ -95,11 +104,21 @@ class DataConfig(Part):
             raise ValueError("chat needs prompt and completion")
         if isinstance(self.source, dict) and self.domain is not None:
             raise ValueError("the domains are named by source: leave domain out")
-        if isinstance(self.source, dict) and len(set(self.source.values())) < len(self.source):
+        origins = [(part.source, part.split, part.subset) for part in self.sources().values()]
+        if len(set(origins)) < len(origins):
             raise ValueError("two domains have one source: a domain's rows are its own")
         if isinstance(self.source, dict) and len(self.source) < 2:
             raise ValueError("a mixture needs two domains at least")
         return self
+
+    def sources(self) -> dict[str, _DomainSourceConfig]:
+        """Every source by its domain, with its split and its configuration; one that rows of all domains come from is named ''."""
+        given = self.source if isinstance(self.source, dict) else {"": self.source}
+        found = {name: _DomainSourceConfig(source=part) if isinstance(part, str) else part for name, part in given.items()}
+        return {
+            name: _DomainSourceConfig(source=part.source, split=part.split or self.split, subset=part.subset or self.subset)
+            for name, part in found.items()
+        }
 
 
 class UpdateConfig(Part):

@@ -48,7 +48,7 @@ class DomainRun:
 
     def groups(self) -> dict[str, list[str]]:
         """Names of the high-, middle- and low-resource domains that have held-out rows."""
-        sizes = {name: counts["examples"] for name, counts in self.domains.items()}
+        sizes = {name: counts["examples"] for name, counts in self.domains.items() if counts["examples"]}
         high, low = resource_groups(sizes)
         measured = [name for name in sizes if name in self.validations[-1]["losses"]]
         return {
@@ -106,7 +106,7 @@ def domain_rows(run: DomainRun) -> list[dict[str, Any]]:
                 **counts,
                 "drawn": drawn[name],
                 "share": drawn[name] / total,
-                "epochs": drawn[name] / counts["examples"],
+                "epochs": drawn[name] / counts["examples"] if counts["examples"] else 0.0,
                 "start": losses[0][0] if losses else None,
                 "end": losses[-1][0] if losses else None,
                 "lowest": lowest[0],
@@ -126,7 +126,7 @@ def size_figure(runs: Sequence[DomainRun]) -> Figure:
         for r, run in enumerate(runs):
             rows = domain_rows(run)
             for axis, key in ((left, "end"), (right, "epochs")):
-                shown = [row for row in rows if row[key]]
+                shown = [row for row in rows if row[key] and row["examples"]]
                 sizes = [row["examples"] for row in shown]
                 line = "o" if key == "end" else "o-"
                 axis.plot(

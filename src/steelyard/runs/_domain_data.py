@@ -6,12 +6,14 @@ import hashlib
 import itertools
 from collections import defaultdict
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
 from steelyard.errors import InputError, nearest
 from steelyard.fields import as_text
+from steelyard.mixture.mixture import Mixture
+from steelyard.mixture.schedules.shares import Shares
 from steelyard.recipes.supervised import DataConfig, HeldOutConfig
 from steelyard.rows import Row, read_rows
 from steelyard.runs._conversations import COLUMNS, question_of, read_conversation, tokens_of
@@ -40,14 +42,15 @@ def load_domains(config: DataConfig, *, base: Path = Path(".")) -> DomainData:
     Raises:
         InputError: where a source is missing, empty or malformed, a template fails, a text is empty, or there is only one domain.
     """
-    sources = config.source if isinstance(config.source, dict) else {"": config.source}
+    sources = config.sources()
     write = _Writer(config)
     written: dict[str, list[Row]] = defaultdict(list)
     repeats: dict[str, int] = defaultdict(int)
     seen: set[tuple[str, str]] = set()
     for name, source in sources.items():
-        for number, raw in enumerate(read_rows(source, split=config.split, subset=config.subset, base=base), start=1):
-            row = write(raw, f"{source}, row {number}", name or None)
+        rows = read_rows(source.source, split=source.split or config.split, subset=source.subset, base=base)
+        for number, raw in enumerate(rows, start=1):
+            row = write(raw, f"{source.source}, row {number}", name or None)
             if row is None:
                 continue
             key = (row["domain"], _said(row))
@@ -57,10 +60,10 @@ def load_domains(config: DataConfig, *, base: Path = Path(".")) -> DomainData:
             seen.add(key)
             written[row["domain"]].append(row)
     if not written:
-        raise InputError(f"data.keep lets no row of {', '.join(sources.values())} through")
+        raise InputError(f"data.keep lets no row of {', '.join(part.source for part in sources.values())} through")
     empty = [name for name in sources if name and name not in written]
     if empty:
-        raise InputError(f"domain {empty[0]!r} ({sources[empty[0]]}) is empty: leave it out")
+        raise InputError(f"domain {empty[0]!r} ({sources[empty[0]].source}) is empty: leave it out")
     if len(written) < 2:
         raise InputError(
             f"a mixture needs two domains at least, but all rows belong to {next(iter(written))!r}: name them in data.domain"
@@ -80,6 +83,23 @@ def load_domains(config: DataConfig, *, base: Path = Path(".")) -> DomainData:
     if not held_out:
         raise InputError("every domain has a single row: none can be held out")
     return DomainData(train, held_out, dict(repeats), without)
+
+
+def measured_only(data: DomainData, mixture: Mixture) -> tuple[DomainData, Mixture]:
+    """Without the training rows of domains that a mixture gives the share 0, and the mixture of the others: those are measured, and not trained on.
+
+    Raises:
+        InputError: where nothing of such a domain is held out, or it is trained on under another one's name.
+    """
+    schedule = mixture.schedule
+    known = {row["domain"] for row in (*data.train, *data.held_out)}
+    if not isinstance(schedule, Shares) or not (names := schedule.unvisited & known):
+        return data, mixture
+    unmeasured = sorted(names - {row["domain"] for row in data.held_out})
+    if unmeasured:
+        raise InputError(f"domain {unmeasured[0]!r} has the share 0 and nothing that is held out: leave it out")
+    kept = [row for row in data.train if row["domain"] not in names]
+    return replace(data, train=kept), replace(mixture, schedule=schedule.without(names))
 
 
 def _said(row: Row) -> str:

@@ -4,18 +4,20 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 from steelyard.errors import InputError
 from steelyard.mixture import ConstantTemperature, MixturePlan, plan_mixture
+from steelyard.mixture.schedules.shares import Shares
 from steelyard.models.loading import load_tokenizer
 from steelyard.recipes._parts import MixtureConfig, build_mixture
 from steelyard.recipes.recipe import Recipe
 from steelyard.recipes.supervised import SupervisedRecipe
 from steelyard.rows import Row
 from steelyard.runs._conversations import tokens_of, write_conversations
-from steelyard.runs._domain_data import load_domains, pack_domains
+from steelyard.runs._domain_data import load_domains, measured_only, pack_domains
 from steelyard.runs._prompts import load_prompts
 
 
@@ -45,6 +47,8 @@ def plan_of_sizes(
     else:
         batch_size, steps = recipe.algorithm.prompts_per_step, recipe.algorithm.steps
     mixture = build_mixture(recipe.mixture or MixtureConfig(), base=base)
+    if isinstance(mixture.schedule, Shares):
+        mixture = replace(mixture, schedule=mixture.schedule.without(mixture.schedule.unvisited - set(sizes)))
     # Scalarization draws in proportion, and weights the loss.
     schedule: Any = mixture.schedule if mixture.by == "sampling" else ConstantTemperature(1.0)
     return plan_mixture(
@@ -59,7 +63,8 @@ def plan_of_sizes(
 
 def _supervised_rows(recipe: SupervisedRecipe, base: Path) -> Sequence[Row]:
     """The examples that a supervised run draws from."""
-    rows, settings = load_domains(recipe.data, base=base).train, recipe.training
+    data, _ = measured_only(load_domains(recipe.data, base=base), build_mixture(recipe.mixture, base=base))
+    rows, settings = data.train, recipe.training
     if settings.pack:
         return pack_domains(rows, tokenizer_of(recipe, base), settings.max_tokens)
     if any("messages" in row for row in rows):

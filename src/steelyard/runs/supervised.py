@@ -24,7 +24,7 @@ from steelyard.recipes.supervised import SupervisedRecipe
 from steelyard.rows import Row
 from steelyard.runlog import RunLog
 from steelyard.runs._conversations import write_conversations
-from steelyard.runs._domain_data import DomainData, cut_texts, load_domains, pack_domains
+from steelyard.runs._domain_data import DomainData, cut_texts, load_domains, measured_only, pack_domains
 from steelyard.runs._fingerprint import fingerprint
 from steelyard.runs._plan import plan_of_sizes, tokenizer_of
 from steelyard.runs._recorder import SupervisedRecorder, save_model
@@ -65,10 +65,8 @@ class SupervisedRun(Run):
 
     def __init__(self, recipe: SupervisedRecipe, base: Path) -> None:
         self.recipe, self.base = recipe, base
-        self.mixture = build_mixture(recipe.mixture, base=base)
-        self.domains = load_domains(recipe.data, base=base)
-        source = recipe.data.source
-        self.source = source if isinstance(source, str) else ", ".join(source.values())
+        self.domains, self.mixture = measured_only(load_domains(recipe.data, base=base), build_mixture(recipe.mixture, base=base))
+        self.source = ", ".join(part.source for part in recipe.data.sources().values())
         self.data = fingerprint([*self.domains.train, *self.domains.held_out])
         self.steps = recipe.training.steps
 
@@ -217,5 +215,6 @@ def _domains(data: DomainData, trainer: Any, held_out_domains: Iterable[str]) ->
             "held_out": held_out[name],
             "repeats": data.repeats.get(name, 0),
         }
-        for name in sorted(rows)
+        # A domain of the share 0 has no examples and is measured.
+        for name in sorted({*rows, *held_out})
     }

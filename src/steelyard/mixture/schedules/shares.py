@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import ClassVar
@@ -48,7 +48,7 @@ class Shares(Schedule):
 
     @classmethod
     def load(cls, path: Path | str) -> Shares:
-        """Read shares from a JSON file, an object from domain names to numbers.
+        """Read shares from a JSON file, an object from domain names to numbers, or DoReMi's, which has such an object as `train_domain_weights`.
 
         Raises:
             InputError: where it cannot be read, is no such object, or names a domain twice.
@@ -74,12 +74,33 @@ class Shares(Schedule):
             raise
         except ValueError as error:
             raise InputError(f"{path}: not valid JSON: {error}") from None
+        if isinstance(found, dict) and isinstance(found.get("train_domain_weights"), dict):
+            found = found["train_domain_weights"]  # as DoReMi writes them
         if not isinstance(found, dict):
             raise InputError(f"{path}: shares are a JSON object from domain names to numbers, but found {type(found).__name__}")
         try:
             return cls(found)
         except InputError as error:
             raise InputError(f"{path}: {error}") from None
+
+    @property
+    def unvisited(self) -> frozenset[str]:
+        """Domains, by name, whose share is 0: they are measured and never drawn.
+
+        Example:
+            >>> Shares({"en": 1.0, "sw": 0.0}).unvisited
+            frozenset({'sw'})
+        """
+        return (
+            frozenset(name for name, share in self.shares.items() if share == 0)
+            if isinstance(self.shares, Mapping)
+            else frozenset()
+        )
+
+    def without(self, names: Collection[str]) -> Shares:
+        """The shares of the other domains."""
+        assert isinstance(self.shares, Mapping)
+        return replace(self, shares={name: share for name, share in self.shares.items() if name not in names})
 
     def for_run(self, num_samples: int, names: Sequence[str] | None = None, sizes: ArrayLike | None = None) -> Shares:
         """Shares by name, put into the domains' order."""
