@@ -5,7 +5,9 @@ from __future__ import annotations
 import contextlib
 import importlib.metadata
 import platform
+from collections.abc import Mapping
 from pathlib import Path
+from typing import Any
 
 import yaml
 from pydantic import ValidationError
@@ -15,6 +17,7 @@ from steelyard.recipes.loading import parse_recipe
 from steelyard.recipes.recipe import Recipe
 from steelyard.recipes.supervised import SupervisedRecipe
 from steelyard.runlog import RunLog
+from steelyard.weighting import METHODS
 
 VERSIONED = ("steelyard", "torch", "transformers", "trl", "accelerate", "peft", "datasets", "moocore", "math-verify")
 
@@ -54,13 +57,71 @@ def read_resolved(path: Path, *, like: Recipe | SupervisedRecipe | None = None) 
     return found
 
 
-def check_same(log: RunLog, recipe: Recipe | SupervisedRecipe) -> None:
-    """Refuse to resume a run by another recipe than its own."""
-    kept = read_resolved(log.path, like=recipe).model_dump(mode="json")
-    now = recipe.model_dump(mode="json")
-    different = [key for key in now if now[key] != kept.get(key)]
-    if different:
-        raise InputError(
-            f"{log.path} was started with another recipe ({', '.join(different)} differ): resume it with the recipe in its folder, "
-            f"{log.path / 'recipe.yaml'}, or start a new run with --out"
+def check_same(log: RunLog, recipe: Recipe | SupervisedRecipe) -> bool:
+    """Refuse to resume a run by a recipe that would give other numbers than its own.
+
+    What gives the same ones may differ: how many examples are in memory at a time, how often checkpoints are written and progress is measured (where nothing
+    follows it), and more steps, where nothing depends on how long the run is.
+
+    Returns:
+        Whether anything differs, so that the recipe in the folder is to be replaced.
+    """
+    kept = _flat(read_resolved(log.path, like=recipe).model_dump(mode="json"))
+    now = _flat(recipe.model_dump(mode="json"))
+    different = {key: (kept.get(key), now.get(key)) for key in {**kept, **now} if kept.get(key) != now.get(key)}
+    refused = {key: values for key, values in different.items() if not _is_the_same_run(recipe, key, *values)}
+    if refused:
+        listed = "; ".join(
+            f"{key} was {_short(before)} and is {_short(after)}" for key, (before, after) in sorted(refused.items())[:5]
         )
+        raise InputError(
+            f"{log.path} was started with another recipe ({listed}): resume it with the recipe in its folder, {log.path / 'recipe.yaml'}, or start a new run "
+            "with --out"
+        )
+    return bool(different)
+
+
+def _flat(content: Mapping[str, Any], above: str = "") -> dict[str, Any]:
+    """Nested settings by their dotted names.
+
+    Example:
+        >>> _flat({"a": {"b": 1, "c": [1, 2]}, "d": {}})
+        {'a.b': 1, 'a.c': [1, 2], 'd': {}}
+    """
+    found: dict[str, Any] = {}
+    for key, value in content.items():
+        found |= _flat(value, f"{above}{key}.") if isinstance(value, Mapping) and value else {f"{above}{key}": value}
+    return found
+
+
+def _short(value: Any) -> str:
+    text = repr(value)
+    return text if len(text) <= 60 else f"{text[:57]}..."
+
+
+def _is_the_same_run(recipe: Recipe | SupervisedRecipe, key: str, before: Any, now: Any) -> bool:
+    """Whether a run with another value of a setting gives the same numbers, as far as it went."""
+    supervised = isinstance(recipe, SupervisedRecipe)
+    if key in ("checkpoint.every", "checkpoint.front", "algorithm.micro_batch", "training.micro_batch"):
+        return True
+    if key == "validation.every":
+        follows = recipe.mixture is not None and recipe.mixture.follows_losses
+        return not follows and (supervised or not _weighting_says(recipe, "needs_validation"))
+    if key == "validation.batch":
+        # Sampled answers are drawn batch by batch; losses and greedy ones are not.
+        return supervised or getattr(recipe.validation, "sampling", "") == "greedy"
+    if key == "algorithm.steps" and not supervised:
+        longer = isinstance(before, int) and isinstance(now, int) and now > before
+        return (
+            longer
+            and recipe.mixture is None
+            and recipe.algorithm.schedule == "constant"
+            and not _weighting_says(recipe, "follows_progress")
+        )
+    return False
+
+
+def _weighting_says(recipe: Any, what: str) -> bool:
+    """A class attribute of a recipe's weighting; of a user's own, which may lie beside the recipe, the cautious answer."""
+    method = METHODS.get(recipe.weighting.method) if recipe.weighting.method in METHODS else None
+    return True if method is None else bool(getattr(method, what, True))

@@ -104,9 +104,15 @@ def lora_config(config: Any) -> Any:
 
 
 def quiet(trainer: Any) -> Any:
-    """A trainer of TRL without its own lines and progress bars: a run shows how it goes itself."""
-    from transformers import PrinterCallback, ProgressCallback
+    """A trainer of TRL without its own lines and progress bars: a run shows how it goes itself, and at the pace that its recipe says now."""
+    from transformers import PrinterCallback, ProgressCallback, TrainerCallback
+
+    class Pace(TrainerCallback):
+        # transformers would go on at the pace that the checkpoint was written at.
+        def on_train_begin(self, args: Any, state: Any, control: Any, **kwargs: Any) -> None:
+            state.eval_steps, state.save_steps, state.logging_steps = args.eval_steps, args.save_steps, args.logging_steps
 
     trainer.remove_callback(PrinterCallback)
     trainer.remove_callback(ProgressCallback)
+    trainer.add_callback(Pace())
     return trainer

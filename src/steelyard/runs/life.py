@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from steelyard.errors import InputError, SteelyardError
-from steelyard.files import damage_is_clear, disk_full_is_clear
+from steelyard.files import damage_is_clear, disk_full_is_clear, write_atomically
 from steelyard.runlog import RunLog
 from steelyard.runs._fingerprint import check_unchanged
 from steelyard.runs._resume import check_same, resolved
@@ -111,7 +111,7 @@ def opened(recipe: Any, log: RunLog, data: Mapping[str, Any], *, source: str, re
     """
     if resume:
         with damage_is_clear(log.path):
-            check_same(log, recipe)
+            changed = check_same(log, recipe)
             # A run that was killed before anything else was written has no data.json, and nothing to be resumed differently.
             if (log.path / "data.json").is_file():
                 kept = json.loads((log.path / "data.json").read_text(encoding="utf-8"))
@@ -120,10 +120,13 @@ def opened(recipe: Any, log: RunLog, data: Mapping[str, Any], *, source: str, re
                 if "test" in kept and "test" in data:
                     check_unchanged(kept["test"], data["test"], f"{source}, the test prompts")
     else:
+        changed = False
         log.create(resolved(recipe))
         log.write_json("data.json", dict(data))
     try:
         with disk_full_is_clear(log.path), log.lock():
+            if changed:
+                write_atomically(log.path / "recipe.yaml", resolved(recipe))
             checkpoint = log.last_checkpoint() if resume else None
             step = 0 if checkpoint is None else int(checkpoint.name.partition("-")[2])
             if resume:

@@ -60,10 +60,12 @@ class Weighting(ABC):
     Class attributes:
         needs_validation: whether the method is no use without validation points.
         needs_gradients: whether it asks batches for influences, which take a trainer that can compute them.
+        follows_progress: whether its weights depend on how long the run is, by a batch's `progress` or `share`.
     """
 
     needs_validation: ClassVar[bool] = False
     needs_gradients: ClassVar[bool] = False
+    follows_progress: ClassVar[bool] = False
 
     @checked
     def __init__(self, weights: Preference | None = None, *, normalize: Normalize = "sum") -> None:

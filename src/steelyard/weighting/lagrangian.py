@@ -51,6 +51,8 @@ class LagrangianConstraints(Weighting):
         its own: arXiv 2602.05863.
     """
 
+    follows_progress = True
+
     @checked
     def __init__(
         self,

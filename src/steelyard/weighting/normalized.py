@@ -58,6 +58,7 @@ class NormalizedInfluence(Weighting):
     """
 
     needs_gradients = True
+    follows_progress = True
 
     @checked
     def __init__(

@@ -44,6 +44,8 @@ class ScheduledWeights(Weighting):
         What TRL's users ask for in huggingface/trl issue 3036.
     """
 
+    follows_progress = True
+
     @checked
     def __init__(
         self,
