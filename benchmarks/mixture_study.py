@@ -101,8 +101,9 @@ def thinned(source, folder):
 
 def low_resource(recipe):
     """The languages that hold less than a hundredth of the examples each, as in the report."""
+    from mixture_tables import resource_groups
+
     from steelyard.models.scratch import byte_tokenizer
-    from steelyard.report._domains import resource_groups
     from steelyard.runs._domain_data import load_domains, pack_domains
 
     rows = load_domains(recipe.data).train

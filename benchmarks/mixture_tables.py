@@ -9,11 +9,24 @@ import numpy as np
 from fronts_table import interval
 from matplotlib.figure import Figure
 
-from steelyard.report._domains import resource_groups
 from steelyard.report._figures import RUN_COLOURS, STYLE
 
 RESULTS = Path(__file__).parent / "results"
 GROUPS = ("high", "middle", "low")
+
+
+HIGH, LOW = 0.8, 0.01
+
+
+def resource_groups(sizes: dict[str, int]) -> tuple[set[str], set[str]]:
+    """The groups of the study: the largest domains that together hold four fifths of all examples, and those that hold less than a hundredth each."""
+    total, held, high = sum(sizes.values()), 0, set()
+    for name in sorted(sizes, key=lambda name: -sizes[name]):
+        if held >= HIGH * total:
+            break
+        high.add(name)
+        held += sizes[name]
+    return high, {name for name, size in sizes.items() if size < LOW * total and name not in high}
 
 
 def groups_of(row):

@@ -8,6 +8,7 @@ from steelyard.errors import InputError
 from steelyard.mixture import (
     ConstantTemperature,
     Cooldown,
+    CooldownAtCap,
     CosineTemperature,
     LinearTemperature,
     MixtureSampler,
@@ -99,7 +100,7 @@ def test_what_is_suggested_keeps_the_cap_whatever_the_schedule_ends_in(end, cap)
 def test_a_run_that_repeats_everything_cannot_be_mended_and_one_that_repeats_nothing_needs_no_word():
     plan = plan_mixture([10, 10], Cooldown(), num_samples=1000, batch_size=10, max_epochs=5)
     assert plan.suggestion == "no mixture keeps every domain within 5 epochs: the run draws 50 times all there is"
-    quiet = plan_mixture([10**6, 10**5], Cooldown(), num_samples=1000, batch_size=10)
+    quiet = plan_mixture([10**6, 10**5], ConstantTemperature(5.0), num_samples=1000, batch_size=10)
     assert (quiet.warnings, quiet.suggestion) == ([], None)
 
 
@@ -154,3 +155,34 @@ def test_a_dense_schedules_share_is_its_mean_over_the_run():
 def test_a_domain_that_is_never_drawn_is_refused_as_by_the_sampler():
     with pytest.raises(InputError, match="never visits domain 'sw'"):
         plan_mixture([10, 10], Shares([1.0, 0.0]), num_samples=100, batch_size=10, names=["en", "sw"])
+
+
+def test_advice_is_by_the_schedules_own_knobs():
+    shares = Shares({"en": 0.5, "sw": 0.4999, "lo": 0.0001})
+    plan = plan_mixture([10_000, 10, 10_000], shares, num_samples=1000, batch_size=10, names=["en", "sw", "lo"], max_epochs=5)
+    assert plan.warnings[0].endswith("lower its share")
+    assert (
+        plan.warnings[1] == "lo: drawn less than once in the whole run (0.1 times at the least): raise their shares, or leave out"
+    )
+    assert "temperature" not in " ".join(plan.warnings)
+
+
+def test_a_cap_that_cannot_be_kept_says_so_and_asks_for_no_lower_one():
+    for schedule in (UniMax(4.0), CooldownAtCap(4.0)):
+        plan = plan_mixture([90, 10], schedule, num_samples=1000, batch_size=10, names=["en", "sw"], max_epochs=5)
+        assert (
+            plan.warnings[-1]
+            == "the schedule's cap of 4 cannot be kept: the run draws 10 times all there is: shorten it, or add data"
+        )
+        assert all(line.endswith("shorten it, or add data") for line in plan.warnings)
+        assert plan.suggestion.startswith("no mixture keeps every domain within 5 epochs")
+    assert plan_mixture([90, 10], UniMax(4.0), num_samples=100, batch_size=10).warnings == []
+
+
+def test_where_nothing_repeats_a_constant_temperature_is_suggested():
+    sizes = [10_000] + [300] * 20
+    assert plan_mixture(sizes, Cooldown(), num_samples=2000, batch_size=10).suggestion == (
+        "constant:5: even so no example would be seen twice, and a cooldown only holds back repetition"
+    )
+    assert plan_mixture(sizes, ConstantTemperature(5.0), num_samples=2000, batch_size=10).suggestion is None
+    assert plan_mixture([10_000, 3], Cooldown(), num_samples=2000, batch_size=10, max_epochs=1000).suggestion is None

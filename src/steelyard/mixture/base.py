@@ -62,6 +62,15 @@ class Schedule(ABC):
         """What to do where it shows a domain more often than so many times."""
         return "lower the temperature"
 
+    def rare_remedy(self) -> str:
+        """What to do where it shows a domain less than once."""
+        return "raise the temperature, or leave out"
+
+    @property
+    def cap(self) -> float | None:
+        """How often it lets an example be seen, where it is about that."""
+        return None
+
     def knobs(self) -> list[Knob]:
         """Its numbers that may be lowered to show small domains less often; none where there is no such."""
         return []

@@ -18,8 +18,8 @@ from steelyard.errors import InputError
 from steelyard.report._figures import RUN_COLOURS, STYLE
 from steelyard.runlog import RunLog
 
-HIGH, LOW = 0.8, 0.01
-"""High-resource: the largest domains that together hold this share of all examples; low-resource: those that hold less than that share each."""
+LOW = 0.1
+"""Low-resource: domains with less than this share of what each would have if all were of one size."""
 
 
 @dataclass(frozen=True)
@@ -64,20 +64,15 @@ class DomainRun:
 
 
 def resource_groups(sizes: dict[str, int]) -> tuple[set[str], set[str]]:
-    """The high- and the low-resource domains.
+    """The high- and the low-resource domains: of D, those that hold more than 1/D of all examples, and less than a tenth of that.
 
     Example:
         >>> high, low = resource_groups({"en": 900, "fr": 90, "sw": 9, "lo": 1})
         >>> sorted(high), sorted(low)
         (['en'], ['lo', 'sw'])
     """
-    total, held, high = sum(sizes.values()), 0, set()
-    for name in sorted(sizes, key=lambda name: -sizes[name]):
-        if held >= HIGH * total:
-            break
-        high.add(name)
-        held += sizes[name]
-    return high, {name for name, size in sizes.items() if size < LOW * total and name not in high}
+    fair = sum(sizes.values()) / max(1, len(sizes))
+    return {name for name, size in sizes.items() if size > fair}, {name for name, size in sizes.items() if size < LOW * fair}
 
 
 def read_domain_run(path: Path, settings: dict[str, Any]) -> DomainRun:
@@ -100,6 +95,9 @@ def domain_rows(run: DomainRun) -> list[dict[str, Any]]:
     for name, counts in sorted(run.domains.items(), key=lambda item: -item[1]["examples"]):
         losses = [(v["losses"][name], v["step"]) for v in run.validations if name in v["losses"]]
         lowest = min(losses, default=(None, None))
+        # Half a percent is more than a validation's noise from batch order, and less than anything one would act on.
+        turned = bool(losses) and losses[-1][0] > 1.005 * (lowest[0] or 0.0)
+        since = sum(step["draws"].get(name, 0) for step in run.steps if lowest[1] is not None and step["step"] > lowest[1])
         rows.append(
             {
                 "name": name,
@@ -111,8 +109,9 @@ def domain_rows(run: DomainRun) -> list[dict[str, Any]]:
                 "end": losses[-1][0] if losses else None,
                 "lowest": lowest[0],
                 "lowest_at": lowest[1],
-                # Half a percent is more than a validation's noise from batch order, and less than anything one would act on.
-                "turned": bool(losses) and losses[-1][0] > 1.005 * (lowest[0] or 0.0),
+                "turned": turned,
+                # Seen again and again while it rose, it is learned too well; hardly seen, it is forgotten.
+                "why": None if not turned else "overfitting" if since >= counts["examples"] else "forgetting",
             }
         )
     return rows

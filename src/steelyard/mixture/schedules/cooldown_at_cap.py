@@ -55,6 +55,11 @@ class CooldownAtCap(Schedule):
         at = float((self.max_epochs * values / (temperature_probabilities(values, self.start) * num_samples)).min())
         return Cooldown(self.start, self.end, at) if at < 1 else ConstantTemperature(self.start)
 
+    @property
+    def cap(self) -> float:
+        """Its cap."""
+        return self.max_epochs
+
     def probabilities(self, sizes: ArrayLike, progress: float) -> Floats:
         """Those of the run's cooldown."""
         raise InputError("CooldownAtCap needs the length of the run: call for_run(num_samples, names, sizes) first")

@@ -125,6 +125,14 @@ class Shares(Schedule):
         values = np.asarray(self.shares, dtype=np.float64)
         return values / values.sum()
 
+    def remedy(self, max_epochs: float) -> str:
+        """Its shares."""
+        return "lower its share"
+
+    def rare_remedy(self) -> str:
+        """Their shares."""
+        return "raise their shares, or leave out"
+
     @classmethod
     def parse(cls, text: str) -> Shares:
         """From a file."""

@@ -61,6 +61,15 @@ class UniMax(Schedule):
             left -= drawn[domain]
         return drawn / drawn.sum()
 
+    def rare_remedy(self) -> str:
+        """It shares alike already."""
+        return "leave out, or make the run longer"
+
+    @property
+    def cap(self) -> float:
+        """Its cap."""
+        return self.max_epochs
+
     def remedy(self, max_epochs: float) -> str:
         """Its cap."""
         return f"lower its cap to {max_epochs:g}"
