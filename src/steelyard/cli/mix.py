@@ -40,6 +40,9 @@ def mix(
     picture: Annotated[Path, typer.Option(help="Where the picture goes (.png or .svg).")] = Path("mix.png"),
     limit: Annotated[int, typer.Option(min=0, help="Rows of the table.")] = 60,
     as_json: Annotated[bool, typer.Option("--json", help="Print the plan as JSON, and draw no picture.")] = False,
+    export: Annotated[
+        str | None, typer.Option(help="Print the blends phase by phase, for megatron, nemo, llama-factory, datasets or mosaic.")
+    ] = None,
     changes: Annotated[list[str] | None, typer.Option("--set", help="Change the recipe: key.key=value; may be repeated.")] = None,
 ) -> None:
     """Show what a mixture of domains will do, before any training: draws, epochs, repetitions, and what would hold them back."""
@@ -72,6 +75,11 @@ def mix(
         )
     if as_json:
         typer.echo(json.dumps(dataclasses.asdict(plan), indent=1, ensure_ascii=False))
+        return
+    if export is not None:
+        from steelyard.mixture.export import export_plan
+
+        typer.echo(export_plan(plan, export))
         return
     console = terminal()
     console.print(_mix_table(plan, unit or "examples", limit))

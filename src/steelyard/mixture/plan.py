@@ -52,6 +52,7 @@ class MixturePlan:
         steps: batches of the run.
         warnings: a line for each of the 20 domains that are repeated most, beyond the cap, and how many more there are; one for those that would
             probably never be drawn.
+        dense: whether the schedule moves with every step; shares are then means over the run.
         suggestion: a schedule that keeps the cap, in words, of the same kind where that can be; None where nothing is to be mended.
 
     Example:
@@ -66,6 +67,7 @@ class MixturePlan:
     steps: int
     warnings: list[str]
     suggestion: str | None
+    dense: bool = False
 
 
 _SHOWN = 20
@@ -155,7 +157,7 @@ def plan_mixture(
     suggestion = (
         _suggest(values, schedule, num_samples, batch_size, max_epochs) if over else _no_cooldown(values, schedule, num_samples)
     )
-    return MixturePlan(domains, phases, steps, warnings, suggestion)
+    return MixturePlan(domains, phases, steps, warnings, suggestion, dense)
 
 
 def _no_cooldown(sizes: Floats, schedule: Schedule, num_samples: int) -> str | None:
