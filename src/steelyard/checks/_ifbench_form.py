@@ -94,8 +94,16 @@ def _explained_quotes(answer: str) -> bool:
 
 
 def _thesis(answer: str) -> bool:
-    found = re.search(r"<(i|em)>(.*?)</\1>(.*)", answer, re.DOTALL)
-    return found is not None and bool(found[2].strip()) and bool(found[3].strip())
+    open_ended = set()
+    for opening in re.finditer(r"<(i|em)>", answer):
+        # A tag of which none is closed any more is looked for once, and not from each of its openings.
+        end = -1 if opening[1] in open_ended else answer.find(f"</{opening[1]}>", opening.end())
+        if end >= 0:
+            return bool(answer[opening.end() : end].strip()) and bool(answer[end + len(opening[1]) + 3 :].strip())
+        open_ended.add(opening[1])
+        if len(open_ended) == 2:
+            break
+    return False
 
 
 def _sub_bullets(answer: str) -> bool:

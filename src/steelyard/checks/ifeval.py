@@ -9,7 +9,7 @@ from __future__ import annotations
 import inspect
 import json
 import re
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from typing import Any
 
 from steelyard.checks._ifbench import IFBENCH
@@ -75,16 +75,28 @@ def _nth_first_word(answer: str, num_paragraphs: int, nth_paragraph: int, first_
 
 
 def _placeholders(answer: str, num_placeholders: int) -> bool:
-    return len(re.findall(r"\[.*?\]", answer)) >= num_placeholders
+    return sum(1 for _ in _enclosed(answer, "[", "]")) >= num_placeholders
+
+
+def _enclosed(answer: str, opening: str, closing: str, *, least: int = 0) -> Iterator[str]:
+    """What stands between two marks on one line, from left to right, `least` characters at least: a pattern would look for the end from every beginning."""
+    for line in answer.split("\n"):
+        at = 0
+        while (begin := line.find(opening, at)) >= 0:
+            end = line.find(closing, begin + len(opening) + least)
+            if end < 0:
+                break
+            yield line[begin + len(opening) : end]
+            at = end + len(closing)
 
 
 def _postscript(answer: str, postscript_marker: str) -> bool:
     letters = [re.escape(letter) for letter in re.sub(r"[\s.]", "", postscript_marker)]
-    return re.search(r"^\s*" + r"\.?\s?".join(letters) + r"\.?.*\S", answer, re.IGNORECASE | re.MULTILINE) is not None
+    return re.search(r"^[^\S\n]*" + r"\.?\s?".join(letters) + r"\.?.*\S", answer, re.IGNORECASE | re.MULTILINE) is not None
 
 
 def _bullets(answer: str, num_bullets: int) -> bool:
-    found = re.findall(r"^\s*\*[^*].*$", answer, re.MULTILINE) + re.findall(r"^\s*-.*$", answer, re.MULTILINE)
+    found = re.findall(r"^[^\S\n]*\*[^*].*$", answer, re.MULTILINE) + re.findall(r"^[^\S\n]*-.*$", answer, re.MULTILINE)
     return len(found) == num_bullets
 
 
@@ -102,7 +114,7 @@ def _sections(answer: str, section_spliter: str, num_sections: int) -> bool:
 
 
 def _title(answer: str) -> bool:
-    return any(found.strip() for found in re.findall(r"<<([^\n]+?)>>", answer))
+    return any(found.strip() for found in _enclosed(answer, "<<", ">>", least=1))
 
 
 def _two_responses(answer: str) -> bool:

@@ -6,6 +6,9 @@ import re
 
 _ABBREVIATIONS = r"(?:\b(?:Mr|Mrs|Ms|Dr|Prof|Sr|Jr|St|vs|etc|e\.g|i\.e|cf|approx|No|Inc|Ltd|Co|Fig|U\.S|a\.m|p\.m)\.$|\b[A-Z]\.$)"
 
+_TAIL = 16
+"""Characters at the end of a sentence of which an abbreviation is told; longer than any of them."""
+
 
 def words(text: str) -> list[str]:
     """Runs of letters, digits and underscores; an apostrophe or a hyphen inside parts none.
@@ -24,29 +27,32 @@ def sentences(text: str) -> list[str]:
         >>> sentences("Dr. Smith paid 3.50. Why? He had to!")
         ['Dr. Smith paid 3.50.', 'Why?', 'He had to!']
     """
-    out: list[str] = []
+    out: list[list[str]] = []
     for block in re.split(r"\n\s*\n", text):
-        begun = ""
+        begun: list[str] = []
+        tail = ""
         for piece in re.split(
             r"(?<=[.!?\u3002\uff01\uff1f\u0964])(?=[\s\"'\u201d\u2019)\]]|[\u3002\uff01\uff1f])|(?<=[\u3002\uff01\uff1f])", block
         ):
-            begun += piece
-            if re.search(_ABBREVIATIONS, begun.strip()) is None:
+            begun.append(piece)
+            # Only the end says whether a sentence ends: to look at all of it each time would take quadratic time.
+            tail = (tail + piece)[-_TAIL:] if piece.strip() else tail
+            if re.search(_ABBREVIATIONS, tail.strip()) is None:
                 out.append(begun)
-                begun = ""
+                begun, tail = [], ""
         out.append(begun)
     # Closing marks belong to the sentence before them.
-    joined: list[str] = []
-    for sentence in (sentence.strip() for sentence in out):
+    joined: list[list[str]] = []
+    for sentence in ("".join(pieces).strip() for pieces in out):
         if joined and re.fullmatch(r"[\"'\u201d\u2019)\].!?]+", sentence):
-            joined[-1] += sentence
+            joined[-1].append(sentence)
         elif sentence:
             lead = re.match(r"[\"'\u201d\u2019)\]]+(?=\s)", sentence)
             if lead and joined:
-                joined[-1] += lead[0]
+                joined[-1].append(lead[0])
                 sentence = sentence[lead.end() :].strip()
-            joined.append(sentence)
-    return [sentence for sentence in joined if re.search(r"\w", sentence)]
+            joined.append([sentence])
+    return [sentence for sentence in map("".join, joined) if re.search(r"\w", sentence)]
 
 
 def paragraphs(text: str) -> list[str]:
