@@ -86,9 +86,11 @@ def shared_data():
 
 @pytest.fixture
 def serve():
-    """Start servers that answer what the test tells them to."""
+    """Start servers that answer what the test tells them to; what one taught is not told of another that gets its port."""
     from misbehaving_server import Server
+    from steelyard.llm._dialects import forget_dialects
 
+    forget_dialects()
     servers = []
 
     def start(answer):

@@ -9,7 +9,7 @@ class Server:
     """`answer(number, body)` gives what the number-th request gets: a text, `(status, headers, body)`, "hang", "half" or "close"."""
 
     def __init__(self, answer):
-        self.answer, self.bodies, self.in_flight, self.most = answer, [], 0, 0
+        self.answer, self.bodies, self.heads, self.in_flight, self.most = answer, [], [], 0, 0
         self._ready = threading.Event()
         self._loop = asyncio.new_event_loop()
         self._thread = threading.Thread(target=self._run, daemon=True)
@@ -46,6 +46,7 @@ class Server:
                 )
                 body = json.loads(await reader.readexactly(length))
                 self.bodies.append(body)
+                self.heads.append(head.decode())
                 self.in_flight += 1
                 self.most = max(self.most, self.in_flight)
                 try:
@@ -83,3 +84,32 @@ def completion(text, *, finish="stop", tokens=(10, 5)):
     choice = {"index": 0, "finish_reason": finish, "message": {"role": "assistant", "content": text}}
     usage = {"prompt_tokens": tokens[0], "completion_tokens": tokens[1], "total_tokens": sum(tokens)}
     return json.dumps({"id": "x", "object": "chat.completion", "created": 0, "model": "m", "choices": [choice], "usage": usage})
+
+
+def said(message, *, finish="stop"):
+    """A reply whose message is what a test says."""
+    body = json.loads(completion("", finish=finish))
+    body["choices"][0]["message"] = {"role": "assistant", **message}
+    return 200, {}, json.dumps(body)
+
+
+class Dialect:
+    """Answers as a server that refuses or ignores some of what it is sent.
+
+    Args:
+        refuses: by the name of what was sent, status and body of the refusal; the first that was sent is refused.
+        ignores: what it replies where response_format is sent, if it takes no notice of it.
+        reply: what it replies otherwise.
+    """
+
+    def __init__(self, refuses=(), *, ignores=None, reply='{"score": 2}'):
+        self.refuses, self.ignores, self.reply, self.refused = dict(refuses), ignores, reply, []
+
+    def __call__(self, number, body):
+        for name, (status, text) in self.refuses.items():
+            if name in body or (name == "system" and any(message["role"] == "system" for message in body["messages"])):
+                self.refused.append(name)
+                return status, {}, text if isinstance(text, str) else json.dumps(text)
+        if self.ignores is not None and "response_format" in body:
+            return self.ignores
+        return self.reply

@@ -5,12 +5,14 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
 from functools import lru_cache
 from typing import Any
 
 from pydantic import BaseModel, ValidationError
 
 from steelyard.errors import InputError
+from steelyard.llm._repeated_keys import RepeatedKeyError, refuse_repeated, repeated_key
 
 Messages = Sequence[Mapping[str, str]]
 
@@ -23,29 +25,98 @@ class BadReplyError(Exception):
         self.text = text
 
 
+class CutOffError(BadReplyError):
+    """A reply that the limit of tokens cut off."""
+
+
 class FailedError(Exception):
-    """A request that brought no reply."""
+    """A request that brought no reply.
 
-    def __init__(self, said: str, *, wait: float | None = None, unreachable: bool = False, hopeless: bool = False) -> None:
+    Attributes:
+        wait: seconds to wait before the next try, where the server says so.
+        unreachable: whether there was no server.
+        hopeless: whether the same question would fail again.
+        barred: whether every question would: the key, the account or the model is refused.
+    """
+
+    def __init__(
+        self, said: str, *, wait: float | None = None, unreachable: bool = False, hopeless: bool = False, barred: bool = False
+    ) -> None:
         super().__init__(said)
-        self.wait, self.unreachable, self.hopeless = wait, unreachable, hopeless
+        self.wait, self.unreachable, self.hopeless, self.barred = wait, unreachable, hopeless, barred
 
 
-def read_answer(answer: Any) -> tuple[str, int, int, str | None]:
-    """Text, tokens in and out, and what is wrong with the text, if anything."""
+@dataclass(frozen=True)
+class Answered:
+    """What a server replied.
+
+    Attributes:
+        text: of the reply; its thoughts, where it wrote nothing else.
+        tokens_in, tokens_out: as the server counts them.
+        finish: why it ended, as the server says.
+        refusal: the model's words where it refused to reply.
+    """
+
+    text: str
+    tokens_in: int
+    tokens_out: int
+    finish: str | None
+    refusal: str | None
+
+    def check(self) -> None:
+        """Refuse a reply that is none.
+
+        Raises:
+            BadReplyError: where it is empty, was cut off, or was refused by the model.
+        """
+        if self.finish == "length":
+            raise CutOffError("the reply was cut off", self.text)
+        if not self.text.strip():
+            raise BadReplyError(f"an empty reply (finish_reason {self.finish!r})", self.text)
+        if self.finish == "content_filter":
+            raise BadReplyError("the server's content filter cut the reply off", self.text)
+
+
+def read_answer(answer: Any) -> Answered:
+    """What a reply of a server holds.
+
+    Raises:
+        FailedError: where it is no reply.
+    """
     try:
         choice = answer["choices"][0]
-        text, usage = choice["message"]["content"], answer.get("usage")
-    except (TypeError, KeyError, IndexError):
+        message, usage = choice["message"], answer.get("usage")
+        text, refusal = _written(message.get("content")), message.get("refusal")
+    except (TypeError, KeyError, IndexError, AttributeError):
         raise FailedError(f"not a reply of an OpenAI-compatible server: {str(answer)[:200]!r}") from None
-    problem = None
-    if not isinstance(text, str) or not text.strip():
-        problem = f"an empty reply (finish_reason {choice.get('finish_reason')!r})"
-    elif choice.get("finish_reason") == "length":
-        problem = "the reply was cut off: raise max_tokens"
-    elif choice.get("finish_reason") == "content_filter":
-        problem = "the server's content filter cut the reply off"
-    return str(text), counted(usage, "prompt_tokens"), counted(usage, "completion_tokens"), problem
+    if not refusal and isinstance(message.get("content"), list):
+        refusal = _written(message["content"], kinds=("refusal",))
+    finish = choice.get("finish_reason")
+    if not text.strip() and finish != "length":
+        # Some servers take a whole reply for thoughts.
+        thoughts = (message.get(name) for name in ("reasoning_content", "reasoning"))
+        text = next((found for found in map(_written, thoughts) if found.strip()), text)
+    said_no = isinstance(refusal, str) and refusal.strip() and not _written(message.get("content")).strip()
+    refusal = refusal if said_no else None
+    return Answered(text, counted(usage, "prompt_tokens"), counted(usage, "completion_tokens"), finish, refusal)
+
+
+def _written(content: Any, kinds: Sequence[str] = ("text", "output_text")) -> str:
+    """The text of a content: a text, or a list of parts, of which thoughts and others are passed over.
+
+    Example:
+        >>> _written([{"type": "thinking", "thinking": []}, {"type": "text", "text": "4"}]), _written(None)
+        ('4', '')
+    """
+    if isinstance(content, str):
+        return content
+    out: list[Any] = []
+    for part in content if isinstance(content, list) else ():
+        if isinstance(part, str):
+            out.append(part)
+        elif isinstance(part, dict) and part.get("type", "text") in kinds:
+            out.append(part.get("refusal" if part.get("type") == "refusal" else "text"))
+    return "".join(text for text in out if isinstance(text, str))
 
 
 def counted(usage: Any, name: str) -> int:
@@ -84,15 +155,21 @@ def _to_model(text: str, schema: type[BaseModel]) -> BaseModel:
         raise BadReplyError("the reply is not the JSON that was asked for (no JSON object, or words beside it)", text)
     try:
         try:
-            return schema.model_validate(json.loads(said))
-        except ValidationError:
+            return schema.model_validate(json.loads(said, object_pairs_hook=refuse_repeated))
+        except (ValidationError, RepeatedKeyError):
             raise
         except (ValueError, RecursionError):
             if not _closes_at_its_end(said):
                 raise BadReplyError(
                     "the reply is not the JSON that was asked for (cut off, or something after it)", text
                 ) from None
+            if (twice := repeated_key(said)) is not None:
+                raise RepeatedKeyError(twice) from None
             return schema.model_validate(json_repair.loads(said))
+    except RepeatedKeyError as error:
+        raise BadReplyError(
+            f"the reply is not the JSON that was asked for (the key {str(error)!r} is there twice)", text
+        ) from None
     except ValidationError as error:
         raise BadReplyError(f"the reply is not the JSON that was asked for ({_first_problem(error)})", text) from None
     except (ValueError, RecursionError):
@@ -136,11 +213,13 @@ def json_schema(schema: type[BaseModel]) -> dict[str, Any]:
 
 def bounded(schema: Any, longest: int | None) -> Any:
     """A JSON schema in which every free string has a longest length."""
+    if longest is None:
+        return schema
     if isinstance(schema, list):
         return [bounded(part, longest) for part in schema]
     if not isinstance(schema, dict):
         return schema
     out = {key: bounded(part, longest) for key, part in schema.items()}
-    if longest is not None and out.get("type") == "string" and "enum" not in out:
+    if out.get("type") == "string" and "enum" not in out:
         out.setdefault("maxLength", longest)
     return out

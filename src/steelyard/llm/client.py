@@ -13,23 +13,36 @@ import random
 import time
 import weakref
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
-from urllib.parse import urlsplit
 
 from pydantic import BaseModel
 
 from steelyard.errors import BudgetError, InputError, LLMError, UnreachableError
-from steelyard.llm._replies import BadReplyError, FailedError, Messages, bounded, json_schema, parsed, read_answer, with_schema
+from steelyard.llm._connections import Asked, OfLoop, check_proxies, is_address
+from steelyard.llm._dialects import MOST_LESSONS, Dialect, dialect_of
+from steelyard.llm._question import Question
+from steelyard.llm._replies import (
+    Answered,
+    BadReplyError,
+    CutOffError,
+    FailedError,
+    Messages,
+    bounded,
+    json_schema,
+    parsed,
+    with_schema,
+)
+from steelyard.llm._requests import RefusedError, post
+from steelyard.llm._server_words import LONGEST_WAIT, shown_address
 from steelyard.llm.cache import ReplyCache
 
 _STRUCTURES = ("auto", "schema", "prompt")
-_RETRIED = (408, 409, 425, 429)
-_POOL = 16
-"""Requests in flight that share a connection pool."""
-_LONGEST_WAIT = 60.0
-"""Seconds that are waited at most between two tries, whatever the server says."""
+_OURS = ("model", "messages", "response_format", "stream", "n")
+"""Parts of a request that `extra` cannot set."""
+_SHUT, _PAUSE = 5, 60.0
+"""Refusals in a row that stand for all questions, after which a server is passed over, and for how many seconds, where there are others."""
 
 
 @dataclass
@@ -55,6 +68,7 @@ class Usage:
         cached: questions answered from the cache, or by an equal question under way.
         answered: questions that a server answered.
         tokens_in, tokens_out: as the servers count them.
+        barred: questions in a row that failed for a reason that stands for all: the key, the account or the model is refused, or no server is there.
     """
 
     calls: int = 0
@@ -63,6 +77,7 @@ class Usage:
     answered: int = 0
     tokens_in: int = 0
     tokens_out: int = 0
+    barred: int = 0
 
     @property
     def tokens(self) -> int:
@@ -101,9 +116,11 @@ class Client:
         budget: see `Budget`.
         timeout: seconds for a reply.
         retries: further tries after the first.
-        temperature, max_tokens, extra: of the request; `extra` is passed on as it is ({"top_p": .9, "seed": 1}).
+        temperature: of the request, 0 to 2.
+        max_tokens: of a reply. One that is cut off is asked again with twice, then with four times as many, and never with the same.
+        extra: of the request, passed on as it is ({"top_p": .9, "seed": 1}).
         structure: how a schema is kept: "schema" by the server (response_format), "prompt" by asking for it and repairing what comes, "auto" by
-            the server, and by the prompt where it refuses.
+            the server, and by the prompt where it refuses or ignores it.
         longest_string: a bound that the server is given for every string of a schema, so that a weak model comes to an end.
 
     Raises:
@@ -135,28 +152,36 @@ class Client:
         longest_string: int | None = None,
     ) -> None:
         self.base_urls = [base_urls] if isinstance(base_urls, str) else list(base_urls)
-        if not self.base_urls or not all(map(_is_address, self.base_urls)):
+        if not self.base_urls or not all(map(is_address, self.base_urls)):
             raise InputError(f"base_urls must be addresses such as http://127.0.0.1:8000/v1, but are {self.base_urls}")
+        for url in self.base_urls:
+            check_proxies(url)
         api_key = (api_key or os.environ.get("OPENAI_API_KEY") or "none").strip()
         if not api_key.isascii() or not api_key.isprintable():
             raise InputError("the API key (OPENAI_API_KEY) holds signs that no key has: was it copied whole, and alone?")
         for label, value, least in (("concurrency", concurrency, 1), ("retries", retries, 0), ("max_tokens", max_tokens, 1)):
-            if not isinstance(value, int) or value < least:
+            if not isinstance(value, int) or isinstance(value, bool) or value < least:
                 raise InputError(f"{label} must be a whole number, at least {least}, but is {value!r}")
         for label, limit in (("timeout", timeout), ("per_minute", per_minute)):
             if limit is not None and not limit > 0:
                 raise InputError(f"{label} must be positive, but is {limit!r}")
+        if not isinstance(temperature, (int, float)) or not 0 <= temperature <= 2:
+            raise InputError(f"temperature must be a number from 0 to 2, but is {temperature!r}")
         if structure not in _STRUCTURES:
             raise InputError(f"structure must be one of {', '.join(_STRUCTURES)}, but is {structure!r}")
+        if ours := [name for name in _OURS if name in (extra or {})]:
+            raise InputError(f"extra cannot hold {', '.join(ours)}: the client sets that itself")
         self.model, self.api_key, self.timeout, self.retries = model, api_key, timeout, retries
         self.concurrency, self.per_minute = concurrency, per_minute
         self.cache = cache if cache is None or isinstance(cache, ReplyCache) else ReplyCache(cache)
         self.budget, self.usage = budget or Budget(), Usage()
         self.settings = {"temperature": temperature, "max_tokens": max_tokens, **(extra or {})}
-        self._by_prompt = dict.fromkeys(self.base_urls, structure == "prompt")
-        self._may_refuse, self.longest_string = structure == "auto", longest_string
+        if "max_completion_tokens" in self.settings:
+            del self.settings["max_tokens"]
+        self.structure, self.longest_string = structure, longest_string
         self._next, self._clock = 0, 0.0
-        self._loops: weakref.WeakKeyDictionary[asyncio.AbstractEventLoop, _OfLoop] = weakref.WeakKeyDictionary()
+        self._shut: dict[str, tuple[int, float]] = {}
+        self._loops: weakref.WeakKeyDictionary[asyncio.AbstractEventLoop, OfLoop] = weakref.WeakKeyDictionary()
 
     async def ask(
         self,
@@ -190,20 +215,38 @@ class Client:
                 self.usage.cached += 1
                 return reply
         state = self._of_loop()
-        if key in state.under_way:
-            self.usage.cached += 1
-            try:
-                reply = await asyncio.shield(state.under_way[key])
-            except LLMError as error:
-                # Counted where it was asked.
-                raise type(error)(str(error), reply=error.reply) from None
-            return Reply(reply.text, reply.data, 0, reply.tokens_in, reply.tokens_out)
-        task = asyncio.ensure_future(self._ask(state, messages, schema, check, settings))
-        state.under_way[key] = task
+        if (joined := state.under_way.get(key)) is not None:
+            reply = await self._wait_for(state, joined, other=True)
+            # What does not check, by a check that was not that question's, is asked anew.
+            with contextlib.suppress(BadReplyError):
+                reply = Reply(reply.text, parsed(reply.text, schema, check), 0, reply.tokens_in, reply.tokens_out)
+                self.usage.cached += 1
+                return reply
+        begun = Asked(key, asyncio.ensure_future(self._ask_and_keep(state, key, messages, schema, check, settings)))
+        state.under_way[key] = begun
+        begun.task.add_done_callback(lambda _: state.leave(begun))
+        return await self._wait_for(state, begun)
+
+    async def _wait_for(self, state: OfLoop, asked: Asked, *, other: bool = False) -> Reply:
+        """The reply to a question under way, which is given up with the last one who waits for it."""
+        asked.waiting += 1
         try:
-            reply = await task
+            return await asyncio.shield(asked.task)
+        except LLMError as error:
+            if not other:
+                raise
+            # Counted where it was asked.
+            raise type(error)(str(error), reply=error.reply) from None
         finally:
-            state.under_way.pop(key, None)
+            asked.waiting -= 1
+            if not asked.waiting and not asked.task.done():
+                state.leave(asked)
+                asked.task.cancel()
+
+    async def _ask_and_keep(
+        self, state: OfLoop, key: str, messages: Messages, schema: Any, check: Any, settings: dict[str, Any]
+    ) -> Reply:
+        reply = await self._ask(state, messages, schema, check, settings)
         if self.cache is not None:
             self.cache.put(key, self.model, reply.text, reply.tokens_in, reply.tokens_out)
         return reply
@@ -214,101 +257,156 @@ class Client:
 
         return run_sync(self.ask(messages, **keywords))
 
+    def notes(self) -> list[str]:
+        """What was asked otherwise than it would have been, since a server wants it so: a line a server."""
+        lines = (dialect_of(url, self.model).note(url) for url in self.base_urls)
+        return [line for line in lines if line is not None]
+
     # One question ------------------------------------------------------------------------------------------------------------------------
 
-    async def _ask(self, state: _OfLoop, messages: Messages, schema: Any, check: Any, settings: dict[str, Any]) -> Reply:
+    async def _ask(self, state: OfLoop, messages: Messages, schema: Any, check: Any, settings: dict[str, Any]) -> Reply:
         async with state.turns:
-            calls, failure = 0, LLMError("never asked")
-            spent_in = spent_out = 0
+            question = Question(messages, schema, check, settings)
+            calls, failure, barred = 0, LLMError("never asked"), False
             while calls <= self.retries:
                 self._check_budget(calls)
                 await self._wait_for_rate()
-                url = self.base_urls[self._next % len(self.base_urls)]
-                self._next += 1
+                url = self._server()
                 calls += 1
-                self.usage.calls += 1
                 try:
-                    text, tokens_in, tokens_out, problem = await self._request(state, url, messages, schema, settings, calls)
-                    # Paid for, whether it is of use or not.
-                    self.usage.tokens_in += tokens_in
-                    self.usage.tokens_out += tokens_out
-                    spent_in, spent_out = spent_in + tokens_in, spent_out + tokens_out
-                    if problem is not None:
-                        raise BadReplyError(problem, text)
-                    reply = Reply(text, parsed(text, schema, check), calls, spent_in, spent_out)
+                    reply = await self._try(state, url, question, calls)
                     self.usage.answered += 1
                     return reply
+                except CutOffError as cut:
+                    self.usage.failures += 1
+                    failure = LLMError(f"{self.model}: {question.cut_off()}", calls=calls, reply=cut.text)
+                    if not question.longer():
+                        break
                 except BadReplyError as bad:
                     self.usage.failures += 1
                     failure = LLMError(f"{self.model}: no usable reply in {calls} calls: {bad}", calls=calls, reply=bad.text)
-                except _RefusedStructureError:
-                    # Not a failure of the question: the same is asked again at once, in the other way.
-                    self.usage.failures += 1
-                    self._by_prompt[url] = True
-                    calls -= 1
-                    continue
                 except FailedError as failed:
                     self.usage.failures += 1
                     kind = UnreachableError if failed.unreachable else LLMError
-                    failure = kind(self._why(url, failed, calls), calls=calls)
+                    failure, barred = kind(self._why(url, failed, calls), calls=calls), failed.barred or failed.unreachable
+                    if failed.barred:
+                        self._shut[url] = (self._shut.get(url, (0, 0.0))[0] + 1, time.monotonic() + _PAUSE)
+                        # Another server may let us in.
+                        failed.hopeless = set(self._open()) <= {url}
                     if failed.hopeless:
                         break
-                    if calls <= self.retries:
+                    if calls <= self.retries and not failed.barred:
                         await asyncio.sleep(failed.wait if failed.wait is not None else _backoff(calls))
-            failure.tokens_in, failure.tokens_out = spent_in, spent_out
+            self.usage.barred += barred
+            failure.tokens_in, failure.tokens_out = question.tokens_in, question.tokens_out
             raise failure
 
-    def _why(self, url: str, failed: FailedError, calls: int) -> str:
-        if failed.unreachable:
-            where = ", ".join(self.base_urls)
-            return f"no server of {self.model!r} answers at {where} ({failed}): start it, or give another --base-url"
-        hint = "; do its addresses end in /v1?" if "404" in str(failed) and not url.rstrip("/").endswith("/v1") else ""
-        return f"{self.model}: the server at {url} failed in {calls} calls: {failed}{hint}"
+    async def _try(self, state: OfLoop, url: str, question: Question, number: int) -> Reply:
+        """One try on one server, made anew as often as the server teaches how it wants to be asked.
 
-    async def _request(
-        self, state: _OfLoop, url: str, messages: Messages, schema: Any, settings: dict[str, Any], number: int
-    ) -> tuple[str, int, int, str | None]:
-        import openai
+        Raises:
+            BadReplyError, FailedError: where it brought nothing.
+        """
+        dialect = dialect_of(url, self.model)
 
-        sent, by_prompt = dict(settings), self._by_prompt[url]
+        def body() -> tuple[dict[str, Any], bool]:
+            by_prompt = self.structure == "prompt" or (self.structure == "auto" and dialect.by_prompt)
+            return self._body(question, number, dialect, by_prompt), by_prompt
+
+        async with state.probing(url, dialect, lambda: frozenset(body()[0])):
+            refusal: RefusedError | None = None
+            for lesson in range(MOST_LESSONS + 1):
+                if lesson:
+                    self.usage.failures += 1
+                    self._check_budget(number)
+                    await self._wait_for_rate()
+                sent, by_prompt = body()
+                self.usage.calls += 1
+                try:
+                    answered = await post(state.client(url, self.api_key, self.timeout, self.concurrency), url, sent)
+                except RefusedError as error:
+                    name = dialect.refuses(error.status, error.words, error.codes, sent)
+                    if name is not None and lesson < MOST_LESSONS and (name != "response_format" or self.structure == "auto"):
+                        dialect.learn(name)
+                        continue
+                    if refusal is not None:
+                        # It was not for its form that the first was refused.
+                        dialect.doubted = dialect.worked
+                        raise refusal.failed from None
+                    if name is None and self.structure == "auto" and dialect.may_refuse_silently(error.status, sent):
+                        dialect.doubt()
+                        if error.status < 500:
+                            refusal = error
+                            continue
+                    raise error.failed from None
+                # The server takes this form; whether the reply is of use is another matter.
+                self.usage.barred, self._shut[url] = 0, (0, 0.0)
+                question.spend(answered)
+                self.usage.tokens_in += answered.tokens_in
+                self.usage.tokens_out += answered.tokens_out
+                dialect.settled.add(frozenset(sent))
+                reply = self._read(question, answered, number, dialect, formed="response_format" in sent)
+                if by_prompt:
+                    dialect.worked_without(sure=refusal is not None)
+                return reply
+        raise AssertionError("the last round returns or raises")
+
+    def _read(self, question: Question, answered: Answered, number: int, dialect: Dialect, *, formed: bool) -> Reply:
+        """The reply in what a server answered; what it says about the server is learnt."""
+        if answered.refusal is not None:
+            raise FailedError(f"the model refused to answer: {' '.join(answered.refusal.split())[:300]}", hopeless=True)
+        try:
+            answered.check()
+            data = parsed(answered.text, question.schema, None)
+        except CutOffError:
+            raise
+        except BadReplyError:
+            if formed and answered.finish != "content_filter" and self.structure == "auto":
+                dialect.passed_over_form()
+            raise
+        if formed:
+            dialect.took_form()
+        if question.check is not None:
+            data = parsed(answered.text, question.schema, question.check)
+        question.enough(dialect)
+        return Reply(answered.text, data, number, question.tokens_in, question.tokens_out)
+
+    def _body(self, question: Question, number: int, dialect: Dialect, by_prompt: bool) -> dict[str, Any]:
+        """The request, as this server takes it."""
+        sent = question.limited(dialect)
         if number > 1 and not sent.get("temperature"):
             # The same words at temperature 0 would bring the same reply.
             sent |= {"temperature": 0.5, "seed": number}
+        schema = question.schema
         if schema is not None and not by_prompt:
-            described = {
-                "name": schema.__name__,
-                "schema": bounded(json_schema(schema), self.longest_string),
-                "strict": True,
-            }
+            described = {"name": schema.__name__, "schema": bounded(json_schema(schema), self.longest_string), "strict": True}
             sent["response_format"] = {"type": "json_schema", "json_schema": described}
-        body = {
-            "model": self.model,
-            "messages": with_schema(messages, schema) if schema and by_prompt else list(messages),
-            **sent,
-        }
-        try:
-            answer = await state.client(url, self).post("/chat/completions", body=body, cast_to=object)
-        except openai.APITimeoutError:
-            raise FailedError(f"no reply within {self.timeout:g} s") from None
-        except openai.APIConnectionError as error:
-            cause = error.__cause__ or error
-            raise FailedError(f"{type(cause).__name__}: {cause}"[:200], unreachable=True) from None
-        except openai.APIStatusError as error:
-            said = " ".join(str(error).split())[:300]
-            if (
-                schema is not None
-                and not by_prompt
-                and self._may_refuse
-                and error.status_code in (400, 404, 422, 501)
-                and _on_format(said)
-            ):
-                raise _RefusedStructureError from None
-            wait = _retry_after(error.response.headers)
-            hopeless = error.status_code < 500 and error.status_code not in _RETRIED
-            raise FailedError(said, wait=wait, hopeless=hopeless) from None
-        except (ValueError, openai.OpenAIError) as error:
-            raise FailedError(f"not a reply of an OpenAI-compatible server: {' '.join(str(error).split())[:200]}") from None
-        return read_answer(answer)
+        messages = with_schema(question.messages, schema) if schema is not None and by_prompt else list(question.messages)
+        formed = sent.get("response_format")
+        said = dialect.spoken({"model": self.model, "messages": messages, **sent})
+        if formed is not None:
+            said["response_format"] = formed
+        return said
+
+    def _why(self, url: str, failed: FailedError, calls: int) -> str:
+        if failed.unreachable:
+            where = ", ".join(map(shown_address, self.base_urls))
+            return f"no server of {self.model!r} answers at {where} ({failed}): start it, or give another --base-url"
+        address = shown_address(url)
+        hint = "; is the key right (OPENAI_API_KEY)?" if "HTTP 401" in str(failed) else ""
+        hint += "; do its addresses end in /v1?" if "404" in str(failed) and not address.rstrip("/").endswith("/v1") else ""
+        return f"{self.model}: the server at {address} failed in {calls} calls: {failed}{hint}"
+
+    def _open(self) -> list[str]:
+        """The servers that let us in, or have not been asked for a while."""
+        now = time.monotonic()
+        return [url for url in self.base_urls if self._shut.get(url, (0, 0.0))[0] < _SHUT or self._shut[url][1] < now]
+
+    def _server(self) -> str:
+        """Whose turn it is."""
+        urls = self._open() or self.base_urls
+        self._next += 1
+        return urls[(self._next - 1) % len(urls)]
 
     # Limits ------------------------------------------------------------------------------------------------------------------------------
 
@@ -325,59 +423,13 @@ class Client:
         self._clock = max(self._clock, now) + 60.0 / self.per_minute
         await asyncio.sleep(self._clock - 60.0 / self.per_minute - now)
 
-    def _of_loop(self) -> _OfLoop:
+    def _of_loop(self) -> OfLoop:
         loop = asyncio.get_running_loop()
         if loop not in self._loops:
-            self._loops[loop] = _OfLoop(asyncio.Semaphore(self.concurrency))
+            self._loops[loop] = OfLoop(asyncio.Semaphore(self.concurrency))
         return self._loops[loop]
-
-
-@dataclass
-class _OfLoop:
-    """What belongs to one event loop."""
-
-    turns: asyncio.Semaphore
-    under_way: dict[str, asyncio.Task[Reply]] = field(default_factory=dict)
-    clients: dict[str, list[Any]] = field(default_factory=dict)
-    asked: int = 0
-
-    def client(self, url: str, owner: Client) -> Any:
-        """A connection pool of a server: one of several, since a pool looks through all its connections for every request."""
-        import openai
-
-        pools = self.clients.setdefault(url, [])
-        number = self.asked % -(-owner.concurrency // _POOL)
-        self.asked += 1
-        while len(pools) <= number:
-            pools.append(openai.AsyncOpenAI(base_url=url, api_key=owner.api_key, max_retries=0, timeout=owner.timeout))
-        return pools[number]
-
-
-class _RefusedStructureError(Exception):
-    pass
-
-
-def _is_address(url: str) -> bool:
-    try:
-        parts = urlsplit(url)
-        return parts.scheme in ("http", "https") and bool(parts.hostname) and (parts.port is None or parts.port > 0)
-    except ValueError:
-        return False
-
-
-def _on_format(said: str) -> bool:
-    return any(
-        word in said.lower() for word in ("response_format", "json_schema", "schema", "grammar", "structured", "not supported")
-    )
-
-
-def _retry_after(headers: Mapping[str, str]) -> float | None:
-    try:
-        return min(max(float(headers["retry-after"]), 0.0), _LONGEST_WAIT)
-    except (KeyError, ValueError):
-        return None
 
 
 def _backoff(calls: int) -> float:
     """Half a second, doubled with every try, give or take a half, so that clients that failed together do not come back together."""
-    return min(0.5 * 2 ** (calls - 1), _LONGEST_WAIT) * random.uniform(0.5, 1.5)
+    return min(0.5 * 2 ** (calls - 1), LONGEST_WAIT) * random.uniform(0.5, 1.5)
