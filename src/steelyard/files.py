@@ -122,7 +122,7 @@ def saved_whole(folder: Path) -> Iterator[Path]:
 
 @contextmanager
 def locked(path: Path) -> Iterator[bool]:
-    """Hold a lock file for this process; a process that is killed lets go of it.
+    """Hold a lock on a file for this process; a process that is killed lets go of it. What the file holds stays; where there is none, it is made.
 
     Yields:
         Whether it could be had: False where another process holds it.
@@ -134,7 +134,7 @@ def locked(path: Path) -> Iterator[bool]:
         ...     mine, again
         (True, False)
     """
-    with path.open("w") as file:
+    with path.open("a") as file:
         try:
             _take(file.fileno())
         except OSError:

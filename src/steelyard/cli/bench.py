@@ -34,6 +34,11 @@ def bench(
     per_minute: options.PerMinute = None,
     timeout: options.Timeout = 120.0,
     retries: options.Retries = 4,
+    max_tokens: options.MaxTokens = None,
+    temperature: options.Temperature = None,
+    extra: options.Extra = None,
+    structure: options.Structure = None,
+    api_key_env: options.ApiKeyEnv = None,
     cache: options.Cache = None,
     calls: options.Calls = None,
     tokens: options.Tokens = None,
@@ -47,6 +52,7 @@ def bench(
     chosen = benchmark(name)
     if domain not in ("rules", "judge"):
         raise InputError(f"domain must be rules or judge, but is {domain!r}")
+    request = options.request_of(max_tokens, temperature, extra, structure)
     if not Path(data).exists():
         settle_hub()
     read, notes = chosen.read(data)
@@ -70,10 +76,13 @@ def bench(
     with ExitStack() as stack:
         urls, served, more = options.find_server(stack, console, base_url, model, local)
         client = Client(
-            urls, served, concurrency=concurrency, per_minute=per_minute, cache=cache, budget=Budget(calls, tokens), timeout=timeout, retries=retries, **more
+            urls, served, api_key=options.key_of(api_key_env), concurrency=concurrency, per_minute=per_minute, cache=cache,
+            budget=Budget(calls, tokens), timeout=timeout, retries=retries, **{**more, **request},
         )  # fmt: skip
         judge, route = options.make_judge(client, rubric, domain, **judging)
         settings = {"model": served, "rubric": rubric, "domain": domain, **judging}
+        if request:
+            settings["request"] = request
         about = {"data": Path(data).name, "items_in_data": len(read), "sample": [limit, seed], "groups": list(group or ())}
         with _progress(console, pairs) as step:
             table, summary, stopped = run_benchmark(

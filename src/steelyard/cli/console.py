@@ -63,13 +63,18 @@ def settle_hub(*, needed: bool = True) -> None:
         os.environ.setdefault("HF_HUB_OFFLINE", "1")
 
 
+def short_warnings() -> None:
+    """Show warnings as the user's: in one line, without the place in the source."""
+    import warnings
+
+    warnings.formatwarning = lambda message, *args, **kwargs: f"steelyard: warning: {message}\n"
+
+
 def quiet_libraries() -> None:
     """Show our own warnings in one line each, and none of the libraries'."""
     import logging
     import warnings
 
-    # Ours are for the user: one line, without the place in the source.
-    warnings.formatwarning = lambda message, *args, **kwargs: f"steelyard: warning: {message}\n"
     warnings.filterwarnings("ignore", category=FutureWarning)
     warnings.filterwarnings("ignore", category=UserWarning, module="(trl|transformers|torch|peft|accelerate)")
     logging.getLogger("trl").setLevel(logging.ERROR)

@@ -31,6 +31,17 @@ Rewards = Annotated[list[str] | None, typer.Option(help="A check whose value cou
 Concurrency = Annotated[int, typer.Option(help="Requests in flight at a time.")]
 PerMinute = Annotated[float | None, typer.Option(help="Requests a minute, at most.")]
 Timeout = Annotated[float, typer.Option(help="Seconds for a reply.")]
+MaxTokens = Annotated[
+    int | None, typer.Option(help="Tokens of a reply (default: 2048); one that is cut off gets twice, then four times as many.")
+]
+Temperature = Annotated[float | None, typer.Option(help="Of the first try, 0 to 2 (default: 0).")]
+Extra = Annotated[
+    str | None, typer.Option(help='More of the request, as JSON: \'{"chat_template_kwargs": {"enable_thinking": false}}\'.')
+]
+Structure = Annotated[
+    str | None, typer.Option(help="How the reply's form is kept: schema (by the server), prompt, or auto (default).")
+]
+ApiKeyEnv = Annotated[str | None, typer.Option(help="The environment variable that holds the key (default: OPENAI_API_KEY).")]
 Retries = Annotated[int, typer.Option(help="Further tries after a request failed.")]
 Cache = Annotated[Path | None, typer.Option(help="A file of replies: what was asked before is not asked again.")]
 Calls = Annotated[int | None, typer.Option(help="Budget: requests, at most.")]
@@ -60,6 +71,11 @@ def judge(
     per_minute: PerMinute = None,
     timeout: Timeout = 120.0,
     retries: Retries = 4,
+    max_tokens: MaxTokens = None,
+    temperature: Temperature = None,
+    extra: Extra = None,
+    structure: Structure = None,
+    api_key_env: ApiKeyEnv = None,
     cache: Cache = None,
     calls: Calls = None,
     tokens: Tokens = None,
@@ -92,11 +108,13 @@ def judge(
         for pair in read:
             by_name(pair.domain or "general")
     made_checks(guard, reward)
+    request = request_of(max_tokens, temperature, extra, structure)
     console = terminal()
     with ExitStack() as stack:
         urls, name, more = find_server(stack, console, base_url, model, local)
         client = Client(
-            urls, name, concurrency=concurrency, per_minute=per_minute, cache=cache, budget=Budget(calls, tokens), timeout=timeout, retries=retries, **more
+            urls, name, api_key=key_of(api_key_env), concurrency=concurrency, per_minute=per_minute, cache=cache, budget=Budget(calls, tokens),
+            timeout=timeout, retries=retries, **{**more, **request},
         )  # fmt: skip
         options = {
             "orders": orders,
@@ -149,6 +167,11 @@ def fail_if_hopeless(summary: Any) -> None:
     Raises:
         UnreachableError: with the last reason.
     """
+    if summary.gave_up and summary.in_a_row:
+        raise UnreachableError(
+            f"stopped, since {summary.in_a_row} questions in a row failed, as all others would: {summary.last_error}; what was judged is kept, and "
+            "with --out the same command goes on"
+        )
     if summary.gave_up:
         raise UnreachableError(
             f"stopped after {summary.failed} pairs, since no question at all was answered: {summary.last_error}"
@@ -158,8 +181,48 @@ def fail_if_hopeless(summary: Any) -> None:
 
 
 def usage_lines(client: Any) -> list[str]:
-    """What went wrong with the requests, and what needed none."""
-    return [f"{client.usage.failures} requests brought no usable reply, {client.usage.cached} questions came from the cache"]
+    """What went wrong with the requests, what needed none, and what a server wanted otherwise."""
+    return [
+        f"{client.usage.failures} requests brought no usable reply, {client.usage.cached} questions came from the cache",
+        *(f"note: {note}" for note in client.notes()),
+    ]
+
+
+def request_of(max_tokens: int | None, temperature: float | None, extra: str | None, structure: str | None) -> dict[str, Any]:
+    """What a command says about its requests; what it leaves open is left to the client.
+
+    Example:
+        >>> request_of(None, 0.5, '{"top_p": 0.9}', None)
+        {'temperature': 0.5, 'extra': {'top_p': 0.9}}
+    """
+    import json
+
+    made: dict[str, Any] = {"max_tokens": max_tokens, "temperature": temperature, "structure": structure}
+    if extra is not None:
+        try:
+            made["extra"] = json.loads(extra)
+        except (ValueError, RecursionError) as error:
+            raise InputError(
+                f"--extra must be a JSON object, such as '{{\"top_p\": 0.9}}', but is {extra[:80]!r} ({error})"
+            ) from None
+        if not isinstance(made["extra"], dict):
+            raise InputError(f"--extra must be a JSON object, such as '{{\"top_p\": 0.9}}', but is {extra[:80]!r}")
+    return {name: value for name, value in made.items() if value is not None}
+
+
+def key_of(variable: str | None) -> str | None:
+    """The API key in an environment variable; None where the command names none.
+
+    Raises:
+        InputError: where there is no such variable.
+    """
+    import os
+
+    if variable is None:
+        return None
+    if not os.environ.get(variable, "").strip():
+        raise InputError(f"the environment has no {variable}: set it to the key, or name another with --api-key-env")
+    return os.environ[variable]
 
 
 def made_checks(guard: list[str] | None, reward: list[str] | None) -> list[Any]:

@@ -9,7 +9,7 @@ from typing import Annotated
 import typer
 
 from steelyard.cli.bench import bench
-from steelyard.cli.console import LateHelp, quiet_environment
+from steelyard.cli.console import LateHelp, quiet_environment, short_warnings
 from steelyard.cli.judge import judge
 from steelyard.cli.mix import mix
 from steelyard.cli.rubric import rubric_app
@@ -42,6 +42,7 @@ app.add_typer(rubric_app)
 def main() -> None:
     """Run the command line; a user's mistake ends in one line on standard error and exit code 2, a failed run in exit code 1."""
     quiet_environment()
+    short_warnings()
     try:
         app()
     except SteelyardError as error:

@@ -18,11 +18,16 @@ Messages = Sequence[Mapping[str, str]]
 
 
 class BadReplyError(Exception):
-    """A reply that cannot be used, with its text."""
+    """A reply that cannot be used.
 
-    def __init__(self, said: str, text: str) -> None:
+    Attributes:
+        text: of the reply.
+        formless: whether it has nothing of the form that was asked for, as where a server passes over response_format.
+    """
+
+    def __init__(self, said: str, text: str, *, formless: bool = False) -> None:
         super().__init__(said)
-        self.text = text
+        self.text, self.formless = text, formless
 
 
 class CutOffError(BadReplyError):
@@ -72,7 +77,9 @@ class Answered:
         if self.finish == "length":
             raise CutOffError("the reply was cut off", self.text)
         if not self.text.strip():
-            raise BadReplyError(f"an empty reply (finish_reason {self.finish!r})", self.text)
+            raise BadReplyError(
+                f"an empty reply (finish_reason {self.finish!r})", self.text, formless=self.finish != "content_filter"
+            )
         if self.finish == "content_filter":
             raise BadReplyError("the server's content filter cut the reply off", self.text)
 
@@ -152,7 +159,9 @@ def _to_model(text: str, schema: type[BaseModel]) -> BaseModel:
     fence = re.fullmatch(r"```(?:json)?\s*(.*?)\s*```", said, flags=re.S)
     said = fence[1] if fence else said
     if not said.startswith("{"):
-        raise BadReplyError("the reply is not the JSON that was asked for (no JSON object, or words beside it)", text)
+        raise BadReplyError(
+            "the reply is not the JSON that was asked for (no JSON object, or words beside it)", text, formless=True
+        )
     try:
         try:
             return schema.model_validate(json.loads(said, object_pairs_hook=refuse_repeated))
@@ -161,7 +170,7 @@ def _to_model(text: str, schema: type[BaseModel]) -> BaseModel:
         except (ValueError, RecursionError):
             if not _closes_at_its_end(said):
                 raise BadReplyError(
-                    "the reply is not the JSON that was asked for (cut off, or something after it)", text
+                    "the reply is not the JSON that was asked for (cut off, or something after it)", text, formless=True
                 ) from None
             if (twice := repeated_key(said)) is not None:
                 raise RepeatedKeyError(twice) from None
@@ -171,9 +180,11 @@ def _to_model(text: str, schema: type[BaseModel]) -> BaseModel:
             f"the reply is not the JSON that was asked for (the key {str(error)!r} is there twice)", text
         ) from None
     except ValidationError as error:
-        raise BadReplyError(f"the reply is not the JSON that was asked for ({_first_problem(error)})", text) from None
+        raise BadReplyError(
+            f"the reply is not the JSON that was asked for ({_first_problem(error)})", text, formless=_is_another(error)
+        ) from None
     except (ValueError, RecursionError):
-        raise BadReplyError("the reply is not the JSON that was asked for (beyond repair)", text) from None
+        raise BadReplyError("the reply is not the JSON that was asked for (beyond repair)", text, formless=True) from None
 
 
 def _closes_at_its_end(text: str) -> bool:
@@ -191,6 +202,11 @@ def _closes_at_its_end(text: str) -> bool:
             if depth == 0:
                 return i == len(text) - 1
     return False
+
+
+def _is_another(error: ValidationError) -> bool:
+    """Whether an object is one of other keys than those that were asked for."""
+    return any(one["type"] == "missing" and len(one["loc"]) == 1 for one in error.errors())
 
 
 def _first_problem(error: ValidationError) -> str:

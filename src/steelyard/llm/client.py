@@ -269,8 +269,6 @@ class Client:
             question = Question(messages, schema, check, settings)
             calls, failure, barred = 0, LLMError("never asked"), False
             while calls <= self.retries:
-                self._check_budget(calls)
-                await self._wait_for_rate()
                 url = self._server()
                 calls += 1
                 try:
@@ -316,10 +314,9 @@ class Client:
         async with state.probing(url, dialect, lambda: frozenset(body()[0])):
             refusal: RefusedError | None = None
             for lesson in range(MOST_LESSONS + 1):
-                if lesson:
-                    self.usage.failures += 1
-                    self._check_budget(number)
-                    await self._wait_for_rate()
+                self.usage.failures += bool(lesson)
+                await self._wait_for_rate()
+                self._check_budget(number - 1)
                 sent, by_prompt = body()
                 self.usage.calls += 1
                 try:
@@ -360,8 +357,8 @@ class Client:
             data = parsed(answered.text, question.schema, None)
         except CutOffError:
             raise
-        except BadReplyError:
-            if formed and answered.finish != "content_filter" and self.structure == "auto":
+        except BadReplyError as bad:
+            if formed and bad.formless and self.structure == "auto":
                 dialect.passed_over_form()
             raise
         if formed:

@@ -85,13 +85,15 @@ class LocalServer:
         ]
         self.process = subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
         deadline = time.monotonic() + timeout
+        # Not through the environment's proxies: this machine is no business of theirs.
+        direct = urllib.request.build_opener(urllib.request.ProxyHandler({}))
         while time.monotonic() < deadline:
             if self.process.poll() is not None:
                 raise UnreachableError(
                     f"the local server ended at once (exit code {self.process.returncode}): is {self.model} a GGUF model?"
                 )
             try:
-                with urllib.request.urlopen(f"http://127.0.0.1:{self.port}/health", timeout=2) as reply:
+                with direct.open(f"http://127.0.0.1:{self.port}/health", timeout=2) as reply:
                     if reply.status == 200:
                         return self
             except (urllib.error.URLError, OSError):

@@ -11,7 +11,9 @@ from pathlib import Path
 from typing import Any
 
 from steelyard.errors import BudgetError, InputError
+from steelyard.files import locked
 from steelyard.intervals import wilson
+from steelyard.llm import Usage
 from steelyard.rubric.judge import PairwiseJudge
 from steelyard.rubric.pairs import Pair
 from steelyard.rubric.verdict import Verdict
@@ -30,10 +32,12 @@ class Summary:
         labelled, right: pairs with a label and a verdict, and those judged as it says; ties count half.
         last_error: why the last pair without a verdict has none.
         checks: by name, the pairs in which a check applied to an answer.
-        gave_up: whether the run was ended since no question at all was answered.
+        gave_up: whether the run was ended since no question at all was answered, or so many in a row were not, for a reason that stands for all.
+        in_a_row: how many that were; 0 where none at all was answered.
     """
 
     gave_up: bool = False
+    in_a_row: int = 0
     checks: Counter[str] = field(default_factory=Counter)
     winners: Counter[str] = field(default_factory=Counter)
     decided_by: Counter[str] = field(default_factory=Counter)
@@ -173,8 +177,24 @@ def run_pairs(
         The summary of all, those of before included, and whether the budget ended the run before all were judged.
 
     Raises:
-        InputError: where the file holds something else.
+        InputError: where the file holds something else, or another process is writing to it.
     """
+    if out is None:
+        return _run(judge, pairs, None, in_flight, route, tell)
+    with locked(out) as mine:
+        if not mine:
+            raise InputError(f"another process is writing to {out}: wait for it, or give another --out")
+        return _run(judge, pairs, out, in_flight, route, tell)
+
+
+def _run(
+    judge: PairwiseJudge,
+    pairs: list[Pair],
+    out: Path | None,
+    in_flight: int,
+    route: Callable[[Pair], Any] | None,
+    tell: Callable[[Pair, Verdict], None] | None,
+) -> tuple[Summary, bool]:
     from steelyard.llm import run_sync
 
     kept: dict[str, Line] = {}
@@ -201,8 +221,7 @@ def run_pairs(
                         lines.flush()
                     if tell is not None:
                         tell(pair, verdict)
-                    if summary.failed >= _UNANSWERED and usage.answered == before.answered and usage.cached == before.cached:
-                        summary.gave_up = True
+                    if verdict.winner is None and _is_vain(summary, usage, before):
                         return False
         except BudgetError:
             return True
@@ -220,6 +239,16 @@ def run_pairs(
 
 _UNANSWERED = 8
 """Pairs without a verdict after which a run ends, where no question was answered at all."""
+_BARRED = 5
+"""Questions in a row after which it ends, where each failed for a reason that stands for all."""
+
+
+def _is_vain(summary: Summary, usage: Usage, before: Usage) -> bool:
+    """Whether further questions would be asked in vain; the summary notes it."""
+    none = usage.answered == before.answered and usage.cached == before.cached
+    summary.gave_up = usage.barred >= _BARRED or (none and summary.failed >= _UNANSWERED)
+    summary.in_a_row = usage.barred if summary.gave_up and not none else 0
+    return summary.gave_up
 
 
 def _drop_torn_line(path: Path) -> None:
