@@ -35,7 +35,13 @@ def answer_with(make):
         if name == "Differences":
             return json.dumps({"differences": [f"answer 1 is {shown(body)['answer 1']}"]})
         if name == "Criteria":
-            return json.dumps({"criteria": [{"name": "stars", "tier": "core", "description": "more stars"}] * 2})
+            return json.dumps(
+                {
+                    "criteria": [
+                        {"name": "stars", "tier": "core", "description": f"{what} stars"} for what in ("more", "More", "larger")
+                    ]
+                }
+            )
         found = make(body)
         if name == "GivenScores":
             names = re.findall(r"^- (.*?) \[", shown(body)["criteria"], re.M)
@@ -129,7 +135,7 @@ def test_stages_are_calls(judge, stages, calls):
     verdict = judging.compare_sync("p", "x **", "y")
     assert (verdict.winner, verdict.calls, len(judging.server.bodies)) == ("a", calls, calls)
     if stages > 1:
-        # Two criteria of one name are told apart.
+        # Two criteria of one name are told apart; one that is there twice counts once.
         assert [one.name for one in verdict.judgements[0].criteria] == ["stars", "stars (again)"]
     assert bool(verdict.judgements[0].differences) == (stages != 2)
 

@@ -31,7 +31,7 @@ def test_it_judges_dies_and_comes_back(tmp_path):
         client = Client(
             server.base_url, MODEL, retries=3, timeout=300.0, cache=tmp_path / "c.sqlite", longest_string=60, max_tokens=400,
         )  # fmt: skip
-        judge = PairwiseJudge(client, small_rubric(), orders="one")
+        judge = PairwiseJudge(client, small_rubric(), orders="one", quotes=0)
         given = [Criterion("truth", "says what is true", "core")]
         verdict = judge.compare_sync("2+2?", "4", "5", criteria=given)
         assert verdict.winner in ("a", "b", "tie"), verdict.error
@@ -76,7 +76,10 @@ def test_every_number_of_stages_both_orders_and_two_at_a_time():
 
         async def judged():
             plans = ((1, "both"), (2, "one"), (3, "one"))
-            judges = [PairwiseJudge(client, small_rubric(), stages=stages, orders=orders, criteria=1) for stages, orders in plans]
+            judges = [
+                PairwiseJudge(client, small_rubric(), stages=stages, orders=orders, criteria=1, quotes=0)
+                for stages, orders in plans
+            ]
             return await asyncio.gather(*(judge.compare("2+2?", "4", "Five.") for judge in judges))
 
         verdicts = asyncio.run(judged())

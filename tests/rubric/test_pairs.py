@@ -20,12 +20,15 @@ ROWS = [
 def answer(number, body):
     texts = dict(re.findall(r"^=+ beginning of ([^\n]+)\n(.*?)\n=+ end of \1$", body["messages"][-1]["content"], re.S | re.M))
     score = 2 if "right" in texts["answer 1"] else -2
+    good = texts["answer 1" if score > 0 else "answer 2"]
+    # One quote that is there, and one that is not.
+    quotes = ["right  RIGHT" if "right right" in good else "right" if "right" in good else "", "nothing of the sort"]
     one = {
         "name": "truth",
         "tier": "hard",
         "reason": "answer 1 and answer 2",
-        "quote_1": "right  RIGHT",
-        "quote_2": "",
+        "quote_1": quotes[score < 0],
+        "quote_2": quotes[score > 0],
         "score": score,
     }
     return json.dumps({"differences": ["answer 1 differs"], "criteria": [one]})
@@ -140,7 +143,7 @@ def test_stats_say_what_the_judge_does(command, serve, jsonl, tmp_path):
     assert "12 verdicts under general@1 12" in said
     assert "24 orders: the answer shown first won 12 of 24; hard criteria decided 24" in said
     assert "hard: 24 criteria (1.0 an order), 0% scored 0, 100% scored 2 or -2" in said
-    assert "24 quotes, of which 12 (50%) do not stand in the answer" in said
+    assert "48 quotes, of which 24 (50%) do not stand in the answer" in said
     assert command("rubric", "stats", tmp_path / "none.jsonl")[0] == 2
 
 

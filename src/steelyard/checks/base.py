@@ -7,6 +7,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Literal
 
+from steelyard.checks.identity import identity_of
 from steelyard.errors import InputError, nearest
 from steelyard.registry import Registry
 
@@ -27,6 +28,7 @@ class Check:
         name: unique among the checks of a judge.
         run: from prompt, answer and the row's columns to a value from 0 (failed) to 1 (passed), or None where it does not apply.
         role: "guard" (an answer that does not pass loses, whatever the judge would say) or "reward" (a part of the reward).
+        made_from: kind and options, where it was made from such.
 
     Example:
         >>> short = Check("short", lambda prompt, answer, columns: float(len(answer) < 10), role="reward")
@@ -37,6 +39,12 @@ class Check:
     name: str
     run: Function
     role: str = "guard"
+    made_from: str = ""
+
+    @property
+    def identity(self) -> str:
+        """What its values depend on beside prompt, answer and row: kind and options, or the function that it is."""
+        return self.made_from or identity_of(self.run)
 
     def __post_init__(self) -> None:
         if self.role not in _ROLES:

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Mapping
 from typing import Any
 
 from steelyard.checks.base import CHECKS, Check, Factory, Function
+from steelyard.checks.identity import identity_of
 from steelyard.errors import InputError
 from steelyard.settings import options_of
 
@@ -28,7 +30,12 @@ def check(kind: str, *, role: str = "guard", name: str | None = None, **options:
         Traceback (most recent call last):
         steelyard.errors.InputError: unknown kind of check 'wrods' (did you mean 'words'?): use one of ...
     """
-    return Check(name or kind, run_of(kind, options), role)
+    run = run_of(kind, options)
+    factory = CHECKS.find(kind)
+    # A kind of the user's own may be another one tomorrow under the same name.
+    own = "" if factory.__module__.startswith("steelyard.") else identity_of(factory)
+    made_from = json.dumps([kind, dict(sorted(options.items())), own], ensure_ascii=False, default=repr)
+    return Check(name or kind, run, role, made_from)
 
 
 def run_of(kind: str, options: Mapping[str, Any]) -> Function:

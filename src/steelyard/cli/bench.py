@@ -30,6 +30,7 @@ def bench(
     per_prompt: options.PerPrompt = False,
     criteria: options.Criteria = 6,
     longest: options.Longest = 12_000,
+    quotes: options.Quotes = None,
     concurrency: options.Concurrency = 32,
     per_minute: options.PerMinute = None,
     timeout: options.Timeout = 120.0,
@@ -72,6 +73,7 @@ def bench(
         "per_prompt": per_prompt,
         "criteria": criteria,
         "limit": longest,
+        "quotes": options.share_of(quotes, local),
     }
     with ExitStack() as stack:
         urls, served, more = options.find_server(stack, console, base_url, model, local)

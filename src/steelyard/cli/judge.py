@@ -23,6 +23,12 @@ Stages = Annotated[int, typer.Option(help="Calls an order: 1, 2 or 3.")]
 PerPrompt = Annotated[bool, typer.Option("--per-prompt", help="Criteria from the prompt alone, once for all its pairs.")]
 Criteria = Annotated[int, typer.Option(help="Criteria to ask for, at most.")]
 Longest = Annotated[int, typer.Option(help="Characters of a prompt or an answer that the judge is shown.")]
+Quotes = Annotated[
+    float | None,
+    typer.Option(
+        help="The share of a reply's quotes that must stand in the answers (default: .25, with --local 0); else it is asked again."
+    ),
+]
 Guards = Annotated[
     list[str] | None,
     typer.Option(help="A check an answer must pass, as KIND or KIND:option=value,option=value; may be repeated. Kinds: ..."),
@@ -65,6 +71,7 @@ def judge(
     per_prompt: PerPrompt = False,
     criteria: Criteria = 6,
     longest: Longest = 12_000,
+    quotes: Quotes = None,
     guard: Guards = None,
     reward: Rewards = None,
     concurrency: Concurrency = 32,
@@ -123,6 +130,7 @@ def judge(
             "per_prompt": per_prompt,
             "criteria": criteria,
             "limit": longest,
+            "quotes": share_of(quotes, local),
         }
         judging, route = make_judge(client, rubric, domain if rules else None, checks=made_checks(guard, reward), **options)
         printed: list[int] = []
@@ -210,6 +218,13 @@ def request_of(max_tokens: int | None, temperature: float | None, extra: str | N
     return {name: value for name, value in made.items() if value is not None}
 
 
+def share_of(quotes: float | None, local: bool) -> float:
+    """The share of found quotes that a command asks for: the small judge on this machine, which hardly quotes at all, is there to try things out."""
+    from steelyard.rubric.judge import QUOTES
+
+    return (0.0 if local else QUOTES) if quotes is None else quotes
+
+
 def key_of(variable: str | None) -> str | None:
     """The API key in an environment variable; None where the command names none.
 
@@ -256,9 +271,14 @@ def make_judge(client: Any, rubric: str, domain: str | None, **options: Any) -> 
     made = PairwiseJudge(client, rubrics, **options)
     if rubric != "auto" or domain is None:
         return made, None
-    if domain == "judge":
-        return made, lambda pair: by_judge(client, pair.prompt)
-    return made, lambda pair: by_rules(pair.prompt)
+
+    def told_by_judge(pair: Any) -> Any:
+        return by_judge(client, pair.prompt)
+
+    def told_by_rules(pair: Any) -> str:
+        return by_rules(pair.prompt)
+
+    return made, told_by_judge if domain == "judge" else told_by_rules
 
 
 def parse_check(text: str, role: str) -> Any:

@@ -3,7 +3,12 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Sequence
+from enum import Enum
+from functools import lru_cache
+from typing import Any
 
+from steelyard.errors import repeated
 from steelyard.rubric._fence import visible
 
 
@@ -28,9 +33,42 @@ def quote_found(quote: str, answer: str) -> bool | None:
     parts = [_folded(part) for part in quote_parts(quote)]
     if not parts:
         return None
-    # The judge quotes what it was shown, where hidden signs are written out.
-    texts = [_folded(text) for text in (answer, visible(answer))]
-    return any(all(part in text for part in parts) for text in texts)
+    return any(all(part in text for part in parts) for text in _looked_in(answer))
+
+
+def check_evidence(criteria: Sequence[Any], first: str, second: str, least: float, *, given: bool = False) -> None:
+    """Refuse scores that rest on nothing: one criterion said again and again, or quotes that stand in neither answer.
+
+    Args:
+        criteria: each with a name, a reason, and quotes of the first and the second answer.
+        first, second: the answers.
+        least: the share of the quotes that must stand in the answer that they are of, 0 to 1; 0 asks for none.
+        given: whether the judge was told what to score: then reasons may be alike.
+
+    Raises:
+        ValueError: naming what is repeated, or how many quotes are there.
+    """
+    names = [_folded(_name_of(one)) for one in criteria]
+    if (twice := repeated(names)) is not None:
+        raise ValueError(f"the criterion {twice!r} is there {names.count(twice)} times")
+    said = {(_folded(one.reason), _folded(one.quote_1), _folded(one.quote_2)) for one in criteria}
+    if not given and len(criteria) > 1 and len(said) == 1 and any(part for one in said for part in one):
+        raise ValueError(f"all {len(criteria)} criteria have the same reason and quotes")
+    found = [quote_found(quote, answer) for one in criteria for quote, answer in ((one.quote_1, first), (one.quote_2, second))]
+    there = [one for one in found if one is not None]
+    if sum(there) < least * len(there):
+        raise ValueError(f"only {sum(there)} of {len(there)} quotes stand in the answers, where {least:.0%} must")
+
+
+def _name_of(criterion: Any) -> str:
+    name = criterion.name
+    return str(name.value if isinstance(name, Enum) else name)
+
+
+@lru_cache(maxsize=64)
+def _looked_in(answer: str) -> tuple[str, ...]:
+    """An answer as quotes are looked for in it: as it is, and as the judge was shown it, with hidden signs written out."""
+    return tuple(dict.fromkeys(_folded(text) for text in (answer, visible(answer))))
 
 
 def _folded(text: str) -> str:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import hashlib
 from collections import Counter
 from collections.abc import AsyncGenerator, Callable, Iterable, Mapping
 from contextlib import aclosing
@@ -10,6 +11,7 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
+from steelyard.checks.identity import identity_of
 from steelyard.errors import BudgetError, InputError
 from steelyard.files import locked
 from steelyard.intervals import wilson
@@ -30,6 +32,7 @@ class Summary:
         both, flips: pairs judged in both orders, and those whose winners differ between them.
         calls, tokens_in, tokens_out: spent, in vain as well.
         labelled, right: pairs with a label and a verdict, and those judged as it says; ties count half.
+        quotes, found: quotes that the judge gave, and those that stand in the answers.
         last_error: why the last pair without a verdict has none.
         checks: by name, the pairs in which a check applied to an answer.
         gave_up: whether the run was ended since no question at all was answered, or so many in a row were not, for a reason that stands for all.
@@ -49,6 +52,8 @@ class Summary:
     tokens_out: int = 0
     labelled: int = 0
     right: float = 0.0
+    quotes: int = 0
+    found: int = 0
     last_error: str | None = None
 
     def add(self, pair_label: str | None, verdict: Verdict) -> None:
@@ -64,6 +69,8 @@ class Summary:
             self.last_error = verdict.error
             return
         self.winners[verdict.winner] += 1
+        found = [there for one in verdict.criteria for there in one.found.values() if there is not None]
+        self.quotes, self.found = self.quotes + len(found), self.found + sum(found)
         if len(verdict.orders) == 2:
             self.both += 1
             self.flips += len(set(verdict.orders)) == 2
@@ -92,6 +99,8 @@ class Summary:
             out.append(
                 f"asked in both orders: {self.both}, of which {self.flips} ({self.flips / self.both:.0%}) gave two winners"
             )
+        if self.quotes:
+            out.append(f"{self.quotes} quotes, of which {self.found} ({self.found / self.quotes:.0%}) stand in the answers")
         if self.labelled and labels:
             low, high = wilson(self.right, self.labelled)
             out.append(
@@ -169,8 +178,8 @@ def run_pairs(
     """Judge pairs from code without an event loop, and write a line a pair.
 
     Args:
-        out: a JSONL file; pairs that have a verdict there already are not judged again, those that failed are. A verdict of other texts, or of a
-            judge with other settings, is refused.
+        out: a JSONL file; pairs that have a verdict there already are not judged again, those that failed are. Checks are run again, and what
+            they change is written anew. A verdict of other texts, or of a judge with other settings, is refused.
         tell: called with every pair and its verdict.
 
     Returns:
@@ -198,21 +207,30 @@ def _run(
     from steelyard.llm import run_sync
 
     kept: dict[str, Line] = {}
-    made_by = judge.fingerprint
+    made_by = _made_by(judge, route)
     if out is not None:
         kept = read_lines(out)
         _check_kept(kept, pairs, made_by, out)
         _drop_torn_line(out)
     summary, labels, usage = Summary(), {pair.id: pair.label for pair in pairs}, judge.client.usage
     before = replace(usage)
-    for name, line in kept.items():
-        if name in labels:
-            summary.add(labels[name], replace(line.verdict, calls=0, tokens_in=0, tokens_out=0))
-    todo = [pair for pair in pairs if pair.id not in kept]
+    todo, other = [], []
+    for pair in pairs:
+        line = kept.get(pair.id)
+        now = None if line is None else _rechecked(judge, pair, line.verdict)
+        if now is None:
+            todo.append(pair)
+            continue
+        summary.add(labels[pair.id], replace(now, calls=0, tokens_in=0, tokens_out=0))
+        if line is not None and now is not line.verdict:
+            other.append(Line(pair.id, digest_of(pair), made_by, now))
 
     async def work() -> bool:
         lines = out.open("a", encoding="utf-8", errors="replace") if out is not None else None
         try:
+            if lines is not None:
+                lines.writelines(line.text() for line in other)
+                lines.flush()
             async with aclosing(judge_pairs(judge, todo, in_flight=in_flight, route=route)) as judged:
                 async for pair, verdict in judged:
                     summary.add(pair.label, verdict)
@@ -251,6 +269,22 @@ def _is_vain(summary: Summary, usage: Usage, before: Usage) -> bool:
     return summary.gave_up
 
 
+def _made_by(judge: PairwiseJudge, route: Callable[[Pair], Any] | None) -> str:
+    """A checksum of all that verdicts depend on beside the pairs: the judge, and how a pair's domain is told."""
+    if route is None:
+        return judge.fingerprint
+    return hashlib.blake2b(
+        f"{judge.fingerprint} {identity_of(route)}".encode("utf-8", "surrogatepass"), digest_size=8
+    ).hexdigest()
+
+
+def _rechecked(judge: PairwiseJudge, pair: Pair, verdict: Verdict) -> Verdict | None:
+    try:
+        return judge.rechecked(verdict, pair.prompt, pair.a, pair.b, pair.columns)
+    except InputError as error:
+        raise InputError(f"pair {pair.id}: {error}") from None
+
+
 def _drop_torn_line(path: Path) -> None:
     """Remove a last line that a crash cut short."""
     if path.is_file() and (content := path.read_bytes()) and not content.endswith(b"\n"):
@@ -263,9 +297,12 @@ def _check_kept(kept: Mapping[str, Line], pairs: Iterable[Pair], made_by: str, o
         if pair.id not in kept:
             continue
         if kept[pair.id].pair != digest_of(pair):
-            raise InputError(f"{out} holds a verdict on other texts for pair {pair.id!r}: give another --out, or remove the file")
+            raise InputError(
+                f"{out} holds a verdict on other texts for pair {pair.id!r}: give another --out, or remove the file (its prompt, answers, given "
+                "criteria and domain count)"
+            )
         if kept[pair.id].judge != made_by:
             raise InputError(
-                f"{out} holds verdicts of another judge (its model, rubric, checks, orders or another setting is not this one's): "
+                f"{out} holds verdicts of another judge (its model, rubric, checks, their options, orders, way to tell domains or another setting is not this one's): "
                 "give another --out, or remove the file"
             )

@@ -48,10 +48,15 @@ def check_given(criteria: Sequence[Criterion]) -> None:
 
 
 def with_different_names(found: Any) -> list[tuple[str, str, str]]:
-    """Criteria with names that differ."""
+    """Criteria with names that differ; one that is there again in the same words is left out."""
     out: dict[str, tuple[str, str, str]] = {}
+    seen = set()
     for one in found.criteria:
         name = " ".join(one.name.split()) or "criterion"
+        said = (name.casefold(), " ".join(one.description.split()).casefold())
+        if said in seen:
+            continue
+        seen.add(said)
         while name in out:
             name += " (again)"
         out[name] = (name, " ".join(one.description.split()), one.tier)

@@ -14,7 +14,7 @@ from steelyard.checks import Check, compare_checks
 from steelyard.errors import InputError, LLMError, nearest
 from steelyard.llm import Client, Reply, run_sync
 from steelyard.rubric._fence import LIMIT, fenced, visible
-from steelyard.rubric._quotes import quote_found
+from steelyard.rubric._quotes import check_evidence, quote_found
 from steelyard.rubric._schemas import Compared, comparison_schema, criteria_schema, differences_schema, scores_schema
 from steelyard.rubric._templates import filled
 from steelyard.rubric.criteria import MOST_CRITERIA, Criterion, check_given, with_different_names
@@ -26,6 +26,8 @@ _DECISIVE = 1.0
 """With `orders="adaptive"`, the size of a first score that needs no second order; see `steelyard.rubric.calibrate`."""
 
 
+QUOTES = 0.25
+"""The share of the quotes in a reply that must stand in the answers, if nobody says otherwise."""
 _KEPT_PROMPTS = 1024
 """Prompts whose criteria are kept, with `per_prompt`."""
 
@@ -45,6 +47,8 @@ class PairwiseJudge:
         per_prompt: make the criteria from the prompt alone, once, and use them for all pairs of answers to it.
         criteria: how many to ask for, at most.
         limit: characters of a prompt or an answer that the model is shown.
+        quotes: the share of the quotes in a reply that must stand in the answers, 0 to 1. A reply with fewer, or with one criterion said twice, is
+            no verdict: it is asked again, and in the end a failure.
 
     Raises:
         InputError: where an argument is out of range.
@@ -66,6 +70,7 @@ class PairwiseJudge:
         per_prompt: bool = False,
         criteria: int = 6,
         limit: int = LIMIT,
+        quotes: float = QUOTES,
     ) -> None:
         if orders not in _ORDERS:
             raise InputError(f"orders must be one of {', '.join(_ORDERS)}, but is {orders!r}{nearest(str(orders), _ORDERS)}")
@@ -77,21 +82,28 @@ class PairwiseJudge:
             raise InputError(f"criteria must be a number from 1 to {MOST_CRITERIA}, but is {criteria!r}")
         if not isinstance(limit, int) or limit < 200:
             raise InputError(f"limit must be a number of characters, at least 200, but is {limit!r}")
+        if not isinstance(quotes, (int, float)) or not 0 <= quotes <= 1:
+            raise InputError(f"quotes must be a share from 0 to 1, but is {quotes!r}")
         self.rubrics = {"general": meta_rubric} if isinstance(meta_rubric, MetaRubric) else dict(meta_rubric)
         if "general" not in self.rubrics:
             raise InputError("a judge of several domains needs a rubric named 'general' for the prompts of none")
         self.client, self.checks, self.orders, self.decisive = client, list(checks), orders, decisive
         self.stages, self.per_prompt, self.number, self.limit = stages, per_prompt, criteria, limit
+        self.quotes = float(quotes)
         self._made: dict[tuple[str, str, str], list[Criterion]] = {}
 
     @property
     def fingerprint(self) -> str:
-        """A checksum of all that a verdict depends on beside the pair: model, settings, principles, checks by name, orders, stages."""
+        """A checksum of all that a verdict depends on beside the pair: model, settings, principles, checks with their options, orders, stages."""
+        client = self.client
         depends_on = {
-            "model": [self.client.model, sorted(map(str, self.client.settings.items()))],
-            "rubrics": {name: [rubric.text(), str(rubric.weights)] for name, rubric in sorted(self.rubrics.items())},
-            "checks": [[check.name, check.role] for check in self.checks],
-            "asked": [self.orders, self.decisive, self.stages, self.per_prompt, self.number, self.limit],
+            "model": [client.model, sorted(map(str, client.settings.items())), client.structure, client.longest_string],
+            "rubrics": {
+                name: [rubric.id, rubric.text(), str(rubric.weights), str(rubric.route)]
+                for name, rubric in sorted(self.rubrics.items())
+            },
+            "checks": [[check.name, check.role, check.identity] for check in self.checks],
+            "asked": [self.orders, self.decisive, self.stages, self.per_prompt, self.number, self.limit, self.quotes],
         }
         return hashlib.blake2b(json.dumps(depends_on, sort_keys=True).encode("utf-8", "surrogatepass"), digest_size=8).hexdigest()
 
@@ -147,6 +159,32 @@ class PairwiseJudge:
             winner, score, decided_by, judgements, results, rubric.id, spent.calls, spent.tokens_in, spent.tokens_out
         )  # fmt: skip
 
+    def rechecked(
+        self, verdict: Verdict, prompt: str, a: str, b: str, columns: Mapping[str, Any] | None = None
+    ) -> Verdict | None:
+        """A verdict of before with the checks run again, which costs nothing: a column that they read may hold something else now.
+
+        Args:
+            verdict: of this judge, on these texts.
+            prompt, a, b, columns: as of `compare`.
+
+        Returns:
+            The verdict as it is now, the very same where no check has another result; None where the model has to be asked, since checks decided
+            before and do not any more.
+
+        Raises:
+            InputError: where a check lacks its column.
+        """
+        results, decided = compare_checks(self.checks, prompt, a, b, columns or {})
+        if results == verdict.checks:
+            return verdict
+        if decided is not None:
+            return replace(verdict, winner=decided[0], score=decided[1], decided_by="checks", judgements=[], checks=results)
+        if verdict.judgements:
+            winner, score, decided_by = joined(verdict.judgements, summed=self.orders == "sum")
+            return replace(verdict, winner=winner, score=score, decided_by=decided_by, checks=results)
+        return replace(verdict, checks=results) if verdict.decided_by == "no difference" else None
+
     def compare_sync(self, prompt: str, a: str, b: str, **keywords: Any) -> Verdict:
         """As `compare`, from code without an event loop."""
         return run_sync(self.compare(prompt, a, b, **keywords))
@@ -174,7 +212,10 @@ class PairwiseJudge:
         shown = {"prompt": prompt, "answer 1": first, "answer 2": second}
         differences: list[str] = []
         if criteria is None and self.stages == 1:
-            reply = await self._ask("compare", rubric, shown, comparison_schema(self.number), spent)
+            reply = await self._ask(
+                "compare", rubric, shown, comparison_schema(self.number), spent,
+                check=lambda found: check_evidence(found.criteria, first, second, self.quotes),
+            )  # fmt: skip
             return self._judgement(rubric, reply.data.differences, reply.data.criteria, first, second, swapped)
         if criteria is None:
             if self.stages == 3:
@@ -194,6 +235,7 @@ class PairwiseJudge:
             names = [item.name.value for item in found.criteria]
             if sorted(names) != sorted(wanted):
                 raise ValueError(f"scored {names}, but the criteria are {wanted}")
+            check_evidence(found.criteria, first, second, self.quotes, given=True)
 
         # The criteria are made before or the user's; they stand before the texts, where a server's prefix cache keeps them.
         reply = await self._ask(

@@ -75,6 +75,7 @@ def read_lines(path: Path, *, failed: bool = False) -> dict[str, Line]:
 
 
 def digest_of(pair: Pair) -> str:
-    """A checksum of a pair's texts and given criteria, which a verdict keeps."""
+    """A checksum of a pair's texts, given criteria and domain, which a verdict keeps."""
     content = [pair.prompt, pair.a, pair.b, [[one.name, one.description, one.tier] for one in pair.criteria or ()]]
+    content += [] if pair.domain is None else [pair.domain]
     return hashlib.blake2b(json.dumps(content).encode("utf-8", "surrogatepass"), digest_size=8).hexdigest()
