@@ -8,13 +8,17 @@ from __future__ import annotations
 
 import re
 import unicodedata
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
+
+from steelyard.rubric.conversation import Conversation
 
 LIMIT = 12_000
 """Characters of one text that the judge gets to see; more are cut out of the middle."""
 SHORTEST_FENCE = 8
 LONGEST_RUN = 40
 """Equals signs in a row that are shown: the fence is longer than any run, and an answer of nothing else would make it endless."""
+LEAST_OF_TURN = 200
+"""Characters of a turn that there is room for: a conversation of more turns than that loses those in its middle."""
 HEAD = 0.7
 """The share of a shortened text that is its beginning."""
 
@@ -104,12 +108,12 @@ def shortened(text: str, fence: str, limit: int = LIMIT) -> str:
     return f"{head}\n{fence} {out} characters are left out here {fence}\n{tail.rstrip()}"
 
 
-def fenced(texts: Mapping[str, str], *, limit: int = LIMIT) -> str:
-    """Texts one after another, each between two lines that name it and that it cannot contain.
+def fenced(texts: Mapping[str, str | Conversation], *, limit: int = LIMIT) -> str:
+    """Texts one after another, each between two lines that name it and that it cannot contain; a conversation has such a line before every turn.
 
     Args:
         texts: by name, in order.
-        limit: characters of each that are shown.
+        limit: characters of each that are shown; the longest turns of a conversation are cut first, and of more than fit the middle ones.
 
     Returns:
         The lines; every fence in them is equally long, and longer than any run of equals signs inside.
@@ -123,8 +127,45 @@ def fenced(texts: Mapping[str, str], *, limit: int = LIMIT) -> str:
         ======== end of answer A
         ========= end of answer A
     """
-    shown = {name: visible(text) for name, text in texts.items()}
-    fence = fence_of(*shown.values())
+    shown = {
+        name: [("", visible(text))]
+        if isinstance(text, str)
+        else [(visible(turn.role), visible(turn.text)) for turn in text.turns]
+        for name, text in texts.items()
+    }
+    fence = fence_of(*(part for turns in shown.values() for turn in turns for part in turn))
     return "\n".join(
-        f"{fence} beginning of {name}\n{shortened(text, fence, limit)}\n{fence} end of {name}" for name, text in shown.items()
+        f"{fence} beginning of {name}\n{_conversed(turns, fence, limit)}\n{fence} end of {name}" for name, turns in shown.items()
     )
+
+
+def _conversed(turns: Sequence[tuple[str, str]], fence: str, limit: int) -> str:
+    """The turns of a text, each under a line that names it, or the text alone where it is no conversation."""
+    if len(turns) == 1 and not turns[0][0]:
+        return shortened(turns[0][1], fence, limit)
+    numbered = [(f"{fence} turn {number}, {role}", text) for number, (role, text) in enumerate(turns, start=1)]
+    most = max(2, limit // LEAST_OF_TURN)
+    left_out = len(numbered) - most
+    if left_out > 0:
+        numbered = [*numbered[: most // 2], *numbered[len(numbered) - (most - most // 2) :]]
+    share = _share([len(text) for _, text in numbered], limit)
+    lines = [f"{head}\n{shortened(text, fence, share)}" for head, text in numbered]
+    if left_out > 0:
+        lines.insert(most // 2, f"{fence} {left_out} turns are left out here {fence}")
+    return "\n".join(lines)
+
+
+def _share(lengths: Sequence[int], limit: int) -> int:
+    """How long each may be at most, so that all together are no longer than the limit.
+
+    Example:
+        >>> _share([10, 10, 500], 100), _share([10, 20], 100)
+        (80, 100)
+    """
+    left = limit
+    for place, length in enumerate(sorted(lengths)):
+        share = left // (len(lengths) - place)
+        if length > share:
+            return share
+        left -= length
+    return limit

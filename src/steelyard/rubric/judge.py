@@ -17,10 +17,12 @@ from steelyard.rubric._fence import LIMIT, fenced, visible
 from steelyard.rubric._quotes import check_evidence, quote_found
 from steelyard.rubric._schemas import Compared, comparison_schema, criteria_schema, differences_schema, scores_schema
 from steelyard.rubric._templates import filled
+from steelyard.rubric.conversation import Conversation, Given, conversation_of, for_messages
 from steelyard.rubric.criteria import MOST_CRITERIA, Criterion, check_given, with_different_names
 from steelyard.rubric.meta_rubric import MetaRubric
 from steelyard.rubric.verdict import Judgement, Scored, Verdict, aggregate, joined
 
+Text = str | Conversation
 _ORDERS = ("both", "adaptive", "one", "sum")
 _DECISIVE = 1.0
 """With `orders="adaptive"`, the size of a first score that needs no second order; see `steelyard.rubric.calibrate`."""
@@ -109,9 +111,9 @@ class PairwiseJudge:
 
     async def compare(
         self,
-        prompt: str,
-        a: str,
-        b: str,
+        prompt: Given,
+        a: Given,
+        b: Given,
         *,
         domain: str | None = None,
         criteria: Sequence[Criterion] | None = None,
@@ -120,7 +122,7 @@ class PairwiseJudge:
         """Compare two answers.
 
         Args:
-            prompt, a, b: texts.
+            prompt, a, b: texts, or lists of messages: then the judge sees their roles, and tool calls with their arguments.
             domain: which of the judge's rubrics; absent or unknown: "general".
             criteria: given with the prompt, in place of ones made for the pair.
             columns: of the prompt's row, for the checks (a ground truth, instructions).
@@ -132,15 +134,16 @@ class PairwiseJudge:
             InputError: where given criteria are none, or a check lacks its column.
             BudgetError: where the client's budget is used up.
         """
+        prompt, a, b = _texts(prompt, a, b)
         rubric = self.rubrics.get(domain or "general", self.rubrics["general"])
         if criteria is not None:
             check_given(criteria)
         # In a thread: a check may wait for a comparison of expressions, and the other pairs must not.
-        results, decided = await asyncio.to_thread(compare_checks, self.checks, prompt, a, b, columns or {})
+        results, decided = await asyncio.to_thread(self._compare_checks, prompt, a, b, columns)
         if decided is not None:
             winner, score = decided
             return Verdict(winner, score, "checks", checks=results, rubric=rubric.id)
-        if unicodedata.normalize("NFC", a).strip() == unicodedata.normalize("NFC", b).strip():
+        if _folded(a) == _folded(b):
             return Verdict("tie", 0.0, "no difference", checks=results, rubric=rubric.id)
         spent = _Spent()
         try:
@@ -160,7 +163,7 @@ class PairwiseJudge:
         )  # fmt: skip
 
     def rechecked(
-        self, verdict: Verdict, prompt: str, a: str, b: str, columns: Mapping[str, Any] | None = None
+        self, verdict: Verdict, prompt: Given, a: Given, b: Given, columns: Mapping[str, Any] | None = None
     ) -> Verdict | None:
         """A verdict of before with the checks run again, which costs nothing: a column that they read may hold something else now.
 
@@ -175,7 +178,7 @@ class PairwiseJudge:
         Raises:
             InputError: where a check lacks its column.
         """
-        results, decided = compare_checks(self.checks, prompt, a, b, columns or {})
+        results, decided = self._compare_checks(*_texts(prompt, a, b), columns)
         if results == verdict.checks:
             return verdict
         if decided is not None:
@@ -185,12 +188,18 @@ class PairwiseJudge:
             return replace(verdict, winner=winner, score=score, decided_by=decided_by, checks=results)
         return replace(verdict, checks=results) if verdict.decided_by == "no difference" else None
 
-    def compare_sync(self, prompt: str, a: str, b: str, **keywords: Any) -> Verdict:
+    def compare_sync(self, prompt: Given, a: Given, b: Given, **keywords: Any) -> Verdict:
         """As `compare`, from code without an event loop."""
         return run_sync(self.compare(prompt, a, b, **keywords))
 
+    def _compare_checks(self, prompt: Text, a: Text, b: Text, columns: Mapping[str, Any] | None) -> Any:
+        checks = self.checks
+        if not all(isinstance(text, str) for text in (prompt, a, b)):
+            checks = [for_messages(check) for check in checks]
+        return compare_checks(checks, prompt, a, b, columns or {})  # type: ignore[arg-type]
+
     async def _orders(
-        self, rubric: MetaRubric, prompt: str, a: str, b: str, criteria: Sequence[Criterion] | None, spent: _Spent
+        self, rubric: MetaRubric, prompt: Text, a: Text, b: Text, criteria: Sequence[Criterion] | None, spent: _Spent
     ) -> list[Judgement]:
         if criteria is None and self.per_prompt:
             criteria = await self._prompt_criteria(rubric, prompt, spent)
@@ -200,28 +209,35 @@ class PairwiseJudge:
 
         if self.orders in ("both", "sum"):
             return list(await _gather_or_fail(ask(False), ask(True)))
-        first = await ask(_first_swapped(prompt, a, b))
+        first = await ask(_first_swapped(str(prompt), str(a), str(b)))
         if self.orders == "one" or abs(first.score) >= max(self.decisive, 1e-9):
             return [first]
         return [first, await ask(not first.swapped)]
 
     async def _one_order(
-        self, rubric: MetaRubric, prompt: str, a: str, b: str, criteria: Sequence[Criterion] | None, swapped: bool, spent: _Spent
+        self,
+        rubric: MetaRubric,
+        prompt: Text,
+        a: Text,
+        b: Text,
+        criteria: Sequence[Criterion] | None,
+        swapped: bool,
+        spent: _Spent,
     ) -> Judgement:
         first, second = (b, a) if swapped else (a, b)
-        shown = {"prompt": prompt, "answer 1": first, "answer 2": second}
+        shown: dict[str, Text] = {"prompt": prompt, "answer 1": first, "answer 2": second}
         differences: list[str] = []
         if criteria is None and self.stages == 1:
             reply = await self._ask(
                 "compare", rubric, shown, comparison_schema(self.number), spent,
-                check=lambda found: check_evidence(found.criteria, first, second, self.quotes),
+                check=lambda found: check_evidence(found.criteria, str(first), str(second), self.quotes),
             )  # fmt: skip
-            return self._judgement(rubric, reply.data.differences, reply.data.criteria, first, second, swapped)
+            return self._judgement(rubric, reply.data.differences, reply.data.criteria, str(first), str(second), swapped)
         if criteria is None:
             if self.stages == 3:
                 found = await self._ask("differences", rubric, shown, differences_schema(self.number), spent)
                 differences = found.data.differences
-                noted = {"prompt": prompt, "differences": "\n".join(f"- {text}" for text in differences)}
+                noted: dict[str, Text] = {"prompt": prompt, "differences": "\n".join(f"- {text}" for text in differences)}
                 made = await self._ask("criteria", rubric, noted, criteria_schema(self.number), spent)
             else:
                 made = await self._ask("criteria", rubric, shown, criteria_schema(self.number), spent)
@@ -235,7 +251,7 @@ class PairwiseJudge:
             names = [item.name.value for item in found.criteria]
             if sorted(names) != sorted(wanted):
                 raise ValueError(f"scored {names}, but the criteria are {wanted}")
-            check_evidence(found.criteria, first, second, self.quotes, given=True)
+            check_evidence(found.criteria, str(first), str(second), self.quotes, given=True)
 
         # The criteria are made before or the user's; they stand before the texts, where a server's prefix cache keeps them.
         reply = await self._ask(
@@ -253,10 +269,10 @@ class PairwiseJudge:
             )
             for item in reply.data.criteria
         ]
-        return self._judgement(rubric, differences, scored, first, second, swapped)
+        return self._judgement(rubric, differences, scored, str(first), str(second), swapped)
 
-    async def _prompt_criteria(self, rubric: MetaRubric, prompt: str, spent: _Spent) -> list[Criterion]:
-        key = (rubric.id, rubric.text(), prompt)
+    async def _prompt_criteria(self, rubric: MetaRubric, prompt: Text, spent: _Spent) -> list[Criterion]:
+        key = (rubric.id, rubric.text(), str(prompt))
         if key not in self._made:
             # Equal questions under way are asked once.
             reply = await self._ask("criteria", rubric, {"prompt": prompt}, criteria_schema(self.number), spent)
@@ -269,7 +285,7 @@ class PairwiseJudge:
         self,
         name: str,
         rubric: MetaRubric,
-        texts: Mapping[str, str],
+        texts: Mapping[str, Text],
         schema: Any,
         spent: _Spent,
         check: Callable[[Any], None] | None = None,
@@ -309,6 +325,22 @@ class PairwiseJudge:
         assert rubric.weights is not None
         score = aggregate([one.score for one in scored], [one.tier for one in scored], rubric.weights.model_dump())
         return Judgement(swapped, list(differences), scored, score)
+
+
+def _texts(prompt: Given, a: Given, b: Given) -> tuple[Text, Text, Text]:
+    made = []
+    for name, given, speaker in (("prompt", prompt, "user"), ("answer A", a, "assistant"), ("answer B", b, "assistant")):
+        try:
+            made.append(conversation_of(given, speaker=speaker))
+        except InputError as error:
+            raise InputError(f"{name}: {error}") from None
+    return made[0], made[1], made[2]
+
+
+def _folded(answer: Text) -> list[tuple[str, str]]:
+    """An answer as it is compared with another: alike where nothing differs but white space at the ends and the way accents are written."""
+    turns = [("", answer)] if isinstance(answer, str) else [(turn.role, turn.text) for turn in answer.turns]
+    return [(role, unicodedata.normalize("NFC", text).strip()) for role, text in turns]
 
 
 class _Spent:

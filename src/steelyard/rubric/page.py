@@ -43,7 +43,7 @@ def print_verdict(console: Any, pair: Pair, verdict: Verdict) -> None:
         console.print(f"check {visible(name)}: A {_value(first)}, B {_value(second)}", highlight=False, soft_wrap=True)
     criteria = verdict.criteria
     for side, answer in (("a", pair.a), ("b", pair.b)):
-        text = visible(answer)
+        text = visible(str(answer))
         shown = Text(f"{side.upper()}: ", "bold") + Text(
             text[:_SHOWN_OF_ANSWER] + (" ..." if len(text) > _SHOWN_OF_ANSWER else "")
         )
@@ -149,7 +149,9 @@ def write_verdicts(pairs: Iterable[Pair], verdicts: Path, out: Path, *, limit: i
     rows = []
     for pair, verdict in shown[:limit]:
         criteria = verdict.criteria
-        answers = [marked(visible(text), (one.quotes[side] for one in criteria)) for side, text in (("a", pair.a), ("b", pair.b))]
+        answers = [
+            marked(visible(str(text)), (one.quotes[side] for one in criteria)) for side, text in (("a", pair.a), ("b", pair.b))
+        ]
         rows.append({"pair": pair, "verdict": verdict, "answers": answers, "rank": rank((pair, verdict))})
     environment = jinja2.Environment(
         loader=jinja2.FileSystemLoader(Path(__file__).parent), autoescape=True, trim_blocks=True, lstrip_blocks=True

@@ -13,6 +13,7 @@ from steelyard.errors import InputError, LLMError, nearest
 from steelyard.llm import Client
 from steelyard.rubric._fence import fenced
 from steelyard.rubric._templates import filled
+from steelyard.rubric.conversation import Conversation, asked_text
 from steelyard.rubric.meta_rubric import MetaRubric, rubric_names
 
 _ROUTES = ("rules", "judge", "general")
@@ -42,7 +43,7 @@ def by_rules(prompt: str, rubrics: Mapping[str, MetaRubric] | None = None) -> st
     return leaders[0] if best and len(leaders) == 1 else "general"
 
 
-async def by_judge(client: Client, prompt: str, rubrics: Mapping[str, MetaRubric] | None = None) -> str:
+async def by_judge(client: Client, prompt: str | Conversation, rubrics: Mapping[str, MetaRubric] | None = None) -> str:
     """The domain that the model names, in one short call; by rules where it fails."""
     known = shipped_rubrics() if rubrics is None else rubrics
     domains = {name: rubric.route.about for name, rubric in known.items() if rubric.route is not None}
@@ -55,7 +56,7 @@ async def by_judge(client: Client, prompt: str, rubrics: Mapping[str, MetaRubric
     try:
         return str((await client.ask(messages, schema=schema, max_tokens=50)).data.domain.value)
     except LLMError:
-        return by_rules(prompt, known)
+        return by_rules(asked_text(prompt), known)
 
 
 def by_name(name: str, rubrics: Mapping[str, MetaRubric] | None = None) -> str:

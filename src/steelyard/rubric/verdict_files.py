@@ -6,8 +6,10 @@ import hashlib
 import json
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 from steelyard.errors import InputError
+from steelyard.rubric.conversation import plain_of
 from steelyard.rubric.pairs import Pair
 from steelyard.rubric.verdict import Verdict
 
@@ -76,6 +78,7 @@ def read_lines(path: Path, *, failed: bool = False) -> dict[str, Line]:
 
 def digest_of(pair: Pair) -> str:
     """A checksum of a pair's texts, given criteria and domain, which a verdict keeps."""
-    content = [pair.prompt, pair.a, pair.b, [[one.name, one.description, one.tier] for one in pair.criteria or ()]]
+    content: list[Any] = [plain_of(pair.prompt), plain_of(pair.a), plain_of(pair.b)]
+    content.append([[one.name, one.description, one.tier] for one in pair.criteria or ()])
     content += [] if pair.domain is None else [pair.domain]
     return hashlib.blake2b(json.dumps(content).encode("utf-8", "surrogatepass"), digest_size=8).hexdigest()
