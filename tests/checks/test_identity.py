@@ -6,7 +6,7 @@ import re
 import pytest
 
 from steelyard.checks import Check, check
-from steelyard.checks.identity import identity_of
+from steelyard.checks.base import identity_of
 
 
 def limit(most, **more):

@@ -7,7 +7,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Literal
 
-from steelyard.checks.identity import identity_of
+from steelyard.checks._identity import identity_of
 from steelyard.errors import InputError, nearest
 from steelyard.registry import Registry
 

@@ -6,8 +6,8 @@ import json
 from collections.abc import Mapping
 from typing import Any
 
+from steelyard.checks._identity import identity_of
 from steelyard.checks.base import CHECKS, Check, Factory, Function
-from steelyard.checks.identity import identity_of
 from steelyard.errors import InputError
 from steelyard.settings import options_of
 

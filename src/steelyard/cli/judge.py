@@ -265,7 +265,6 @@ def find_server(
 def make_judge(client: Any, rubric: str, domain: str | None, **options: Any) -> tuple[Any, Any]:
     """The judge of a command, and what tells a pair's domain."""
     from steelyard.rubric import MetaRubric, PairwiseJudge
-    from steelyard.rubric.conversation import asked_text
     from steelyard.rubric.router import by_judge, by_rules, shipped_rubrics
 
     rubrics = shipped_rubrics() if rubric == "auto" else MetaRubric.load(rubric)
@@ -277,7 +276,7 @@ def make_judge(client: Any, rubric: str, domain: str | None, **options: Any) -> 
         return by_judge(client, pair.prompt)
 
     def told_by_rules(pair: Any) -> str:
-        return by_rules(asked_text(pair.prompt))
+        return by_rules(pair.prompt)
 
     return made, told_by_judge if domain == "judge" else told_by_rules
 

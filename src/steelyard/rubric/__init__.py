@@ -13,6 +13,8 @@ if TYPE_CHECKING:
     from steelyard.rubric.batch import Summary as Summary
     from steelyard.rubric.batch import judge_pairs as judge_pairs
     from steelyard.rubric.batch import run_pairs as run_pairs
+    from steelyard.rubric.conversation import Conversation as Conversation
+    from steelyard.rubric.conversation import Turn as Turn
     from steelyard.rubric.criteria import Criterion as Criterion
     from steelyard.rubric.judge import PairwiseJudge as PairwiseJudge
     from steelyard.rubric.meta_rubric import MetaRubric as MetaRubric

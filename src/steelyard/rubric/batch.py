@@ -11,7 +11,7 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
-from steelyard.checks.identity import identity_of
+from steelyard.checks.base import identity_of
 from steelyard.errors import BudgetError, InputError
 from steelyard.files import locked
 from steelyard.intervals import wilson

@@ -76,14 +76,14 @@ def conversation_of(given: Any, *, speaker: str) -> str | Conversation:
     """
     if isinstance(given, (str, Conversation)):
         return given
-    messages = messages_of(given)
+    messages = _messages_of(given)
     turns = tuple(Turn(_role(message), _written(message)) for message in messages)
     if len(turns) == 1 and turns[0].role == speaker and turns[0].text == text_of([messages[0]]):
         return turns[0].text
     return Conversation(turns, tuple(messages))
 
 
-def messages_of(given: Any) -> list[dict[str, Any]]:
+def _messages_of(given: Any) -> list[dict[str, Any]]:
     """Messages with `role` and `content`, from such or from ShareGPT's `from` and `value`.
 
     Raises:
@@ -173,7 +173,7 @@ def parted(prompt: Any, a: Any, b: Any) -> tuple[Any, Any, Any]:
         >>> parted("2+2?", [asked, said], "5")
         ('2+2?', [{'role': 'assistant', 'content': '4'}], '5')
     """
-    whole = [None if isinstance(answer, (str, Conversation)) else messages_of(answer) for answer in (a, b)]
+    whole = [None if isinstance(answer, (str, Conversation)) else _messages_of(answer) for answer in (a, b)]
     if prompt is None:
         if whole[0] is None or whole[1] is None:
             raise InputError("needs a prompt")
@@ -185,7 +185,7 @@ def parted(prompt: Any, a: Any, b: Any) -> tuple[Any, Any, Any]:
         return whole[0][:count], whole[0][count:], whole[1][count:]
     if isinstance(prompt, Conversation):
         return prompt, a, b
-    asked = [{"role": "user", "content": prompt}] if isinstance(prompt, str) else messages_of(prompt)
+    asked = [{"role": "user", "content": prompt}] if isinstance(prompt, str) else _messages_of(prompt)
     out, before = [], []
     for answer, messages in zip((a, b), whole, strict=True):
         start = next((i for i, message in enumerate(messages or []) if message.get("role") not in ("system", "developer")), 0)

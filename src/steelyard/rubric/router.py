@@ -27,17 +27,17 @@ def shipped_rubrics() -> dict[str, MetaRubric]:
     return {name: MetaRubric.load(name) for name in rubric_names()}
 
 
-def by_rules(prompt: str, rubrics: Mapping[str, MetaRubric] | None = None) -> str:
+def by_rules(prompt: str | Conversation, rubrics: Mapping[str, MetaRubric] | None = None) -> str:
     """The domain of which most patterns are found in a prompt's beginning; "general" where none is, or two are level.
 
     Example:
         >>> by_rules("Write a haiku about rain."), by_rules("Translate into French: good night"), by_rules("Rain?")
         ('creative', 'translation', 'general')
     """
-    found = {}
+    found, asked = {}, asked_text(prompt)[:_LOOKED_AT]
     for name, rubric in (shipped_rubrics() if rubrics is None else rubrics).items():
         if rubric.route is not None:
-            found[name] = sum(re.search(pattern, prompt[:_LOOKED_AT]) is not None for pattern in rubric.route.patterns)
+            found[name] = sum(re.search(pattern, asked) is not None for pattern in rubric.route.patterns)
     best = max(found.values(), default=0)
     leaders = [name for name, count in found.items() if count == best]
     return leaders[0] if best and len(leaders) == 1 else "general"
@@ -56,7 +56,7 @@ async def by_judge(client: Client, prompt: str | Conversation, rubrics: Mapping[
     try:
         return str((await client.ask(messages, schema=schema, max_tokens=50)).data.domain.value)
     except LLMError:
-        return by_rules(asked_text(prompt), known)
+        return by_rules(prompt, known)
 
 
 def by_name(name: str, rubrics: Mapping[str, MetaRubric] | None = None) -> str:
