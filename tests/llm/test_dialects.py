@@ -5,6 +5,7 @@ import json
 import time
 from datetime import UTC, datetime, timedelta
 from email.utils import format_datetime
+from pathlib import Path
 
 import pytest
 from pydantic import BaseModel
@@ -309,3 +310,25 @@ def test_long_refusals_are_read_in_linear_time_and_shown_in_part(size):
         began = time.perf_counter()
         assert len(words_of(body)) <= 410
         assert time.perf_counter() - began < 0.5
+
+
+def table():
+    """The dialects as docs/dialects.md lists them."""
+    lines = ["| the server | requests of the first question, the next, 64 at once | asked in the end |", "|---|---|---|"]
+    for name, (_, (first, second), sent) in DIALECTS.items():
+        less = [part for part in ("max_tokens", "temperature", "response_format") if part not in sent]
+        instead = {
+            "max_tokens": "`max_completion_tokens`",
+            "response_format": "the schema in the prompt",
+            "temperature": "no `temperature`",
+        }
+        words = [instead[part] for part in less if part != "max_tokens" or "max_completion_tokens" in sent]
+        words += ["no limit of tokens"] if "max_tokens" in less and "max_completion_tokens" not in sent else []
+        words += ["the system's text before the user's"] if "system" in name or "four" in name else []
+        lines.append(f"| {name} | {first}, {second}, {64 + first + second - 2} | {', '.join(words) or 'as it is'} |")
+    return lines
+
+
+def test_the_table_in_the_docs_is_this_one():
+    docs = Path(__file__).parents[2] / "docs" / "dialects.md"
+    assert "\n".join(table()) in docs.read_text(encoding="utf-8")
