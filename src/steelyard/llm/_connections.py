@@ -56,7 +56,12 @@ class OfLoop:
 
     @asynccontextmanager
     async def probing(self, url: str, dialect: Dialect, form: Callable[[], frozenset[str]]) -> AsyncIterator[None]:
-        """Let one request of a form that the server has not taken yet go alone: what it is taught, the others need not be taught."""
+        """Let one request of a form that the server has not taken yet go alone: what it is taught, the others need not be taught.
+
+        Args:
+            url, dialect: of the server.
+            form: gives the names of what would be sent now; it is called last just before the request may go.
+        """
         if form() in dialect.settled:
             yield
             return
@@ -64,6 +69,7 @@ class OfLoop:
         try:
             await asyncio.wait_for(lock.acquire(), _LONGEST_PROBE)
         except TimeoutError:
+            form()
             yield
             return
         if form() in dialect.settled:

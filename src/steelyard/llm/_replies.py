@@ -227,6 +227,12 @@ def json_schema(schema: type[BaseModel]) -> dict[str, Any]:
     return schema.model_json_schema()
 
 
+@lru_cache(maxsize=256)
+def schema_text(schema: type[BaseModel]) -> str:
+    """A model's JSON schema as text, made once."""
+    return json.dumps(json_schema(schema), sort_keys=True)
+
+
 def bounded(schema: Any, longest: int | None) -> Any:
     """A JSON schema in which every free string has a longest length."""
     if longest is None:

@@ -32,6 +32,7 @@ from steelyard.llm._replies import (
     bounded,
     json_schema,
     parsed,
+    schema_text,
     with_schema,
 )
 from steelyard.llm._requests import RefusedError, post
@@ -206,8 +207,7 @@ class Client:
         """
         settings = {**self.settings, **settings}
         asked = {"model": self.model, "messages": messages, "settings": settings, "sample": sample}
-        asked["schema"] = None if schema is None else json_schema(schema)
-        key = ReplyCache.key(**asked)
+        key = ReplyCache.key(**asked, schema=None if schema is None else schema_text(schema))
         if self.cache is not None and (kept := self.cache.get(key)) is not None:
             # What does not check, by a check that the reply was not kept under, is asked anew.
             with contextlib.suppress(BadReplyError):
@@ -307,17 +307,25 @@ class Client:
         """
         dialect = dialect_of(url, self.model)
 
-        def body() -> tuple[dict[str, Any], bool]:
-            by_prompt = self.structure == "prompt" or (self.structure == "auto" and dialect.by_prompt)
-            return self._body(question, number, dialect, by_prompt), by_prompt
+        sent: dict[str, Any] = {}
+        by_prompt = False
 
-        async with state.probing(url, dialect, lambda: frozenset(body()[0])):
+        def form() -> frozenset[str]:
+            """Make the request as the server takes it by now, and give its form."""
+            nonlocal sent, by_prompt
+            by_prompt = self.structure == "prompt" or (self.structure == "auto" and dialect.by_prompt)
+            sent = self._body(question, number, dialect, by_prompt)
+            return frozenset(sent)
+
+        async with state.probing(url, dialect, form):
             refusal: RefusedError | None = None
             for lesson in range(MOST_LESSONS + 1):
                 self.usage.failures += bool(lesson)
                 await self._wait_for_rate()
                 self._check_budget(number - 1)
-                sent, by_prompt = body()
+                if lesson or self.per_minute is not None:
+                    # Something was learnt meanwhile.
+                    form()
                 self.usage.calls += 1
                 try:
                     answered = await post(state.client(url, self.api_key, self.timeout, self.concurrency), url, sent)
