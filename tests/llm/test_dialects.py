@@ -71,6 +71,7 @@ DIALECTS = {
     "temperature refused with 500": (Dialect({"temperature": (500, {"message": "temperature may only be set to 1 when thinking is enabled"})}), (2, 1), FULL - {"temperature"}),
     "no role for the system": (Dialect({"system": (400, {"error": {"message": "System role not supported"}})}), (2, 1), FULL),
     "four refusals in a row": (Dialect({"max_tokens": (400, O1), "temperature": (400, DEFAULT_ONLY), "system": (400, {"detail": "System role not supported"}), "response_format": (400, {"detail": "no grammar"})}), (5, 1), RENAMED - {"temperature", "response_format"}),
+    "reply as JSON of another type": (Dialect(reply=(200, {"content-type": "text/plain"}, completion('{"score": 2}'))), (1, 1), FULL),
     "reply as a list of parts": (Dialect(reply=said({"content": [{"type": "thinking", "thinking": [{"type": "text", "text": "hm"}]}, {"type": "text", "text": '{"sco'}, {"type": "text", "text": 're": 2}'}]})), (1, 1), FULL),
     "reply in reasoning_content": (Dialect(reply=said({"content": "", "reasoning_content": '{"score": 2}'})), (1, 1), FULL),
     "reply in reasoning": (Dialect(reply=said({"content": None, "reasoning": 'Let me see.</think>\n{"score": 2}'})), (1, 1), FULL),
@@ -163,7 +164,9 @@ def test_a_refusal_of_one_question_is_no_lesson(serve):
         {},
         json.dumps({"error": {"message": "This model's maximum context length is 4096 tokens, and max_tokens is 2048"}}),
     )
-    for words in (long, (400, {}, "bad request")):
+    schemas = "maximum context length is 4096 tokens, but you asked for 5000 (4000 in the messages, 1000 in the response_format schemas)"
+    echo = "cannot parse {'temperature': 0.0, 'max_tokens': 2048, 'seed': 1, 'response_format': {'type': 'json_schema'}}"
+    for words in (long, (400, {}, "bad request"), (400, {}, json.dumps({"detail": schemas})), (400, {}, echo)):
         server = serve(lambda number, body, words=words: words if "long" in str(body["messages"]) else '{"score": 2}')
         asking = client(server)
         for _ in range(2):
@@ -185,6 +188,20 @@ def test_one_accident_is_no_lesson(serve):
         asking.ask_sync(ASKED, schema=Verdict)
     assert asking.ask_sync(ANOTHER, schema=Verdict).data.score == 2
     assert ["response_format" in body for body in server.bodies] == [True, False, *[True] * (len(server.bodies) - 2)]
+
+
+def test_other_words_for_why_a_reply_ended(serve):
+    for finish, calls, words in (
+        ("MAX_TOKENS", 3, "cut off at 8192 tokens"),
+        ("model_length", 3, "cut off"),
+        ("SAFETY", 5, "content filter"),
+        ("refusal", 1, "the model refused to answer: I cannot judge that"),
+        ("error", 5, "the server broke off"),
+    ):
+        server = serve(lambda number, body, finish=finish: said({"content": "I cannot judge that"}, finish=finish))
+        with pytest.raises(LLMError, match=words):
+            client(server, max_tokens=2048).ask_sync(ASKED)
+        assert len(server.bodies) == calls
 
 
 @pytest.mark.parametrize(

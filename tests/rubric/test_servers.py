@@ -64,6 +64,7 @@ def test_a_setting_that_cannot_be_is_one_line(command, jsonl, words, message):
         (403, {}, '{"detail": "this key is blocked"}'),
         (402, {}, '{"error": {"message": "Insufficient Balance"}}'),
         (429, {}, '{"error": {"message": "You exceeded your current quota", "type": "insufficient_quota", "code": "insufficient_quota"}}'),
+        (429, {}, '{"error": "You exceeded your current quota, please check your plan"}'),
         (400, {}, '{"error": {"message": "Your credit balance is too low to access the API"}}'),
         (404, {}, '{"error": {"message": "The model m does not exist", "code": "model_not_found"}}'),
     ],
@@ -107,6 +108,8 @@ def test_a_server_that_is_gone_half_way_ends_the_run_as_well(command, serve, jso
         (400, {}, '{"error": {"message": "the prompt is too long"}}'),
         (500, {}, "oops"),
         (429, {}, '{"error": {"message": "rate limit reached"}}'),
+        (429, {"retry-after": "0"}, '{"error": {"message": "You exceeded your current quota"}}'),
+        (429, {}, '{"error": {"message": "You exceeded your current quota. Please retry in 0.1 s"}}'),
         "no JSON",
     ],
 )

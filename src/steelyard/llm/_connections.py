@@ -67,7 +67,8 @@ class OfLoop:
             return
         lock = self.probes.setdefault(url, asyncio.Lock())
         try:
-            await asyncio.wait_for(lock.acquire(), _LONGEST_PROBE)
+            async with asyncio.timeout(_LONGEST_PROBE):
+                await lock.acquire()
         except TimeoutError:
             form()
             yield

@@ -7,7 +7,7 @@ was asked for. A lesson is learnt once for a server and a model, whichever clien
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -30,6 +30,10 @@ _SYSTEM = re.compile(
 _SIZE = re.compile(
     r"too (?:large|big|high|long|many|small)|context (?:length|window|size)|maximum context|exceed|at (?:most|least)|(?:less|greater|larger|longer|more) than"
     r"|out of range|must be (?:between|positive|in)|reduce|limit(?:ed)? (?:of|to|is)"
+)
+# A question that is too long is refused in whatever form it is asked.
+_LONG = re.compile(
+    r"context.?(?:length|window|size|limit)|maximum context|too many (?:input )?tokens|(?:prompt|input|request|message)s? (?:is|are|was) too (?:long|large)"
 )
 # What follows names what would be taken.
 _INSTEAD = re.compile(
@@ -84,9 +88,9 @@ class Dialect:
 
     def refuses(self, status: int, words: str, codes: set[str], sent: Mapping[str, Any]) -> str | None:
         """What a refusal is about: a name of what was sent; None where it is about something else, or does not say."""
-        if status not in _NAMED:
-            return None
         words = words.lower()
+        if status not in _NAMED or _LONG.search(words):
+            return None
         words = _INSTEAD.split(words, maxsplit=1)[0].strip() or words
         size = _SIZE.search(words) is not None
         found: dict[str, int] = {}
@@ -104,25 +108,28 @@ class Dialect:
         named = [name for name in found if name in codes]
         return named[0] if named else min(found, key=lambda name: found[name], default=None)
 
-    def may_refuse_silently(self, status: int, sent: Mapping[str, Any]) -> bool:
+    def may_refuse_silently(self, status: int, words: str, sent: Mapping[str, Any]) -> bool:
         """Whether a refusal that names nothing may be one of response_format: it was sent, and was never taken so far."""
-        return status in _UNNAMED and "response_format" in sent and not self.kept
+        return status in _UNNAMED and "response_format" in sent and not self.kept and not _LONG.search(words.lower())
 
     def learn(self, name: str) -> None:
         """Leave out what is refused from now on."""
         self.refused.add(name)
+
+    def unlearn(self, names: Iterable[str]) -> None:
+        """Send again what a question was refused with and without: the words only happened to name it."""
+        self.refused.difference_update(names)
 
     def took_form(self) -> None:
         """The reply kept the form that response_format asked for."""
         self.kept += 1
         self.doubted = self.worked = 0
 
-    def passed_over_form(self) -> bool:
-        """The reply was no JSON though response_format asked for it. Gives whether this server is asked by the prompt from now on."""
+    def passed_over_form(self) -> None:
+        """The reply was no JSON though response_format asked for it: where that is so more often than not, the prompt asks from now on."""
         self.ignored += 1
         if self.ignored > self.kept:
             self.learn("response_format")
-        return "response_format" in self.refused
 
     def doubt(self) -> None:
         """A refusal without a reason, where response_format was sent."""

@@ -13,8 +13,13 @@ from pydantic import BaseModel, ValidationError
 
 from steelyard.errors import InputError
 from steelyard.llm._repeated_keys import RepeatedKeyError, refuse_repeated, repeated_key
+from steelyard.llm._server_words import words_of
 
 Messages = Sequence[Mapping[str, str]]
+
+
+_FINISHED = {"max_tokens": "length", "max_length": "length", "model_length": "length", "safety": "content_filter"}
+"""Other words for why a reply ended, by what they mean."""
 
 
 class BadReplyError(Exception):
@@ -98,7 +103,12 @@ def read_answer(answer: Any) -> Answered:
         raise FailedError(f"not a reply of an OpenAI-compatible server: {str(answer)[:200]!r}") from None
     if not refusal and isinstance(message.get("content"), list):
         refusal = _written(message["content"], kinds=("refusal",))
-    finish = choice.get("finish_reason")
+    finish = _FINISHED.get(str(choice.get("finish_reason")).lower(), choice.get("finish_reason"))
+    if finish == "error" or (choice.get("error") and not text.strip()):
+        raise FailedError(f"the server broke off: {words_of(json.dumps(choice.get('error') or 'without a word of why'))}")
+    if finish == "refusal":
+        refusal = refusal or text or "without a word of why"
+        return Answered("", counted(usage, "prompt_tokens"), counted(usage, "completion_tokens"), finish, refusal)
     if not text.strip() and finish != "length":
         # Some servers take a whole reply for thoughts.
         thoughts = (message.get(name) for name in ("reasoning_content", "reasoning"))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 from collections.abc import Mapping
 from typing import Any
@@ -17,6 +18,12 @@ _EMPTY_ACCOUNT = (
 )  # fmt: skip
 _OF_THE_QUESTION = ("flagged", "moderation", "content_policy", "content policy", "content_filter", "content filter")
 """Words of refusals that are about what was asked, and about nobody's key."""
+_USED_UP = (
+    "exceeded your current quota", "quota exhausted", "quota has been exhausted", "quota is exhausted", "monthly quota", "spend limit",
+    "spending limit", "usage limit", "key limit exceeded", "account is not active",
+)  # fmt: skip
+_SOON = ("retry in", "try again in", "per minute", "per second")
+"""Words of limits that pass, which some servers tell in the words of those that do not."""
 
 
 class RefusedError(Exception):
@@ -31,7 +38,8 @@ class RefusedError(Exception):
         super().__init__(words)
         self.status, self.words, self.codes = status, words, codes
         looked_at = " ".join((words.lower(), *codes))
-        empty = status == 402 or (status < 500 and any(word in looked_at for word in _EMPTY_ACCOUNT))
+        used_up = wait is None and any(word in looked_at for word in _USED_UP) and not any(word in looked_at for word in _SOON)
+        empty = status == 402 or (status < 500 and (used_up or any(word in looked_at for word in _EMPTY_ACCOUNT)))
         barred = empty or (status in _BARRED and not any(word in looked_at for word in _OF_THE_QUESTION))
         hopeless = barred or (status < 500 and status not in _RETRIED)
         said = f"HTTP {status}: {words}" if words else f"HTTP {status} without a word of why"
@@ -64,6 +72,10 @@ async def post(client: Any, url: str, body: Mapping[str, Any]) -> Answered:
         raise refused(error.status_code, _text_of(error.response), error.response.headers) from None
     except (ValueError, openai.OpenAIError) as error:
         raise FailedError(f"not a reply of an OpenAI-compatible server: {clean(str(error))[:200]}") from None
+    if isinstance(answer, str):
+        # JSON that is said to be a text.
+        with contextlib.suppress(ValueError, RecursionError):
+            answer = json.loads(answer)
     if isinstance(answer, dict) and answer.get("error") and not answer.get("choices"):
         # Some gateways send errors with status 200.
         code = answer["error"].get("code") if isinstance(answer["error"], dict) else None

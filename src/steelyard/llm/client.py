@@ -268,8 +268,9 @@ class Client:
         async with state.turns:
             question = Question(messages, schema, check, settings)
             calls, failure, barred = 0, LLMError("never asked"), False
+            shut: set[str] = set()
             while calls <= self.retries:
-                url = self._server()
+                url = self._server(shut)
                 calls += 1
                 try:
                     reply = await self._try(state, url, question, calls)
@@ -290,7 +291,8 @@ class Client:
                     if failed.barred:
                         self._shut[url] = (self._shut.get(url, (0, 0.0))[0] + 1, time.monotonic() + _PAUSE)
                         # Another server may let us in.
-                        failed.hopeless = set(self._open()) <= {url}
+                        shut.add(url)
+                        failed.hopeless = shut.issuperset(self._open())
                     if failed.hopeless:
                         break
                     if calls <= self.retries and not failed.barred:
@@ -319,6 +321,7 @@ class Client:
 
         async with state.probing(url, dialect, form):
             refusal: RefusedError | None = None
+            learnt: list[str] = []
             for lesson in range(MOST_LESSONS + 1):
                 self.usage.failures += bool(lesson)
                 await self._wait_for_rate()
@@ -333,12 +336,16 @@ class Client:
                     name = dialect.refuses(error.status, error.words, error.codes, sent)
                     if name is not None and lesson < MOST_LESSONS and (name != "response_format" or self.structure == "auto"):
                         dialect.learn(name)
+                        learnt.append(name)
                         continue
+                    if error.failed.hopeless and not error.failed.barred:
+                        # Refused in every form: what was learnt on the way was none of it.
+                        dialect.unlearn(learnt)
                     if refusal is not None:
                         # It was not for its form that the first was refused.
                         dialect.doubted = dialect.worked
                         raise refusal.failed from None
-                    if name is None and self.structure == "auto" and dialect.may_refuse_silently(error.status, sent):
+                    if name is None and self.structure == "auto" and dialect.may_refuse_silently(error.status, error.words, sent):
                         dialect.doubt()
                         if error.status < 500:
                             refusal = error
@@ -407,9 +414,9 @@ class Client:
         now = time.monotonic()
         return [url for url in self.base_urls if self._shut.get(url, (0, 0.0))[0] < _SHUT or self._shut[url][1] < now]
 
-    def _server(self) -> str:
-        """Whose turn it is."""
-        urls = self._open() or self.base_urls
+    def _server(self, shut: set[str]) -> str:
+        """Whose turn it is, among those that did not shut this question out."""
+        urls = [url for url in self._open() if url not in shut] or self.base_urls
         self._next += 1
         return urls[(self._next - 1) % len(urls)]
 
