@@ -216,6 +216,17 @@ def test_requests_are_dealt_out_among_servers_and_one_that_is_gone_is_passed_ove
     assert len(first.bodies) == len(second.bodies) == 3
 
 
+def test_a_question_that_failed_on_one_server_goes_to_another(serve):
+    """With two servers and two questions at a time, turns alone would send one of them to the broken server again and again."""
+    broken, whole = serve(lambda number, body: (500, {}, "{}")), serve(lambda number, body: "done")
+    asking = Client([broken.url, whole.url], "m", concurrency=2, retries=1, timeout=5.0)
+
+    async def all_of_them():
+        return await asyncio.gather(*(asking.ask([{"role": "user", "content": str(i)}]) for i in range(40)))
+
+    assert {reply.text for reply in asyncio.run(all_of_them())} == {"done"}
+
+
 def test_the_rate_is_kept(serve):
     asking = client(serve(lambda number, body: "done"), per_minute=600)
 

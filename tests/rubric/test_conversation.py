@@ -228,6 +228,7 @@ def test_the_command_judges_conversations_and_keeps_their_verdicts(command, serv
     assert "2 pairs: A 2, B 0, ties 0, failed 0" in said
     assert 'calls weather({"city": "Paris *"})' in said
     assert "calls weather(" in page.read_text()
+    assert "system:\nBe brief." in page.read_text()
     asked = len(server.bodies)
     assert command(*words)[0] == 0
     assert len(server.bodies) == asked

@@ -269,8 +269,9 @@ class Client:
             question = Question(messages, schema, check, settings)
             calls, failure, barred = 0, LLMError("never asked"), False
             shut: set[str] = set()
+            last = ""
             while calls <= self.retries:
-                url = self._server(shut)
+                url = last = self._server(shut, last)
                 calls += 1
                 try:
                     reply = await self._try(state, url, question, calls)
@@ -414,11 +415,14 @@ class Client:
         now = time.monotonic()
         return [url for url in self.base_urls if self._shut.get(url, (0, 0.0))[0] < _SHUT or self._shut[url][1] < now]
 
-    def _server(self, shut: set[str]) -> str:
-        """Whose turn it is, among those that did not shut this question out."""
-        urls = [url for url in self._open() if url not in shut] or self.base_urls
-        self._next += 1
-        return urls[(self._next - 1) % len(urls)]
+    def _server(self, shut: set[str], last: str) -> str:
+        """Whose turn it is, among those that did not shut this question out, and another than last time where there is one."""
+        may = [url for url in self._open() if url not in shut] or self.base_urls
+        may = [url for url in may if url != last] or may
+        while True:
+            self._next += 1
+            if (url := self.base_urls[(self._next - 1) % len(self.base_urls)]) in may:
+                return url
 
     # Limits ------------------------------------------------------------------------------------------------------------------------------
 
