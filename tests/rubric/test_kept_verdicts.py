@@ -81,6 +81,21 @@ def test_where_checks_do_not_decide_any_more_the_model_is_asked(serve, tmp_path)
     assert summary.judged == 2
 
 
+def test_a_verdict_that_holds_no_more_is_not_read_where_judging_again_failed(serve, tmp_path):
+    server, out = serve(answer), tmp_path / "v.jsonl"
+    reads = Check(
+        "truth", lambda prompt, answer, columns: None if columns["answer"] is None else float(columns["answer"] in answer)
+    )
+    run_pairs(judge(server, checks=[reads]), pairs(["4"]), out=out)
+    assert read_verdicts(out)["p0"].winner == "a"
+    server.answer = lambda number, body: "no JSON"
+    summary, _ = run_pairs(judge(server, checks=[reads], client={"retries": 0}), pairs([None]), out=out)
+    assert (summary.failed, read_verdicts(out)) == (1, {})
+    server.answer = answer
+    run_pairs(judge(server, checks=[reads]), pairs([None]), out=out)
+    assert read_verdicts(out)["p0"].decided_by != "checks"
+
+
 def test_judged_pairs_keep_their_judgement_where_a_check_that_decides_nothing_changes(serve, tmp_path):
     server, out = serve(answer), tmp_path / "v.jsonl"
     passes = Check("seen", lambda prompt, answer, columns: 1.0 if columns["answer"] else None)

@@ -71,6 +71,9 @@ def read_lines(path: Path, *, failed: bool = False) -> dict[str, Line]:
             raise InputError(f"{path}:{number}: not a verdict; choose another --out, or remove the file") from None
         if line.verdict.winner is not None or failed:
             found[line.id] = line
+        else:
+            # What is judged again holds no more: checks decided it that do not decide now.
+            found.pop(line.id, None)
     if torn and not found and not torn.startswith(b'{"id": '):
         raise InputError(f"{path}: holds no verdicts; choose another --out, or remove the file")
     return found
