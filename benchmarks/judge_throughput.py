@@ -2,7 +2,8 @@
 
     python benchmarks/judge_throughput.py
 
-The server is a process of its own on the same machine and answers a whole comparison; every question is a pair of answers of 2,000 characters.
+The server is a process of its own on the same machine and answers a whole comparison; every question is a pair of answers of 2,000 characters. The last
+row is the work of `steelyard judge`: replies of six criteria with quotes that are looked up, each verdict written to a file.
 Writes results/judge_throughput.md.
 """
 
@@ -10,13 +11,15 @@ import asyncio
 import json
 import multiprocessing
 import platform
+import tempfile
 import time
 from datetime import date
 from pathlib import Path
 
 from steelyard import __version__
 from steelyard.llm import Client
-from steelyard.rubric import MetaRubric, PairwiseJudge
+from steelyard.rubric import MetaRubric, PairwiseJudge, run_pairs
+from steelyard.rubric.pairs import Pair
 
 REPLY = json.dumps(
     {
@@ -25,9 +28,23 @@ REPLY = json.dumps(
     }
 )
 
+ANSWER = " ".join(f"word{i} lorem, ipsum" for i in range(110))
+FULL_REPLY = json.dumps(
+    {
+        "differences": [f"answer 1 does the thing {i}, and answer 2 does not do it at all" for i in range(5)],
+        "criteria": [
+            {
+                "name": f"criterion {i}", "tier": "core", "reason": f"answer 1 says that {i} is so, which is right; answer 2 says otherwise, and is wrong",
+                "quote_1": f"word{i} lorem, ipsum word{i + 1} lorem", "quote_2": f"word{i + 9} lorem, ipsum", "score": 1,
+            }
+            for i in range(6)
+        ],
+    }
+)  # fmt: skip
 
-def serve(port, delay):
-    choice = {"index": 0, "finish_reason": "stop", "message": {"role": "assistant", "content": REPLY}}
+
+def serve(port, delay, reply=REPLY):
+    choice = {"index": 0, "finish_reason": "stop", "message": {"role": "assistant", "content": reply}}
     body = json.dumps({"id": "x", "object": "chat.completion", "created": 0, "model": "m", "choices": [choice]}).encode()
     head = f"HTTP/1.1 200 OK\r\ncontent-type: application/json\r\ncontent-length: {len(body)}\r\n\r\n".encode()
 
@@ -70,6 +87,24 @@ def measure(port, delay, in_flight, calls):
     return rate
 
 
+def measure_run(port, in_flight, calls):
+    """Calls a second of `run_pairs`, which is the work of the command, with so many in flight."""
+    server = multiprocessing.get_context("spawn").Process(target=serve, args=(port, 0.0, FULL_REPLY), daemon=True)
+    server.start()
+    time.sleep(2)
+    client = Client(f"http://127.0.0.1:{port}/v1", "m", concurrency=in_flight)
+    judge = PairwiseJudge(client, MetaRubric.load("general"), orders="one")
+    judge.compare_sync("warm", ANSWER, "b")
+    pairs = [Pair(str(i), f"prompt {i}", ANSWER, f"B {ANSWER} {i}") for i in range(calls)]
+    with tempfile.TemporaryDirectory() as folder:
+        began = time.perf_counter()
+        summary, _ = run_pairs(judge, pairs, out=Path(folder) / "verdicts.jsonl", in_flight=2 * in_flight)
+        rate = calls / (time.perf_counter() - began)
+    assert summary.judged == summary.calls == calls
+    server.terminate()
+    return rate
+
+
 def main():
     lines = [
         "# How busy the client keeps a judge", "",
@@ -92,6 +127,8 @@ def main():
         share = "" if not delay else f"{rate / (in_flight / delay):.3f}"
         lines.append(f"| {'at once' if not delay else f'after {delay:g} s'} | {in_flight} | {calls} | {rate:.1f} | {share} |")
         print(lines[-1], flush=True)
+    lines.append(f"| at once, six criteria, written to a file | 64 | 3000 | {measure_run(port + 1, 64, 3000):.1f} | |")
+    print(lines[-1], flush=True)
     (Path(__file__).parent / "results" / "judge_throughput.md").write_text("\n".join([*lines, ""]))
 
 

@@ -148,13 +148,22 @@ def parsed(text: str, schema: type[BaseModel] | None, check: Callable[[Any], Non
     if schema is not None:
         data = _to_model(text, schema)
     if check is not None:
-        try:
-            check(text if data is None else data)
-        except InputError:
-            raise
-        except ValueError as error:
-            raise BadReplyError(str(error), text) from None
+        hold_to(check, data, text)
     return data
+
+
+def hold_to(check: Callable[[Any], None], data: Any, text: str) -> None:
+    """Hold a reply to the check of its question: the object that it is, or its text where it is none.
+
+    Raises:
+        BadReplyError: where it does not check.
+    """
+    try:
+        check(text if data is None else data)
+    except InputError:
+        raise
+    except ValueError as error:
+        raise BadReplyError(str(error), text) from None
 
 
 def _to_model(text: str, schema: type[BaseModel]) -> BaseModel:

@@ -30,6 +30,7 @@ from steelyard.llm._replies import (
     FailedError,
     Messages,
     bounded,
+    hold_to,
     json_schema,
     parsed,
     schema_text,
@@ -380,7 +381,7 @@ class Client:
         if formed:
             dialect.took_form()
         if question.check is not None:
-            data = parsed(answered.text, question.schema, question.check)
+            hold_to(question.check, data, answered.text)
         question.enough(dialect)
         return Reply(answered.text, data, number, question.tokens_in, question.tokens_out)
 

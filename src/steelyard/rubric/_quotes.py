@@ -23,6 +23,7 @@ def quote_parts(quote: str) -> list[str]:
     return [part.strip() for part in parts if part.strip()]
 
 
+@lru_cache(maxsize=256)
 def quote_found(quote: str, answer: str) -> bool | None:
     """Whether a quote stands in an answer, white space, case and the quotation marks around it aside; None for no quote.
 
