@@ -108,6 +108,17 @@ def test_judged_pairs_keep_their_judgement_where_a_check_that_decides_nothing_ch
     assert after.checks == {"seen": (1.0, 1.0)}
 
 
+def test_a_run_is_not_ended_by_the_failures_of_the_one_before(serve, tmp_path):
+    server = serve(lambda number, body: (401, {}, "no"))
+    judging = judge(server)
+    first, _ = run_pairs(judging, pairs(["4"] * 20), in_flight=2)
+    assert first.gave_up
+    served = len(server.bodies)
+    server.answer = lambda number, body: (401, {}, "no") if number == served + 1 else answer(number, body)
+    second, _ = run_pairs(judging, pairs(["4"] * 20), in_flight=2)
+    assert (second.gave_up, second.failed, second.judged) == (False, 1, 19)
+
+
 def rules(pair):
     return "general"
 

@@ -274,6 +274,7 @@ class Client:
             while calls <= self.retries:
                 url = last = self._server(shut, last)
                 calls += 1
+                barred = False
                 try:
                     reply = await self._try(state, url, question, calls)
                     self.usage.answered += 1
@@ -310,7 +311,6 @@ class Client:
             BadReplyError, FailedError: where it brought nothing.
         """
         dialect = dialect_of(url, self.model)
-
         sent: dict[str, Any] = {}
         by_prompt = False
 

@@ -214,6 +214,7 @@ def _run(
         _drop_torn_line(out)
     summary, labels, usage = Summary(), {pair.id: pair.label for pair in pairs}, judge.client.usage
     before = replace(usage)
+    usage.barred = 0
     todo, other = [], []
     for pair in pairs:
         line = kept.get(pair.id)
