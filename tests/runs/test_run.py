@@ -258,8 +258,8 @@ def test_every_method_with_a_state_goes_on_bit_for_bit(tiny_recipe, tmp_path, mo
 
 def test_a_run_is_resumed_by_its_own_recipe_only(tiny_recipe, tmp_path):
     run(tiny_recipe, tmp_path / "run")
-    tiny_recipe["algorithm"]["steps"] = 6
-    with pytest.raises(InputError, match=r"was started with another recipe \(algorithm"):
+    tiny_recipe["algorithm"]["learning_rate"] = 0.5
+    with pytest.raises(InputError, match=r"was started with another recipe \(algorithm.learning_rate was 0.001 and is 0.5"):
         run(tiny_recipe, tmp_path / "run", resume=True)
     with pytest.raises(InputError, match="is no run folder"):
         run(tiny_recipe, tmp_path / "nothing", resume=True)
