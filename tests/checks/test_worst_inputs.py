@@ -12,7 +12,7 @@ from steelyard.objectives import step_markers
 from steelyard.rubric import _fence, _quotes
 from steelyard.rubric.page import marked
 
-LENGTH, LIMIT = 40_000, 0.5
+LENGTH, LIMIT = 40_000, 1.5
 """Characters, and seconds of processor time, of which linear functions take a few hundredths; quadratic ones take seconds, cubic ones never end."""
 
 UNITS = [
