@@ -2,12 +2,9 @@
 
 from __future__ import annotations
 
-import contextlib
 import errno
-import json
 import os
 import shutil
-import zlib
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -32,12 +29,7 @@ def is_disk_full(error: BaseException | None) -> bool:
         if isinstance(error, OSError) and error.errno in (errno.ENOSPC, errno.EDQUOT):
             return True
         text = str(error)
-        if (
-            "No space left" in text
-            or "os error 28" in text
-            or "PytorchStreamWriter failed writing" in text
-            or "unexpected pos" in text
-        ):
+        if "No space left" in text or "os error 28" in text or "PytorchStreamWriter failed writing" in text:
             return True
         error = error.__cause__ or error.__context__
     return False
@@ -126,67 +118,6 @@ def saved_whole(folder: Path) -> Iterator[Path]:
     yield unfinished
     shutil.rmtree(folder, ignore_errors=True)
     os.replace(unfinished, folder)
-
-
-MANIFEST = "manifest.json"
-"""The list of a folder's files, written last: a folder that has it was written to its end."""
-_READ_WHOLE, _PART = 2**32, 2**26
-"""Of a file larger than this, only so many bytes at its beginning and its end are summed up."""
-
-
-def write_manifest(folder: Path) -> None:
-    """Note the size and a checksum of every file of a folder, once all of them are on the disk.
-
-    Example:
-        >>> import tempfile
-        >>> folder = Path(tempfile.mkdtemp())
-        >>> _ = (folder / "weights").write_text("1"); write_manifest(folder)
-        >>> damage_of(folder) is None
-        True
-        >>> _ = (folder / "weights").write_text("2"); damage_of(folder)
-        'weights is not what was written'
-        >>> (folder / "weights").unlink(); damage_of(folder)
-        'weights is missing'
-    """
-    files = {}
-    for path in sorted(folder.rglob("*")):
-        if path.is_file() and path.name != MANIFEST:
-            with path.open("rb") as file, contextlib.suppress(OSError):
-                os.fsync(file.fileno())  # not every file system can
-            files[path.relative_to(folder).as_posix()] = [path.stat().st_size, _checksum(path)]
-    write_atomically(folder / MANIFEST, json.dumps({"files": files}))
-
-
-def damage_of(folder: Path) -> str | None:
-    """What is wrong with a folder that has a manifest; None where all is as it was written, or there is no manifest."""
-    if not (folder / MANIFEST).is_file():
-        return None
-    try:
-        files = json.loads((folder / MANIFEST).read_text(encoding="utf-8"))["files"]
-        for name, (size, checksum) in files.items():
-            path = folder / name
-            if not path.is_file():
-                return f"{name} is missing"
-            if path.stat().st_size != size:
-                return f"{name} has {path.stat().st_size:,} bytes and not the {size:,} that were written"
-            if _checksum(path) != checksum:
-                return f"{name} is not what was written"
-    except OSError as error:
-        return f"{error.filename} cannot be read ({error.strerror})"
-    except (ValueError, TypeError, KeyError, AttributeError):
-        return f"{MANIFEST} is not what was written"
-    return None
-
-
-def _checksum(path: Path) -> int:
-    """CRC-32 of a file: it is against damage, and not against a forger."""
-    total, size = 0, path.stat().st_size
-    with path.open("rb") as file:
-        while block := file.read(2**23):
-            total = zlib.crc32(block, total)
-            if size > _READ_WHOLE and _PART <= file.tell() < size - _PART:
-                file.seek(size - _PART)
-    return total
 
 
 @contextmanager

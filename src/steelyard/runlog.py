@@ -17,13 +17,13 @@ from __future__ import annotations
 
 import json
 import shutil
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
 from steelyard.errors import InputError
-from steelyard.files import damage_of, disk_full_is_clear, is_disk_full, locked, write_atomically
+from steelyard.files import disk_full_is_clear, is_disk_full, locked, write_atomically
 
 
 class RunLog:
@@ -152,20 +152,11 @@ class RunLog:
         path = self.path / "pareto.json"
         return json.loads(path.read_text(encoding="utf-8")) if path.is_file() else {}
 
-    def last_checkpoint(self, tell: Callable[[str], None] = lambda line: None) -> Path | None:
-        """The newest checkpoint that was written to its end and is as it was written; None where there is none.
-
-        Args:
-            tell: is given a line about every newer one that is damaged.
-        """
+    def last_checkpoint(self) -> Path | None:
+        """The newest checkpoint that was written to its end; None where there is none."""
         whole = [entry for entry in self.checkpoints.glob("checkpoint-*") if (entry / "steelyard.json").is_file()]
         whole = [entry for entry in whole if (entry / "steelyard.json").stat().st_size]
-        for entry in sorted(whole, key=lambda entry: -int(entry.name.partition("-")[2])):
-            damage = damage_of(entry)
-            if damage is None:
-                return entry
-            tell(f"{entry.name} is damaged ({damage}): going on from an earlier one")
-        return None
+        return max(whole, key=lambda entry: int(entry.name.partition("-")[2]), default=None)
 
     def rewind(self, step: int) -> None:
         """Forget everything after an update, and half-written checkpoints, so that the run can go on from there."""

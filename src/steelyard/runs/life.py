@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import time
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -76,7 +76,7 @@ def carry_through(run: Run, log: RunLog, *, resume: bool, progress: Progress) ->
         RewardError: where a reward fails; what was written stays.
     """
     began = time.perf_counter()
-    with opened(run.recipe, log, run.data, source=run.source, resume=resume, tell=progress.message) as start:
+    with opened(run.recipe, log, run.data, source=run.source, resume=resume) as start:
         try:
             trainer = run.trainer(start, progress)
         except SteelyardError:
@@ -93,15 +93,7 @@ def carry_through(run: Run, log: RunLog, *, resume: bool, progress: Progress) ->
 
 
 @contextmanager
-def opened(
-    recipe: Any,
-    log: RunLog,
-    data: Mapping[str, Any],
-    *,
-    source: str,
-    resume: bool,
-    tell: Callable[[str], None] = lambda line: None,
-) -> Iterator[Start]:
+def opened(recipe: Any, log: RunLog, data: Mapping[str, Any], *, source: str, resume: bool) -> Iterator[Start]:
     """Open a run's folder: a new one, or one to go on in, with the same recipe and the same data; nobody else writes into it meanwhile.
 
     A run that goes on forgets what came after its last whole checkpoint. Where a mistake ends the block of a new run before anything was learned, its
@@ -113,7 +105,6 @@ def opened(
         data: how many rows and their checksum; the same of test prompts, where there are some.
         source: where the rows come from, for messages.
         resume: whether to go on.
-        tell: is given a line about every checkpoint that is damaged.
 
     Raises:
         InputError: where the folder holds something else, or another process trains in it.
@@ -136,7 +127,7 @@ def opened(
         with disk_full_is_clear(log.path), log.lock():
             if changed:
                 write_atomically(log.path / "recipe.yaml", resolved(recipe))
-            checkpoint = log.last_checkpoint(tell) if resume else None
+            checkpoint = log.last_checkpoint() if resume else None
             step = 0 if checkpoint is None else int(checkpoint.name.partition("-")[2])
             if resume:
                 with damage_is_clear(log.path):

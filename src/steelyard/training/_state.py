@@ -1,4 +1,4 @@
-"""Our state in a checkpoint of TRL's: one JSON file, and then the list of all files, so that damage to any of them is seen."""
+"""Our state in a checkpoint of TRL's: one JSON file, written last, so that a checkpoint that has it is whole."""
 
 from __future__ import annotations
 
@@ -8,27 +8,14 @@ from typing import Any
 
 from transformers import TrainerState
 
-from steelyard.errors import InputError
-from steelyard.files import damage_of, write_atomically, write_manifest
+from steelyard.files import write_atomically
 
 STATE_FILE = "steelyard.json"
 
 
 def write_state(checkpoint: Path, state: dict[str, Any]) -> None:
-    """Add a state to a checkpoint, and the list of its files."""
+    """Add a state to a checkpoint."""
     write_atomically(checkpoint / STATE_FILE, json.dumps(state, allow_nan=False))
-    write_manifest(checkpoint)
-
-
-def check_whole(checkpoint: Path | str) -> None:
-    """Refuse a checkpoint of which a file is missing or changed: without its optimizer or its random numbers a run would go on to other numbers.
-
-    Raises:
-        InputError: naming the file.
-    """
-    damage = damage_of(Path(checkpoint))
-    if damage is not None:
-        raise InputError(f"the checkpoint {checkpoint} is damaged ({damage}): restore it, or go on from an earlier one")
 
 
 def read_state(checkpoint: Path | str | None) -> dict[str, Any] | None:

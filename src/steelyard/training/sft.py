@@ -29,7 +29,7 @@ from steelyard.errors import InputError, RunError
 from steelyard.mixture import Schedule
 from steelyard.mixture.mixture import Mixture, as_mixture
 from steelyard.training._domain_losses import DOMAIN, WithDomain, check_held_out, domain_losses, target_counts
-from steelyard.training._state import check_whole, checkpoint_of, read_state, restore, write_state
+from steelyard.training._state import checkpoint_of, read_state, restore, write_state
 from steelyard.training.mixing import column_of, mixture_state, order_for, train_sampler
 from steelyard.training.record import nonzero
 
@@ -261,13 +261,8 @@ class MixtureSFTTrainer(SFTTrainer):
         """Take over model and state of a checkpoint, to validate and not to train on."""
         restore(self, checkpoint)
 
-    def _load_from_checkpoint(self, resume_from_checkpoint: str, model: Any = None) -> None:
-        check_whole(resume_from_checkpoint)
-        super()._load_from_checkpoint(resume_from_checkpoint, model)
-
     def _save_checkpoint(self, model: Any, trial: Any) -> None:
         super()._save_checkpoint(model, trial)
-        self.accelerator.wait_for_everyone()  # every process writes its random numbers
         if self.args.should_save:
             write_state(checkpoint_of(self, trial), self.state_dict())
 

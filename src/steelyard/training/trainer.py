@@ -52,7 +52,7 @@ from steelyard.training._domain_order import DomainOrder
 from steelyard.training._gradients import AfterStep, SharedForward, StepInfluence, buffered_influence
 from steelyard.training._prompt_order import GroupSampler, PromptOrder
 from steelyard.training._rewards import WholeBatch, as_objective, as_reward_function, left_to_trl, names_that_differ
-from steelyard.training._state import check_whole, checkpoint_of, read_state, restore, write_state
+from steelyard.training._state import checkpoint_of, read_state, restore, write_state
 from steelyard.training._validation import (
     Measured,
     check_validation,
@@ -513,13 +513,8 @@ class PolicyTrainer(GRPOTrainer):
     def create_model_card(self, *args: Any, **kwargs: Any) -> None:
         """No card: TRL would write one, for a model that is not being published, into every checkpoint's parent."""
 
-    def _load_from_checkpoint(self, resume_from_checkpoint: str, model: Any = None) -> None:
-        check_whole(resume_from_checkpoint)
-        super()._load_from_checkpoint(resume_from_checkpoint, model)
-
     def _save_checkpoint(self, model: Any, trial: Any) -> None:
         super()._save_checkpoint(model, trial)
-        self.accelerator.wait_for_everyone()  # every process writes its random numbers
         if self.args.should_save:
             write_state(checkpoint_of(self, trial), self.state_dict())
             if self.recorder is not None:
