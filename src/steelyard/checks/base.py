@@ -13,7 +13,7 @@ from steelyard.registry import Registry
 
 Function = Callable[[str, str, Mapping[str, Any]], "float | None"]
 _Decided = tuple[Literal["a", "b", "tie"], float]
-Answer = Callable[[str], bool]
+Answer = Callable[[str], "bool | None"]
 Factory = Callable[..., Function]
 CHECKS: Registry[Factory] = Registry("kind of check", __package__)
 """What makes the function of a check, by the name of its kind; each adds itself where it stands."""
@@ -126,4 +126,14 @@ def on_answer(test: Answer) -> Function:
         >>> on_answer(str.isdigit)("2+2?", "4", {})
         1.0
     """
-    return lambda prompt, answer, columns: float(test(answer))
+    return lambda prompt, answer, columns: graded(test(answer))
+
+
+def graded(passed: bool | None) -> float | None:
+    """What a check says where it is passed, failed, or undecided.
+
+    Example:
+        >>> graded(True), graded(False), graded(None)
+        (1.0, 0.0, None)
+    """
+    return None if passed is None else float(passed)

@@ -11,10 +11,12 @@ from typing import Annotated, Any, Literal
 from pydantic import Field
 
 from steelyard.checks.answers import has_box
-from steelyard.checks.base import CHECKS, Answer, Factory, Function, on_answer
+from steelyard.checks._schema import keeps_schema
+from steelyard.checks.base import CHECKS, Answer, Factory, Function, graded, on_answer
 from steelyard.checks.text import paragraphs, sentences, without_fence, words
 from steelyard.errors import InputError
 from steelyard.fields import is_missing
+from steelyard.patterns import Pattern
 from steelyard.settings import CountFromZero
 
 
@@ -109,18 +111,13 @@ def _compiled(pattern: str, *, whole: bool = False) -> Answer:
         >>> _compiled("^b$")("a\\nb"), _compiled("a.b", whole=True)(" a\\nb "), _compiled("a", whole=True)("ab")
         (True, True, False)
     """
-    try:
-        found = re.compile(pattern, re.MULTILINE | re.DOTALL if whole else re.MULTILINE)
-    except re.error as error:
-        raise InputError(f"pattern {pattern!r} is not a regular expression: {error}") from None
-    if whole:
-        return lambda text: found.fullmatch(text.strip()) is not None
-    return lambda text: found.search(text) is not None
+    made = Pattern(pattern, re.MULTILINE | re.DOTALL if whole else re.MULTILINE)
+    return (lambda text: made.found_whole(text.strip())) if whole else made.found
 
 
 @CHECKS.add("regex")
 def _regex(*, pattern: str, whole: bool = False) -> Function:
-    """The answer has a match of a regular expression.
+    """The answer has a match of a regular expression; where that takes longer than a second, the check does not apply.
 
     Args:
         pattern: in Python's syntax; `^` and `$` match at every line.
@@ -137,68 +134,26 @@ def _json() -> Function:
 
 @CHECKS.add("json-schema")
 def _json_schema(*, schema: dict[str, Any] | None = None, column: str = "schema") -> Function:
-    """The answer is JSON that keeps a JSON schema.
+    """The answer is JSON that keeps a JSON schema; nothing is fetched, and where it takes longer than a second, the check does not apply.
 
     Args:
         schema: the schema; default: what the row's column holds.
         column: of the row; without schema. A row without one does not apply.
     """
-    given = None if schema is None else _keeps(schema)
+    given = None if schema is None else keeps_schema(schema)
 
     def run(prompt: str, answer: str, columns: Mapping[str, Any]) -> float | None:
         if given is not None:
-            return float(given(answer))
+            return graded(given(answer))
         wanted = columns.get(column)
         if is_missing(wanted):
             return None
         try:
-            return float(_keeps(wanted)(answer))
+            return graded(keeps_schema(wanted)(answer))
         except InputError as error:
             raise InputError(f"column {column!r}: {error}") from None
 
     return run
-
-
-def _keeps(schema: Any) -> Answer:
-    """Whether a text is JSON that keeps a schema; a reference out of the schema is an error, since nothing is fetched.
-
-    Args:
-        schema: an object, true or false, or one of them as JSON text.
-
-    Raises:
-        InputError: where it is no JSON schema, and when a text is tested, where it refers to what is not in it.
-
-    Example:
-        >>> _keeps({"type": "array"})("[1]"), _keeps('{"type": "array"}')("1")
-        (True, False)
-    """
-    import jsonschema
-    from referencing import Registry
-    from referencing.exceptions import Unresolvable
-
-    if isinstance(schema, str):
-        try:
-            schema = json.loads(schema)
-        except (ValueError, RecursionError):
-            raise InputError(f"not a JSON schema: {schema[:60]!r} is not JSON") from None
-    if not isinstance(schema, (dict, bool)):
-        raise InputError(f"not a JSON schema: it must be an object, but is {str(schema)[:60]!r}")
-    made: Any = jsonschema.validators.validator_for(schema)
-    try:
-        made.check_schema(schema)
-    except jsonschema.SchemaError as error:
-        raise InputError(f"not a JSON schema: {error.message}") from None
-    validator = made(schema, registry=Registry())
-
-    def keeps(text: str) -> bool:
-        try:
-            return validator.is_valid(json.loads(without_fence(text)))
-        except Unresolvable as error:
-            raise InputError(f"the JSON schema refers to {error.ref!r}, which is not in it; nothing is fetched") from None
-        except (ValueError, RecursionError):
-            return False
-
-    return keeps
 
 
 @CHECKS.add("starts-with")

@@ -5,6 +5,8 @@ from __future__ import annotations
 import re
 from typing import Any
 
+from steelyard.errors import repeated
+
 _TOKEN = re.compile(r'"(?:[^"\\]|\\.)*"|//[^\n]*|[{}\[\],:]|[^\s{}\[\],:"\']+', re.DOTALL)
 _QUOTED = re.compile(r"'(?:[^'\\]|\\.)*'", re.DOTALL)
 
@@ -21,8 +23,7 @@ def refuse_repeated(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
     """
     made = dict(pairs)
     if len(made) < len(pairs):
-        names = [name for name, _ in pairs]
-        raise RepeatedKeyError(next(name for name in names if names.count(name) > 1))
+        raise RepeatedKeyError(repeated(name for name, _ in pairs))
     return made
 
 

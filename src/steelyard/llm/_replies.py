@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import re
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
@@ -20,6 +19,10 @@ Messages = Sequence[Mapping[str, str]]
 
 _FINISHED = {"max_tokens": "length", "max_length": "length", "model_length": "length", "safety": "content_filter"}
 """Other words for why a reply ended, by what they mean."""
+
+
+_REPAIRED = 500_000
+"""Characters of a reply that is repaired times the depth of its brackets, at most: that is what repairing takes time by."""
 
 
 class BadReplyError(Exception):
@@ -174,9 +177,7 @@ def _to_model(text: str, schema: type[BaseModel]) -> BaseModel:
     """
     import json_repair
 
-    said = re.sub(r"\A.*</think>", "", text, flags=re.S).strip()
-    fence = re.fullmatch(r"```(?:json)?\s*(.*?)\s*```", said, flags=re.S)
-    said = fence[1] if fence else said
+    said = _without_fence(text.rpartition("</think>")[2].strip())
     if not said.startswith("{"):
         raise BadReplyError(
             "the reply is not the JSON that was asked for (no JSON object, or words beside it)", text, formless=True
@@ -193,6 +194,12 @@ def _to_model(text: str, schema: type[BaseModel]) -> BaseModel:
                 ) from None
             if (twice := repeated_key(said)) is not None:
                 raise RepeatedKeyError(twice) from None
+            if len(said) * _depth(said) > _REPAIRED:
+                raise BadReplyError(
+                    "the reply is not the JSON that was asked for (too long, and nested too deeply, to be repaired)",
+                    text,
+                    formless=True,
+                ) from None
             return schema.model_validate(json_repair.loads(said))
     except RepeatedKeyError as error:
         raise BadReplyError(
@@ -204,6 +211,21 @@ def _to_model(text: str, schema: type[BaseModel]) -> BaseModel:
         ) from None
     except (ValueError, RecursionError):
         raise BadReplyError("the reply is not the JSON that was asked for (beyond repair)", text, formless=True) from None
+
+
+def _without_fence(text: str) -> str:
+    """What stands inside a fence of three backticks; the whole text where none is around it.
+
+    Without a regular expression: one that skips white space on both sides of the content takes minutes for a reply of
+    nothing but line breaks, into which weak models fall.
+
+    Example:
+        >>> _without_fence("```json\\n{}\\n```"), _without_fence("```{}")
+        ('{}', '```{}')
+    """
+    if len(text) < 6 or not text.startswith("```") or not text.endswith("```"):
+        return text
+    return text[3:-3].removeprefix("json").strip()
 
 
 def _closes_at_its_end(text: str) -> bool:
@@ -221,6 +243,23 @@ def _closes_at_its_end(text: str) -> bool:
             if depth == 0:
                 return i == len(text) - 1
     return False
+
+
+def _depth(text: str) -> int:
+    """How many brackets are open at once, at most, wherever they stand.
+
+    Example:
+        >>> _depth("{[(])}")
+        3
+    """
+    depth = deepest = 0
+    for char in text:
+        if char in "([{":
+            depth += 1
+            deepest = max(deepest, depth)
+        elif char in ")]}":
+            depth -= 1
+    return deepest
 
 
 def _is_another(error: ValidationError) -> bool:

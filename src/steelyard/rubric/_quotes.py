@@ -31,7 +31,7 @@ def quote_found(quote: str, answer: str) -> bool | None:
         >>> quote_found("Two  plus two", "So two plus two is 4."), quote_found("five", "4"), quote_found("", "4")
         (True, False, None)
     """
-    parts = [_folded(part) for part in quote_parts(quote)]
+    parts = [folded(part) for part in quote_parts(quote)]
     if not parts:
         return None
     return any(all(part in text for part in parts) for text in _looked_in(answer))
@@ -49,10 +49,10 @@ def check_evidence(criteria: Sequence[Any], first: str, second: str, least: floa
     Raises:
         ValueError: naming what is repeated, or how many quotes are there.
     """
-    names = [_folded(_name_of(one)) for one in criteria]
+    names = [folded(_name_of(one)) for one in criteria]
     if (twice := repeated(names)) is not None:
         raise ValueError(f"the criterion {twice!r} is there {names.count(twice)} times")
-    said = {(_folded(one.reason), _folded(one.quote_1), _folded(one.quote_2)) for one in criteria}
+    said = {(folded(one.reason), folded(one.quote_1), folded(one.quote_2)) for one in criteria}
     if not given and len(criteria) > 1 and len(said) == 1 and any(part for one in said for part in one):
         raise ValueError(f"all {len(criteria)} criteria have the same reason and quotes")
     found = [quote_found(quote, answer) for one in criteria for quote, answer in ((one.quote_1, first), (one.quote_2, second))]
@@ -69,8 +69,35 @@ def _name_of(criterion: Any) -> str:
 @lru_cache(maxsize=64)
 def _looked_in(answer: str) -> tuple[str, ...]:
     """An answer as quotes are looked for in it: as it is, and as the judge was shown it, with hidden signs written out."""
-    return tuple(dict.fromkeys(_folded(text) for text in (answer, visible(answer))))
+    return tuple(dict.fromkeys(folded(text) for text in (answer, visible(answer))))
 
 
-def _folded(text: str) -> str:
+def folded(text: str) -> str:
+    """A text without its case, and with one blank for all white space between words.
+
+    Example:
+        >>> folded(" Two\\n  plus")
+        'two plus'
+    """
     return " ".join(text.split()).casefold()
+
+
+def folded_with_places(text: str) -> tuple[str, list[int]]:
+    """A folded text, and where each of its signs stood.
+
+    Example:
+        >>> folded_with_places(" A  b")
+        ('a b', [1, 3, 4])
+    """
+    signs: list[str] = []
+    places: list[int] = []
+    gap = False
+    for at, char in enumerate(text):
+        if char.isspace():
+            gap = bool(signs)
+            continue
+        written = (" " if gap else "") + char.casefold()
+        signs.append(written)
+        places += [at - 1] * gap + [at] * (len(written) - gap)
+        gap = False
+    return "".join(signs), places

@@ -12,6 +12,7 @@ import yaml
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
 from steelyard.errors import InputError, nearest, repeated
+from steelyard.patterns import Pattern
 
 _RUBRICS_DIR = Path(__file__).parent / "rubrics"
 TIERS = ("hard", "core", "important", "highlight")
@@ -73,10 +74,7 @@ class Route(_Part):
     @model_validator(mode="after")
     def _patterns_compile(self) -> Route:
         for pattern in self.patterns:
-            try:
-                re.compile(pattern)
-            except re.error as error:
-                raise ValueError(f"pattern {pattern!r} does not compile: {error}") from None
+            Pattern(pattern)
         return self
 
 

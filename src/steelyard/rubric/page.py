@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import html
-import re
 from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
@@ -13,7 +12,7 @@ import jinja2
 from steelyard.errors import InputError
 from steelyard.files import write_atomically
 from steelyard.rubric._fence import visible
-from steelyard.rubric._quotes import quote_parts
+from steelyard.rubric._quotes import folded, folded_with_places, quote_parts
 from steelyard.rubric.meta_rubric import TIERS
 from steelyard.rubric.pairs import Pair
 from steelyard.rubric.verdict import Scored, Verdict
@@ -91,13 +90,14 @@ def _spans(answer: str, quotes: Iterable[str]) -> list[tuple[int, int]]:
         >>> _spans("One two three", ["two  THREE", "four"])
         [(4, 13)]
     """
-    found = []
+    signs, places = folded_with_places(answer)
+    found = set()
     for quote in quotes:
         for part in quote_parts(quote):
-            words = part.split()
-            match = re.search(r"\s+".join(map(re.escape, words)), answer, re.IGNORECASE) if words else None
-            if match:
-                found.append(match.span())
+            looked_for = folded(part)
+            at = signs.find(looked_for)
+            if at >= 0:
+                found.add((places[at], places[at + len(looked_for) - 1] + 1))
     return sorted(found)
 
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Mapping
 from enum import Enum
 from functools import cache
@@ -11,6 +10,7 @@ from pydantic import create_model
 
 from steelyard.errors import InputError, LLMError, nearest
 from steelyard.llm import Client
+from steelyard.patterns import Pattern
 from steelyard.rubric._fence import fenced
 from steelyard.rubric._templates import filled
 from steelyard.rubric.conversation import Conversation, asked_text
@@ -27,6 +27,11 @@ def shipped_rubrics() -> dict[str, MetaRubric]:
     return {name: MetaRubric.load(name) for name in rubric_names()}
 
 
+@cache
+def _made(pattern: str) -> Pattern:
+    return Pattern(pattern)
+
+
 def by_rules(prompt: str | Conversation, rubrics: Mapping[str, MetaRubric] | None = None) -> str:
     """The domain of which most patterns are found in a prompt's beginning; "general" where none is, or two are level.
 
@@ -37,7 +42,7 @@ def by_rules(prompt: str | Conversation, rubrics: Mapping[str, MetaRubric] | Non
     found, asked = {}, asked_text(prompt)[:_LOOKED_AT]
     for name, rubric in (shipped_rubrics() if rubrics is None else rubrics).items():
         if rubric.route is not None:
-            found[name] = sum(re.search(pattern, asked) is not None for pattern in rubric.route.patterns)
+            found[name] = sum(_made(pattern).found(asked) or False for pattern in rubric.route.patterns)
     best = max(found.values(), default=0)
     leaders = [name for name, count in found.items() if count == best]
     return leaders[0] if best and len(leaders) == 1 else "general"

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Mapping
 from typing import Any
 
@@ -11,6 +10,7 @@ import jinja2.sandbox
 
 from steelyard.errors import InputError
 from steelyard.fields import as_text, is_missing, kind_of
+from steelyard.patterns import Pattern
 
 
 class Template:
@@ -56,6 +56,8 @@ class Template:
             raise InputError(
                 f"{where}: template {self.name}: {error.message} (columns found: {', '.join(map(str, row))})"
             ) from None
+        except InputError as error:
+            raise InputError(f"{where}: template {self.name}: {error}") from None
         except Exception as error:
             raise InputError(f"{where}: template {self.name}: {type(error).__name__}: {error}") from None
 
@@ -78,7 +80,7 @@ def _written(value: Any) -> Any:
 
 
 def _regex_replace(text: str, pattern: str, replacement: str) -> str:
-    return re.sub(pattern, replacement, text)
+    return Pattern(pattern).replaced(text, replacement)
 
 
 def _number(value: Any) -> str:
