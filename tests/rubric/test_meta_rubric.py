@@ -103,7 +103,7 @@ def test_a_file_of_ones_own_extends_and_differs(rubric_file):
         (content(extends=None), "a rubric that extends none needs weights, policies and never"),
         (content(extends="generall"), "no meta-rubric 'generall' (did you mean 'general'?)"),
         (content(extends="mine"), "'mine' extends itself"),
-        (content(route={"about": "about it", "patterns": ["("]}), "pattern '(' does not compile"),
+        (content(route={"about": "about it", "patterns": ["("]}), "pattern '(' is not a regular expression"),
         ("name: [", "not valid YAML at line"),
         ("- 1", "a meta-rubric is a mapping of keys, but found list"),
     ],

@@ -121,7 +121,7 @@ def _questions(answer: str) -> bool:
     if not answer.startswith("Question"):
         return False
     lengths = []
-    for block in re.split(r"\n*Question \d+[.):;]?\s*", answer)[1:]:
+    for block in re.split(r"Question \d+[.):;]?\s*", answer)[1:]:
         lines = [line.strip() for line in block.split("\n")]
         options = [i for i, line in enumerate(lines) if re.match(r"[A-Ea-e][.)]\s*\w", line)]
         if len(options) != 5:

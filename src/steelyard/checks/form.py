@@ -10,8 +10,8 @@ from typing import Annotated, Any, Literal
 
 from pydantic import Field
 
-from steelyard.checks.answers import has_box
 from steelyard.checks._schema import keeps_schema
+from steelyard.checks.answers import has_box
 from steelyard.checks.base import CHECKS, Answer, Factory, Function, graded, on_answer
 from steelyard.checks.text import paragraphs, sentences, without_fence, words
 from steelyard.errors import InputError

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from typing import Any
 
 _ABBREVIATIONS = r"(?:\b(?:Mr|Mrs|Ms|Dr|Prof|Sr|Jr|St|vs|etc|e\.g|i\.e|cf|approx|No|Inc|Ltd|Co|Fig|U\.S|a\.m|p\.m)\.$|\b[A-Z]\.$)"
 
@@ -82,8 +83,14 @@ def distinct_share(text: str, ngram: int) -> float:
         >>> distinct_share("a b c d", 1), distinct_share("Yes, yes. YES!", 1), distinct_share("one", 3)
         (1.0, 0.3333333333333333, 1.0)
     """
-    tokens = [word.casefold() for word in words(text)]
-    grams = [tuple(tokens[i : i + ngram]) for i in range(len(tokens) - ngram + 1)]
+    grams: list[Any] = [word.casefold() for word in words(text)]
+    length = 1
+    # A run is named by the names of two shorter ones, so that long runs take no more memory than short ones.
+    while length < ngram and grams:
+        step = min(length, ngram - length)
+        names: dict[Any, int] = {}
+        grams = [names.setdefault(pair, len(names)) for pair in zip(grams, grams[step:], strict=False)]
+        length += step
     return len(set(grams)) / len(grams) if grams else 1.0
 
 
