@@ -186,6 +186,22 @@ def options_of(made_by: Callable[..., Any], options: Mapping[str, Any], *, what:
     return out
 
 
+def fits(value: Any, annotation: Any) -> bool:
+    """Whether an annotation allows a value.
+
+    Example:
+        >>> fits(1.5, str), fits("1.5", str), fits(True, Count)
+        (False, True, False)
+    """
+    try:
+        if isinstance(value, bool):
+            check_value("it", value, annotation)
+        _adapter(annotation).validate_python(value)
+    except (InputError, ValidationError):
+        return False
+    return True
+
+
 def _adapter(annotation: Any) -> TypeAdapter[Any]:
     return TypeAdapter(annotation, config=ConfigDict(arbitrary_types_allowed=True, allow_inf_nan=False))
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from contextlib import ExitStack
 from pathlib import Path
 from typing import Annotated, Any
@@ -282,24 +283,73 @@ def make_judge(client: Any, rubric: str, domain: str | None, **options: Any) -> 
 
 
 def parse_check(text: str, role: str) -> Any:
-    """A check from a word, `words:at_most=50`; values are read as YAML.
+    """A check from a word, `words:at_most=50`; values are read as YAML, and as the text they are where a text is meant.
 
     Example:
         >>> parse_check("words:at_most=2", "guard")("p", "one two three")
         0.0
+        >>> parse_check("starts-with:text=1.5, or", "guard")("p", "1.5, or 2")
+        1.0
     """
-    import yaml
-
+    from steelyard.checks.base import CHECKS
     from steelyard.rubric import check
+    from steelyard.settings import fits, parameters_of
+    from steelyard.yaml_texts import parse_yaml
 
     kind, _, rest = text.partition(":")
-    options = {}
-    for part in filter(None, rest.split(",")):
-        key, equals, value = part.partition("=")
-        if not equals:
-            raise InputError(f"a check is written KIND or KIND:option=value,..., but found {text!r}")
+    known = parameters_of(CHECKS.find(kind))
+    options: dict[str, Any] = {}
+    for name, value in _written_options(rest, text):
+        if name in options:
+            raise InputError(f"option {name!r} is there twice in {text!r}")
+        what = f"the value of {name + '=' + value!r}"
+        annotation = known[name][0] if name in known else Any
         try:
-            options[key.strip()] = yaml.safe_load(value)
-        except yaml.YAMLError:
-            raise InputError(f"the value of {part!r} is not valid YAML") from None
+            options[name] = parse_yaml(value, what)
+        except InputError:
+            if not fits(value, annotation) or annotation is Any:
+                raise
+            options[name] = value
+        if value and not fits(options[name], annotation):
+            # A text that YAML takes for a number or a date, or several of them.
+            options[name] = next((one for one in (value, _as_texts(value, what)) if fits(one, annotation)), options[name])
     return check(kind, role=role, name=text, **options)
+
+
+def _as_texts(value: str, what: str) -> Any:
+    from steelyard.yaml_texts import parse_yaml
+
+    try:
+        return parse_yaml(value, what, as_text=True)
+    except InputError:
+        return value
+
+
+_NEXT = re.compile(r",(?=\s*\w+\s*=)")
+
+
+def _written_options(rest: str, text: str) -> list[tuple[str, str]]:
+    """Names and values of `name=value,name=value`; a comma parts them where a name follows, outside quotes and brackets that a value begins with.
+
+    Example:
+        >>> _written_options("pattern=a{1,2},whole=true", "")
+        [('pattern', 'a{1,2}'), ('whole', 'true')]
+        >>> _written_options("text='a,b=c'", "")
+        [('text', "'a,b=c'")]
+    """
+    found: list[tuple[str, str]] = []
+    for part in _NEXT.split(rest) if rest.strip(", ") else []:
+        name, equals, value = (piece.strip() for piece in part.partition("="))
+        if found and not _is_closed(found[-1][1]):
+            found[-1] = (found[-1][0], f"{found[-1][1]},{part}")
+        elif not equals or not name:
+            raise InputError(f"a check is written KIND or KIND:option=value,..., but found {text!r}")
+        else:
+            found.append((name, value.rstrip(", ") if _is_closed(value.rstrip(", ")) else value))
+    return found
+
+
+def _is_closed(value: str) -> bool:
+    """Whether the quote or bracket that a value begins with, if it does, has its partner at the end."""
+    partner = {"'": "'", '"': '"', "[": "]", "{": "}"}.get(value[:1])
+    return partner is None or (len(value) > 1 and value.rstrip(", ").endswith(partner))

@@ -7,7 +7,6 @@ import functools
 from pathlib import Path
 from typing import Any, get_args
 
-import yaml
 from pydantic import BaseModel, ValidationError, create_model
 
 from steelyard.errors import InputError, nearest
@@ -17,6 +16,7 @@ from steelyard.recipes.shipped import find_recipe
 from steelyard.recipes.supervised import SupervisedRecipe
 from steelyard.settings import Part, explained
 from steelyard.weighting import METHODS
+from steelyard.yaml_texts import parse_yaml, read_yaml
 
 _KNOWN_METHODS = tuple(METHODS)
 """Those that the class `Recipe` takes; more may be added after it was made."""
@@ -131,12 +131,7 @@ def load_recipe(name: str | Path, *, changes: list[str] | None = None) -> Any:
         3
     """
     path = find_recipe(name)
-    try:
-        content = yaml.safe_load(path.read_text(encoding="utf-8"))
-    except (yaml.YAMLError, UnicodeDecodeError) as error:
-        mark = getattr(error, "problem_mark", None)
-        at = f" at line {mark.line + 1}" if mark is not None else ""
-        raise InputError(f"{path}: not valid YAML{at}: {getattr(error, 'problem', None) or error}") from None
+    content = read_yaml(path)
     if isinstance(content, dict):
         # A run's own recipe is a recipe as well; the versions in it are for people.
         content.pop("versions", None)
@@ -154,10 +149,7 @@ def load_recipe(name: str | Path, *, changes: list[str] | None = None) -> Any:
 
 
 def _value(change: str, text: str) -> Any:
-    try:
-        value = yaml.safe_load(text)
-    except yaml.YAMLError:
-        raise InputError(f"the value of {change!r} is not valid YAML") from None
+    value = parse_yaml(text, f"the value of {change!r}")
     if isinstance(value, str):
         # YAML 1.1 reads 1e-4 as text for want of a dot.
         with contextlib.suppress(ValueError):

@@ -20,6 +20,7 @@ from steelyard.report import _figures as figures
 from steelyard.report._domains import DomainRun, read_domain_run
 from steelyard.report._figures import RunData
 from steelyard.runlog import RunLog
+from steelyard.yaml_texts import read_yaml
 
 
 def write_report(runs: Sequence[Path | str], *, out: Path | str | None = None) -> Path:
@@ -79,12 +80,10 @@ def read_runs(paths: Sequence[Path]) -> Any:
 
 def _read_run(path: Path) -> RunData | DomainRun:
     """Read what the figures need from a run folder."""
-    import yaml
-
     log = RunLog(path)
     if not (path / "recipe.yaml").is_file():
         raise InputError(f"{path} is no run folder: it has no recipe.yaml")
-    recipe = yaml.safe_load((path / "recipe.yaml").read_text(encoding="utf-8"))
+    recipe = read_yaml(path / "recipe.yaml")
     if recipe.get("kind") == "supervised":
         return read_domain_run(path, recipe)
     front, validations = log.pareto(), log.validations()

@@ -8,11 +8,11 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any, Literal
 
-import yaml
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
 from steelyard.errors import InputError, nearest, repeated
 from steelyard.patterns import Pattern
+from steelyard.yaml_texts import read_yaml
 
 _RUBRICS_DIR = Path(__file__).parent / "rubrics"
 TIERS = ("hard", "core", "important", "highlight")
@@ -131,12 +131,7 @@ class MetaRubric(_Part):
     def read(cls, name_or_path: str | Path) -> MetaRubric:
         """Read a rubric as its file has it."""
         path = find_rubric(name_or_path)
-        try:
-            content = yaml.safe_load(path.read_text(encoding="utf-8"))
-        except (yaml.YAMLError, UnicodeDecodeError, OSError) as error:
-            mark = getattr(error, "problem_mark", None)
-            at = f" at line {mark.line + 1}" if mark is not None else ""
-            raise InputError(f"{path}: not valid YAML{at}: {getattr(error, 'problem', None) or error}") from None
+        content = read_yaml(path)
         if not isinstance(content, dict):
             raise InputError(f"{path}: a meta-rubric is a mapping of keys, but found {type(content).__name__}")
         try:

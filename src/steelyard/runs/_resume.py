@@ -18,6 +18,7 @@ from steelyard.recipes.recipe import Recipe
 from steelyard.recipes.supervised import SupervisedRecipe
 from steelyard.runlog import RunLog
 from steelyard.weighting import METHODS
+from steelyard.yaml_texts import read_yaml
 
 VERSIONED = ("steelyard", "torch", "transformers", "trl", "accelerate", "peft", "datasets", "moocore", "math-verify")
 
@@ -48,7 +49,9 @@ def read_resolved(path: Path, *, like: Recipe | SupervisedRecipe | None = None) 
     place = path / "recipe.yaml"
     if not place.is_file():
         raise InputError(f"{path} is no run folder: it has no recipe.yaml")
-    content = yaml.safe_load(place.read_text(encoding="utf-8"))
+    content = read_yaml(place)
+    if not isinstance(content, dict):
+        raise InputError(f"{place}: a recipe is a mapping of keys, but found {type(content).__name__}")
     content.pop("versions", None)
     if like is not None:
         with contextlib.suppress(ValidationError):
