@@ -2,12 +2,14 @@
 
 import gzip
 import json
+import os
 
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 from datasets import Dataset
 
+from steelyard import rows
 from steelyard.errors import InputError
 from steelyard.mixture import count_domains
 from steelyard.rows import read_rows
@@ -93,3 +95,67 @@ def test_splits_are_not_taken_together_and_a_pattern_that_fits_nothing_says_so(t
     (tmp_path / "empty").mkdir()
     with pytest.raises(InputError, match="'empty' is a folder without such files: give a file that ends in"):
         read_rows("empty", base=tmp_path)
+
+
+BOMB_SUFFIXES = (".jsonl.gz", ".json.gz", ".csv.gz", ".tsv.gz", ".ndjson.gz", ".jsonl.zst", ".ndjson.zst")
+
+
+@pytest.mark.parametrize("suffix", BOMB_SUFFIXES)
+@pytest.mark.parametrize("unit", [b" ", b"\n", b'{"a": 1}\n', b"[", b'"'])
+def test_a_file_that_expands_beyond_measure_is_one_line(tmp_path, monkeypatch, suffix, unit):
+    monkeypatch.setattr(rows, "_FREE", 200_000)
+    path = tmp_path / f"bomb{suffix}"
+    with pa.output_stream(str(path), compression="gzip" if suffix.endswith(".gz") else "zstd") as file:
+        file.write(b"a,b\n" * ("sv" in suffix) + unit * (20_000_000 // len(unit)))
+    with pytest.raises(InputError, match=r"bomb\S+: more than 200 times its size comes out of it|bomb\S+:\d+: "):
+        list(rows.iterate_rows(str(path)))
+
+
+def test_a_compressed_file_that_is_what_it_says_is_read(tmp_path):
+    path = tmp_path / "same.jsonl.gz"
+    path.write_bytes(gzip.compress(b'{"a": "the same again"}\n' * 20_000))
+    assert path.stat().st_size * 200 < 480_000
+    assert len(rows.read_rows(str(path))) == 20_000
+
+
+@pytest.mark.parametrize("suffix", [".jsonl", ".csv", ".csv.gz", ".jsonl.gz"])
+def test_a_line_that_would_fill_the_memory_is_one_line(tmp_path, monkeypatch, suffix):
+    monkeypatch.setattr(rows, "_LONGEST_LINE", 1000)
+    path = tmp_path / f"long{suffix}"
+    content = b'{"a": "' + b"x" * 2000 + b'"}' if "json" in suffix else b"a\n" + b"x" * 2000
+    path.write_bytes(gzip.compress(content) if suffix.endswith(".gz") else content)
+    with pytest.raises(InputError, match=r"long\S+:[12]: a line of 1,000 characters or more"):
+        rows.read_rows(str(path))
+
+
+@pytest.mark.parametrize(
+    "column",
+    [
+        pa.array([-(10**9)], pa.date32()),
+        pa.array([10**18], pa.timestamp("us")),
+        pa.array([10**15], pa.timestamp("s", tz="UTC")),
+        pa.array([2**62], pa.duration("s")),
+        pa.array([1], pa.timestamp("us", tz="Nowhere/Land")),
+    ],
+    ids=lambda column: str(column.type),
+)
+@pytest.mark.parametrize("suffix", [".parquet", ".arrow"])
+def test_a_value_that_python_has_none_for_names_its_column(tmp_path, column, suffix):
+    table = pa.table({"text": ["a"], "when": column})
+    path = tmp_path / f"rows{suffix}"
+    if suffix == ".parquet":
+        pq.write_table(table, path)
+    else:
+        with pa.ipc.new_stream(str(path), table.schema) as writer:
+            writer.write_table(table)
+    with pytest.raises(InputError, match=r"rows\S+: column 'when' holds what has no value in Python"):
+        rows.read_rows(str(path))
+
+
+@pytest.mark.skipif(not hasattr(os, "geteuid") or os.geteuid() == 0, reason="the superuser may read everything")
+def test_a_file_that_may_not_be_read_is_one_line(tmp_path):
+    path = tmp_path / "a.jsonl"
+    path.write_text("{}\n")
+    path.chmod(0)
+    with pytest.raises(InputError, match="Permission denied"):
+        rows.read_rows(str(path))

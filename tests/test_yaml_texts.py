@@ -43,7 +43,7 @@ WRONG = {
 @pytest.mark.parametrize("text", WRONG, ids=lambda text: repr(text[:24]))
 def test_what_is_no_yaml_is_one_line_with_its_place(text, tmp_path):
     begun = time.process_time()
-    with pytest.raises(InputError, match="^the recipe: not valid YAML") as caught:
+    with pytest.raises(InputError, match=r"^the recipe: not valid YAML") as caught:
         parse_yaml(text, "the recipe")
     assert WRONG[text] in str(caught.value)
     assert "\n" not in str(caught.value)

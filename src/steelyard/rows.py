@@ -11,7 +11,6 @@ import io
 import itertools
 import json
 import re
-import sys
 import zlib
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
@@ -26,6 +25,14 @@ SUFFIXES = (
     ".arrow",
 )  # fmt: skip
 """What the names of files that can be read end in."""
+
+
+_EXPANDED = 200
+"""Bytes out of one of a compressed file, at most: texts give 3 to 20, a file that is made to fill a disk 1,000 and more."""
+_FREE = 64 * 2**20
+"""Bytes that may come out of a compressed file in any case."""
+_LONGEST_LINE = 256 * 2**20
+"""Characters of a line."""
 
 
 def read_rows(source: str, *, split: str = "train", subset: str | None = None, base: Path = Path(".")) -> list[Row]:
@@ -132,26 +139,63 @@ def _reader_of(path: Path) -> Iterator[Row]:
     return readers[kind](path)
 
 
+class _Counted(io.RawIOBase):
+    """A stream of bytes that ends where far more comes out of a compressed file than was put into one."""
+
+    def __init__(self, inside: Any, path: Path, most: float) -> None:
+        self._inside, self._path, self._most, self._read = inside, path, most, 0
+
+    def readable(self) -> bool:
+        return True
+
+    def readinto(self, buffer: Any) -> int:
+        content = self._inside.read(len(buffer))
+        buffer[: len(content)] = content
+        self._read += len(content)
+        if self._read > self._most:
+            raise InputError(
+                f"{self._path}: more than {_EXPANDED} times its size comes out of it: if that is no mistake, decompress it first"
+            )
+        return len(content)
+
+
 @contextmanager
 def _opened(path: Path) -> Iterator[BinaryIO]:
-    """A file's bytes, decompressed by what its name ends in."""
+    """A file's bytes, decompressed by what its name ends in.
+
+    Raises:
+        InputError: where it cannot be opened or read to its end, or expands beyond measure.
+    """
+    most = float("inf") if path.suffix not in (".gz", ".zst") else max(_FREE, _EXPANDED * path.stat().st_size)
+    try:
+        with _decompressed(path) as inside, io.BufferedReader(_Counted(inside, path, most), 1 << 16) as file:
+            yield file
+    except (OSError, EOFError, zlib.error) as error:
+        # Arrow's errors of a damaged stream are OSErrors.
+        raise InputError(f"{path}: cannot be read to its end: {error}") from None
+
+
+def _decompressed(path: Path) -> Any:
     if path.suffix == ".zst":
         import pyarrow as pa
 
-        try:
-            with pa.input_stream(str(path), compression="zstd") as stream:
-                # Buffered, since lines are asked of it.
-                yield io.BufferedReader(stream)
-        except pa.ArrowException as error:
-            raise InputError(f"{path}: cannot be read to its end: {error}") from None
-        return
-    with gzip.open(path) if path.suffix == ".gz" else path.open("rb") as file:
-        yield file  # type: ignore[misc]
+        return pa.input_stream(str(path), compression="zstd")
+    return gzip.open(path) if path.suffix == ".gz" else path.open("rb")
+
+
+def _lines(file: Any, path: Path) -> Iterator[Any]:
+    """The lines of a file of bytes or text, none of which fills the memory."""
+    number = 0
+    while line := file.readline(_LONGEST_LINE):
+        number += 1
+        if len(line) == _LONGEST_LINE:
+            raise InputError(f"{path}:{number}: a line of {_LONGEST_LINE:,} characters or more: a row is shorter than that")
+        yield line
 
 
 def _from_jsonl(path: Path) -> Iterator[Row]:
-    with _opened(path) as lines:
-        for number, line in enumerate(_whole(lines, path), start=1):
+    with _opened(path) as file:
+        for number, line in enumerate(_lines(file, path), start=1):
             if not line.strip():
                 continue
             try:
@@ -163,17 +207,10 @@ def _from_jsonl(path: Path) -> Iterator[Row]:
             yield row
 
 
-def _whole(lines: Iterable[bytes], path: Path) -> Iterator[bytes]:
-    try:
-        yield from lines
-    except (OSError, EOFError, zlib.error) as error:
-        raise InputError(f"{path}: cannot be read to its end: {error}") from None
-
-
 def _from_json(path: Path) -> Iterator[Row]:
     try:
         with _opened(path) as file:
-            rows = json.loads(b"".join(_whole(file, path)) or b"[]")
+            rows = json.loads(file.read() or b"[]")
     except InputError:
         raise
     except (ValueError, RecursionError) as error:
@@ -185,10 +222,10 @@ def _from_json(path: Path) -> Iterator[Row]:
 
 def _from_csv(path: Path) -> Iterator[Row]:
     # Of the whole process, and 131,072 at first: a field may hold a document.
-    csv.field_size_limit(sys.maxsize)
+    csv.field_size_limit(_LONGEST_LINE)
     tabs = {"delimiter": "\t"} if ".tsv" in path.suffixes else {}
     with _opened(path) as file, io.TextIOWrapper(file, encoding="utf-8-sig", newline="") as lines:
-        reader = csv.DictReader(lines, strict=True, **tabs)  # type: ignore[call-overload]
+        reader = csv.DictReader(_lines(lines, path), strict=True, **tabs)  # type: ignore[call-overload]
         try:
             if (twice := repeated(reader.fieldnames or [])) is not None:
                 raise InputError(f"{path}:1: two columns are named {twice!r}: rename one")
@@ -202,19 +239,21 @@ def _from_csv(path: Path) -> Iterator[Row]:
             raise InputError(f"{path}:{reader.line_num + 1}: not valid CSV: {error}") from None
         except UnicodeDecodeError as error:
             raise InputError(f"{path}:{_line_not_utf8(path)}: not UTF-8 text: {error.reason}") from None
-        except (OSError, EOFError, zlib.error) as error:
-            raise InputError(f"{path}: cannot be read to its end: {error}") from None
 
 
 def _line_not_utf8(path: Path) -> int:
     """Found from the bytes, since text is decoded in blocks, ahead of its reader."""
     with _opened(path) as file:
-        content = file.read()
-    try:
-        content.decode("utf-8")
-    except UnicodeDecodeError as error:
-        return 1 + content[: error.start].count(b"\n")
+        for number, line in enumerate(_lines(file, path), start=1):
+            try:
+                line.decode("utf-8")
+            except UnicodeDecodeError:
+                return number
     return 1
+
+
+def _first_line(error: BaseException) -> str:
+    return (str(error).splitlines() or [type(error).__name__])[0]
 
 
 def _from_parquet(path: Path) -> Iterator[Row]:
@@ -226,9 +265,30 @@ def _from_parquet(path: Path) -> Iterator[Row]:
             if (twice := repeated(file.schema_arrow.names)) is not None:
                 raise InputError(f"{path}: two columns are named {twice!r}: rename one")
             for batch in file.iter_batches():
-                yield from batch.to_pylist()
+                yield from _rows_of(batch, path)
     except (pa.ArrowException, OSError, UnicodeDecodeError) as error:
-        raise InputError(f"{path}: cannot be read as a Parquet file of UTF-8 text: {str(error).splitlines()[0]}") from None
+        raise InputError(f"{path}: cannot be read as a Parquet file of UTF-8 text: {_first_line(error)}") from None
+
+
+def _rows_of(batch: Any, path: Path) -> list[Row]:
+    """The rows of a batch; a value that Python has none for, as a date before the year 1, names its column."""
+    try:
+        return list(batch.to_pylist())
+    except UnicodeDecodeError:
+        raise
+    except (ValueError, ArithmeticError, NotImplementedError, ImportError, LookupError, TypeError) as error:
+        raise InputError(
+            f"{path}: column {_unreadable(batch)!r} holds what has no value in Python ({' '.join(str(error).split())[:150]}): change it, or leave the column out"
+        ) from None
+
+
+def _unreadable(batch: Any) -> str:
+    for name in batch.schema.names:
+        try:
+            batch.column(name).to_pylist()
+        except Exception:
+            return str(name)
+    return "?"
 
 
 def _from_arrow(path: Path) -> Iterator[Row]:
@@ -245,9 +305,9 @@ def _from_arrow(path: Path) -> Iterator[Row]:
             for batch in batches:
                 if (twice := repeated(batch.schema.names)) is not None:
                     raise InputError(f"{path}: two columns are named {twice!r}: rename one")
-                yield from batch.to_pylist()
+                yield from _rows_of(batch, path)
     except (pa.ArrowException, OSError, UnicodeDecodeError) as error:
-        raise InputError(f"{path}: cannot be read as an Arrow file of UTF-8 text: {str(error).splitlines()[0]}") from None
+        raise InputError(f"{path}: cannot be read as an Arrow file of UTF-8 text: {_first_line(error)}") from None
 
 
 def _from_datasets(name: str, split: str, subset: str | None) -> Iterator[Row]:
@@ -256,7 +316,6 @@ def _from_datasets(name: str, split: str, subset: str | None) -> Iterator[Row]:
     try:
         return iter(datasets.load_dataset(name, subset, split=split))
     except Exception as error:
-        reason = str(error).splitlines()[0] if str(error) else type(error).__name__
         raise InputError(
-            f"prompts source {name!r} is neither a file nor a dataset that can be loaded (split {split!r}): {type(error).__name__}: {reason}"
+            f"prompts source {name!r} is neither a file nor a dataset that can be loaded (split {split!r}): {type(error).__name__}: {_first_line(error)}"
         ) from None
