@@ -5,8 +5,8 @@ from __future__ import annotations
 import errno
 import os
 import shutil
-from collections.abc import Iterator
-from contextlib import contextmanager
+from collections.abc import Iterable, Iterator, Mapping
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 from steelyard.errors import DiskFullError, InputError, SteelyardError
@@ -76,6 +76,63 @@ def damage_is_clear(path: Path) -> Iterator[None]:
         # YAML, JSON, Parquet and missing keys all have errors of their own.
         reason = " ".join(f"{type(error).__name__}: {error}".split())[:300]
         raise InputError(f"the run folder {path} is damaged ({reason}): restore its files, or start a new run") from error
+
+
+def check_apart(read: Iterable[Path], written: Mapping[str, Path | None]) -> None:
+    """Refuse to write where something is read, or two things into one file.
+
+    Args:
+        read: files that are read.
+        written: files that will be written, by the option that names each; None for an option that is not given.
+
+    Raises:
+        InputError: naming the options.
+
+    Example:
+        >>> check_apart([Path("pairs.jsonl")], {"--out": Path("./pairs.jsonl")})
+        Traceback (most recent call last):
+        steelyard.errors.InputError: --out names pairs.jsonl, which is read: give another file
+    """
+    given = {name: path for name, path in written.items() if path is not None}
+    for name, path in given.items():
+        for source in read:
+            if _is_same(path, source):
+                raise InputError(f"{name} names {path}, which is read: give another file")
+        for other, place in given.items():
+            if other < name and _is_same(path, place):
+                raise InputError(f"{other} and {name} name the same file, {path}: give two")
+
+
+def is_private() -> bool:
+    """Whether what holds prompts is made readable by its owner alone: yes, unless the environment has STEELYARD_SHARED=1."""
+    return os.environ.get("STEELYARD_SHARED", "").strip().lower() not in ("1", "true", "yes", "on")
+
+
+def make_private_folder(folder: Path) -> None:
+    """Make a folder that its owner alone can look into; one that is there keeps its permissions.
+
+    Example:
+        >>> import tempfile
+        >>> place = Path(tempfile.mkdtemp()) / "run"
+        >>> make_private_folder(place); oct(place.stat().st_mode & 0o077)
+        '0o0'
+    """
+    folder.parent.mkdir(parents=True, exist_ok=True)
+    folder.mkdir(mode=0o700 if is_private() else 0o777, exist_ok=True)
+
+
+def make_private_file(path: Path) -> None:
+    """Make an empty file that its owner alone can read, where there is none."""
+    with suppress(FileExistsError):
+        os.close(os.open(path, os.O_CREAT | os.O_EXCL | os.O_WRONLY, 0o600 if is_private() else 0o666))
+
+
+def _is_same(one: Path, other: Path) -> bool:
+    """Whether two paths lead to one file, also by links."""
+    try:
+        return one.resolve() == other.resolve() or (one.exists() and other.exists() and one.samefile(other))
+    except (OSError, RuntimeError):
+        return False
 
 
 def write_atomically(path: Path, content: str | bytes) -> None:

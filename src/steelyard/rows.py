@@ -47,24 +47,32 @@ def read_rows(source: str, *, split: str = "train", subset: str | None = None, b
     return rows
 
 
+def files_of(source: str, *, base: Path = Path(".")) -> list[Path]:
+    """The files that `read_rows` reads for a source; none for a dataset's name.
+
+    Example:
+        >>> files_of("some-dataset")
+        []
+    """
+    path = next((place for place in (base / source, Path(source)) if place.is_file()), None)
+    return [path] if path is not None else shards_of(source, base=base)
+
+
 def iterate_rows(source: str, *, split: str = "train", subset: str | None = None, base: Path = Path(".")) -> Iterator[Row]:
     """The raw rows of a file or a Hugging Face dataset, one after the other; there may be none.
 
     Raises:
         InputError: where there is no such source; in iteration, where a line does not parse.
     """
-    path = next((place for place in (base / source, Path(source)) if place.is_file()), None)
-    if path is None and (shards := shards_of(source, base=base)):
-        return itertools.chain.from_iterable(_reader_of(shard) for shard in shards)
-    if path is None:
-        near = [f"{source}{suffix}" for suffix in SUFFIXES if (base / f"{source}{suffix}").is_file()]
-        if (base / source).is_dir() or near:
-            what = f"{source!r} is a folder without such files" if not near else f"no file {source!r} (did you mean {near[0]!r}?)"
-            raise InputError(f"{what}: give a file that ends in {', '.join(SUFFIXES)}, or a dataset's name")
-        if source.endswith(SUFFIXES) or any(sign in source for sign in "*?["):
-            raise InputError(f"no file {source!r} (looked in {base.resolve()} and {Path.cwd()})")
-        return _from_datasets(source, split, subset)
-    return _reader_of(path)
+    if found := files_of(source, base=base):
+        return itertools.chain.from_iterable([_reader_of(path) for path in found])
+    near = [f"{source}{suffix}" for suffix in SUFFIXES if (base / f"{source}{suffix}").is_file()]
+    if (base / source).is_dir() or near:
+        what = f"{source!r} is a folder without such files" if not near else f"no file {source!r} (did you mean {near[0]!r}?)"
+        raise InputError(f"{what}: give a file that ends in {', '.join(SUFFIXES)}, or a dataset's name")
+    if source.endswith(SUFFIXES) or any(sign in source for sign in "*?["):
+        raise InputError(f"no file {source!r} (looked in {base.resolve()} and {Path.cwd()})")
+    return _from_datasets(source, split, subset)
 
 
 def shards_of(source: str, *, base: Path = Path(".")) -> list[Path]:

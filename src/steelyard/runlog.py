@@ -23,7 +23,7 @@ from pathlib import Path
 from typing import Any
 
 from steelyard.errors import InputError
-from steelyard.files import disk_full_is_clear, is_disk_full, locked, write_atomically
+from steelyard.files import disk_full_is_clear, is_disk_full, locked, make_private_folder, write_atomically
 
 
 class RunLog:
@@ -58,7 +58,8 @@ class RunLog:
         self._made = [parent for parent in self.path.absolute().parents if not parent.exists()]
         with disk_full_is_clear(self.path):
             try:
-                for folder in (self.path, self.checkpoints, self.front, self.answers_dir):
+                make_private_folder(self.path)
+                for folder in (self.checkpoints, self.front, self.answers_dir):
                     folder.mkdir(parents=True, exist_ok=True)
             except OSError as error:
                 if is_disk_full(error):

@@ -43,7 +43,7 @@ def test_reading_never_changes_a_file(command, jsonl, tmp_path):
     pairs.write_text(pairs.read_text().rstrip())
     code, _, said = command("judge", pairs, "--base-url", "http://127.0.0.1:9/v1", "--model", "m", "--out", pairs)
     assert code == 2
-    assert "choose another --out" in said
+    assert f"--out names {pairs}, which is read: give another file" in said
     assert pairs.read_text().endswith('"y"}')
 
 

@@ -11,7 +11,7 @@ from typing import Any
 
 from steelyard.bench.base import Benchmark, Item, Table, tabulate
 from steelyard.errors import InputError
-from steelyard.files import write_atomically
+from steelyard.files import make_private_folder, write_atomically
 from steelyard.rubric import PairwiseJudge
 from steelyard.rubric.batch import Summary, run_pairs
 from steelyard.rubric.page import write_verdicts
@@ -74,7 +74,7 @@ def run_benchmark(
     """
     if out.exists() and not out.is_dir():
         raise InputError(f"cannot write into {out}: it is a file; give a folder")
-    out.mkdir(parents=True, exist_ok=True)
+    make_private_folder(out)
     given, kept = {"benchmark": bench.name, **settings}, out / "settings.json"
     # Settings of a run that came to no verdict bind nobody.
     if kept.is_file() and read_verdicts(out / "verdicts.jsonl"):

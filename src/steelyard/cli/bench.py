@@ -10,6 +10,7 @@ import typer
 
 from steelyard.cli import judge as options
 from steelyard.cli.console import LateHelp, settle_hub, terminal
+from steelyard.files import check_apart
 
 
 def bench(
@@ -54,11 +55,14 @@ def bench(
     if domain not in ("rules", "judge"):
         raise InputError(f"domain must be rules or judge, but is {domain!r}")
     request = options.request_of(max_tokens, temperature, extra, structure)
+    folder = out or Path(f"bench-{name}")
+    # What is written there would be read as the benchmark's own next time.
+    check_apart([Path(data)], {"--out": folder, "--cache": cache})
     if not Path(data).exists():
         settle_hub()
     read, notes = chosen.read(data)
     items = choose(read, limit=limit, groups=group or (), seed=seed)
-    folder, console = out or Path(f"bench-{name}"), terminal()
+    console = terminal()
 
     def say(*lines: str) -> None:
         for line in lines:

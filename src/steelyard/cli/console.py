@@ -28,9 +28,31 @@ class LateHelp(TyperCommand):
         super().format_help(ctx, formatter)
 
 
+_CONTROL = {code: f"\\x{code:02x}" for code in (*range(32), *range(127, 160)) if chr(code) not in "\n\t"}
+_CONTROL |= {code: f"\\u{code:04x}" for code in (*range(0x202A, 0x202F), *range(0x2066, 0x206A))}
+"""What a terminal obeys and does not show, and what turns the direction of writing, written out."""
+
+
+def shown(text: str) -> str:
+    """A text as the terminal shows it and does not obey it: a server, a row or a file may hold escape codes.
+
+    Example:
+        >>> print(shown("\x1b[31mred\x07"))
+        \\x1b[31mred\\x07
+    """
+    return text.translate(_CONTROL)
+
+
 def terminal() -> Any:
-    """The terminal; where output goes to a file or a pipe, wide enough that lines stay whole."""
-    from rich.console import Console
+    """The terminal, which obeys no escape codes of texts; where output goes to a file or a pipe, wide enough that lines stay whole."""
+    from rich.console import Console as RichConsole
+    from rich.segment import Segment
+
+    class Console(RichConsole):
+        def render(self, renderable: Any, options: Any = None) -> Any:
+            for segment in super().render(renderable, options):
+                plain = segment.control or segment.text.isprintable()
+                yield segment if plain else Segment(shown(segment.text), segment.style)
 
     # What the terminal cannot show is replaced: a sign that it lacks must not end a run.
     if isinstance(sys.stdout, io.TextIOWrapper):
@@ -40,7 +62,11 @@ def terminal() -> Any:
 
 
 def quiet_environment() -> None:
-    """Keep libraries' progress bars and hints out of our output, unless the user asked for them."""
+    """Keep libraries' progress bars and hints out of our output, unless the user asked for them, and show warnings in one line each."""
+    import warnings
+
+    # Ours are for the user: without the place in the source.
+    warnings.formatwarning = lambda message, *args, **kwargs: f"steelyard: warning: {' '.join(shown(str(message)).split())}\n"
     os.environ.setdefault("TRANSFORMERS_VERBOSITY", "error")
     os.environ.setdefault("HF_HUB_DISABLE_PROGRESS_BARS", "1")
     os.environ.setdefault("TRANSFORMERS_NO_ADVISORY_WARNINGS", "1")
@@ -67,11 +93,11 @@ def short_warnings() -> None:
     """Show warnings as the user's: in one line, without the place in the source."""
     import warnings
 
-    warnings.formatwarning = lambda message, *args, **kwargs: f"steelyard: warning: {message}\n"
+    warnings.formatwarning = lambda message, *args, **kwargs: f"steelyard: warning: {shown(str(message))}\n"
 
 
 def quiet_libraries() -> None:
-    """Show our own warnings in one line each, and none of the libraries'."""
+    """Show none of the libraries' warnings."""
     import logging
     import warnings
 

@@ -11,6 +11,7 @@ import typer
 
 from steelyard.cli.console import LateHelp, settle_hub, terminal
 from steelyard.errors import InputError, UnreachableError
+from steelyard.files import check_apart
 
 BaseUrl = Annotated[
     list[str] | None, typer.Option(help="An OpenAI-compatible server, http://host:port/v1; several share the work.")
@@ -93,6 +94,7 @@ def judge(
 ) -> None:
     """Say which of two answers is better, and why: criterion by criterion, under written principles."""
     from steelyard.llm import Budget, Client
+    from steelyard.rows import files_of
     from steelyard.rubric.batch import run_pairs
     from steelyard.rubric.page import print_verdict, write_verdicts
     from steelyard.rubric.pairs import Pair, read_pairs
@@ -110,6 +112,7 @@ def judge(
             raise InputError(f"cannot write {file}: it is a folder; give a file name")
     if out is not None and not out.parent.is_dir():
         raise InputError(f"cannot write {out}: there is no folder {out.parent}")
+    check_apart(files_of(pairs), {"--out": out, "--html": html, "--cache": cache})
     if html is not None and out is None:
         raise InputError("--html reads the verdicts of --out: give it as well")
     if not rules and rubric == "auto":

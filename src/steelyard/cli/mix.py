@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from steelyard.cli.console import LateHelp, settle_hub, terminal
+from steelyard.cli.console import LateHelp, settle_hub, shown, terminal
 from steelyard.errors import InputError
 from steelyard.files import is_disk_full
 
@@ -79,7 +79,7 @@ def mix(
     if export is not None:
         from steelyard.mixture.export import export_plan
 
-        typer.echo(export_plan(plan, export))
+        typer.echo(shown(export_plan(plan, export)))
         return
     console = terminal()
     console.print(_mix_table(plan, unit or "examples", limit))

@@ -9,7 +9,7 @@ from typing import Annotated
 import typer
 
 from steelyard.cli.bench import bench
-from steelyard.cli.console import LateHelp, quiet_environment, short_warnings
+from steelyard.cli.console import LateHelp, quiet_environment, short_warnings, shown
 from steelyard.cli.judge import judge
 from steelyard.cli.mix import mix
 from steelyard.cli.rubric import rubric_app
@@ -61,7 +61,7 @@ def main() -> None:
 
 
 def _fail(message: str, code: int) -> None:
-    print(f"steelyard: {' '.join(message.split())}", file=sys.stderr)
+    print(f"steelyard: {shown(' '.join(message.split()))}", file=sys.stderr)
     raise SystemExit(code)
 
 

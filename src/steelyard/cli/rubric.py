@@ -7,6 +7,7 @@ from typing import Annotated
 
 import typer
 
+from steelyard.cli.console import shown
 from steelyard.errors import InputError
 
 rubric_app = typer.Typer(name="rubric", help="Look at meta-rubrics, check one of your own, compare two.", no_args_is_help=True)
@@ -19,14 +20,14 @@ def show(name: Annotated[str | None, typer.Argument(help="A rubric that ships, o
 
     if name is not None:
         loaded = MetaRubric.load(name)
-        typer.echo(loaded.text())
+        typer.echo(shown(loaded.text()))
         for change in loaded.changelog:
-            typer.echo(f"version {change.version}, {change.date}: {change.what}")
+            typer.echo(shown(f"version {change.version}, {change.date}: {change.what}"))
         return
     for each in rubric_names():
         loaded = MetaRubric.load(each)
         about = "the principles of every domain" if loaded.route is None else loaded.route.about
-        typer.echo(f"{loaded.id:16} {len(loaded.principles):3} principles  {about}")
+        typer.echo(shown(f"{loaded.id:16} {len(loaded.principles):3} principles  {about}"))
 
 
 @rubric_app.command(epilog="Example: steelyard rubric check mine.yaml")
@@ -35,7 +36,7 @@ def check(path: Annotated[str, typer.Argument(help="A meta-rubric's file.")]) ->
     from steelyard.rubric import MetaRubric
 
     loaded = MetaRubric.load(path)
-    typer.echo(f"{loaded.id}: {len(loaded.principles)} principles, {len(loaded.text()):,} characters")
+    typer.echo(shown(f"{loaded.id}: {len(loaded.principles)} principles, {len(loaded.text()):,} characters"))
 
 
 @rubric_app.command(epilog="Example: steelyard rubric diff general mine.yaml")
@@ -46,7 +47,7 @@ def diff(
     from steelyard.rubric import MetaRubric, diff_rubrics
 
     for line in diff_rubrics(MetaRubric.load(old), MetaRubric.load(new)) or ["no difference"]:
-        typer.echo(line)
+        typer.echo(shown(line))
 
 
 @rubric_app.command(epilog="Example: steelyard rubric stats verdicts.jsonl")
@@ -63,4 +64,4 @@ def stats(
     if not found:
         raise InputError(f"{verdicts} holds no verdicts")
     for line in rubric_stats(found.values()).lines():
-        typer.echo(line)
+        typer.echo(shown(line))

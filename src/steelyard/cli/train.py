@@ -7,7 +7,7 @@ from typing import Annotated, Any
 
 import typer
 
-from steelyard.cli.console import quiet_libraries, settle_hub, terminal
+from steelyard.cli.console import quiet_libraries, settle_hub, shown, terminal
 from steelyard.errors import InputError
 
 
@@ -138,10 +138,10 @@ def report(
     """Write one HTML page of one or more runs."""
     from steelyard.report import write_figures, write_report
 
-    typer.echo(f"report: {write_report(runs, out=out)}")
+    typer.echo(shown(f"report: {write_report(runs, out=out)}"))
     if figures is not None:
         for path in write_figures(runs, figures):
-            typer.echo(f"figure: {path}")
+            typer.echo(shown(f"figure: {path}"))
 
 
 def recipes(
@@ -161,7 +161,7 @@ def recipes(
         typer.echo(json.dumps(recipe_schema(), indent=1, ensure_ascii=False))
         return
     if name is not None:
-        typer.echo(find_recipe(name).read_text(encoding="utf-8"), nl=False)
+        typer.echo(shown(find_recipe(name).read_text(encoding="utf-8")), nl=False)
         return
     for shipped in recipe_names():
         typer.echo(f"{shipped:18} {find_recipe(shipped).read_text(encoding='utf-8').splitlines()[0].lstrip('# ')}")

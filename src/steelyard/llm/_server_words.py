@@ -2,18 +2,21 @@
 
 from __future__ import annotations
 
+import base64
 import json
 import re
 import time
 from collections.abc import Iterator, Mapping
 from email.utils import parsedate_to_datetime
 from typing import Any
-from urllib.parse import urlsplit, urlunsplit
+from urllib.parse import parse_qsl, quote, unquote, urlsplit, urlunsplit
 
 LONGEST_WAIT = 60.0
 """Seconds that are waited at most between two tries, whatever the server says."""
 _LONGEST = 400
 """Characters of a server's words that are shown."""
+_SECRET = re.compile(r"(?i)key|token|secret|sig|pass|auth|cred")
+"""Names of what an address should not show."""
 _READ = 100_000
 """Characters of a body that are looked at."""
 _SAYING = (
@@ -118,10 +121,16 @@ def without_secrets(text: str, api_key: str, url: str) -> str:
         >>> without_secrets("invalid header: Bearer sk-123", "sk-123", "http://host/v1")
         'invalid header: Bearer [key]'
     """
-    for secret in (api_key if api_key != "none" else "", urlsplit(url).password or ""):
+    parts = urlsplit(url)
+    found = [api_key if api_key != "none" else "", parts.password or "", unquote(parts.password or "")]
+    if parts.password:
+        found.append(base64.b64encode(f"{unquote(parts.username or '')}:{unquote(parts.password)}".encode()).decode())
+    found += [value for name, value in parse_qsl(parts.query) if _SECRET.search(name)]
+    for secret in sorted(found, key=len, reverse=True):
         # A short one is a placeholder, and a word that messages need.
         if len(secret) > 5:
-            text = text.replace(secret, "[key]")
+            for written in {secret, quote(secret, safe=""), json.dumps(secret)[1:-1]}:
+                text = text.replace(written, "[key]")
     return text
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
 import json
 import os
@@ -16,6 +17,7 @@ from typing import Any
 from urllib.parse import quote
 
 from steelyard.errors import InputError
+from steelyard.files import make_private_file
 
 _SCHEMA = """
 CREATE TABLE IF NOT EXISTS replies (
@@ -61,6 +63,9 @@ class ReplyCache:
         return self._connection
 
     def _opened(self) -> sqlite3.Connection:
+        if self.path != ":memory:":
+            with contextlib.suppress(OSError):  # what follows says it better
+                make_private_file(Path(self.path))
         try:
             connection = _connected(self.path)
             # Readers and a writer do not wait for each other; a crash loses at most the last replies, never the file.

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import hashlib
+import json
 from collections import Counter
 from collections.abc import AsyncGenerator, Callable, Iterable, Mapping
 from contextlib import aclosing
@@ -287,10 +288,42 @@ def _rechecked(judge: PairwiseJudge, pair: Pair, verdict: Verdict) -> Verdict | 
 
 
 def _drop_torn_line(path: Path) -> None:
-    """Remove a last line that a crash cut short."""
-    if path.is_file() and (content := path.read_bytes()) and not content.endswith(b"\n"):
-        with path.open("r+b") as file:
-            file.truncate(content.rfind(b"\n") + 1)
+    """Remove a last line that a crash cut short, and end one that lacks its end alone. What is none of ours stays.
+
+    Raises:
+        InputError: where the last line is no verdict, whole or cut short: the file holds something else.
+    """
+    if not path.is_file() or not (content := path.read_bytes()) or content.endswith(b"\n"):
+        return
+    at = content.rfind(b"\n") + 1
+    try:
+        whole = json.loads(content[at:])
+    except (ValueError, RecursionError):
+        whole = None
+    with path.open("r+b") as file:
+        if isinstance(whole, dict) and {"id", "pair", "judge", "winner", "orders"} <= whole.keys():
+            file.seek(0, 2)
+            file.write(b"\n")
+        elif whole is None and (at or _is_begun(content)):
+            file.truncate(at)
+        else:
+            raise InputError(f"{path}: its last line is no verdict; choose another --out, or remove the file")
+
+
+def _is_begun(line: bytes) -> bool:
+    """Whether a line that was cut short is the beginning of one of ours: the pair's checksum follows its id.
+
+    Example:
+        >>> _is_begun(b'{"id": "1", "pai'), _is_begun(b'{"id": "1", "prompt": "2+2?", "a')
+        (True, False)
+    """
+    start = b'{"id": "'
+    if not line.startswith(start):
+        return start.startswith(line)
+    between, at = b'", "pair": "', line.find(b'", "', len(start))
+    if at < 0:  # inside the id, or a row of another form
+        return b'":' not in line[len(start) :]
+    return between.startswith(line[at:]) or line.startswith(between, at)
 
 
 def _check_kept(kept: Mapping[str, Line], pairs: Iterable[Pair], made_by: str, out: Path) -> None:
