@@ -4,7 +4,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 PIP := $(BIN)/python -m pip --disable-pip-version-check --quiet
 
-.PHONY: demo test lint types unit test-slow bench-step bench-influence bench-fronts bench-mixture bench-judge bench-variance setup local dev docs clean
+.PHONY: demo test lint types unit fuzz test-slow bench-step bench-influence bench-fronts bench-mixture bench-judge bench-variance setup local dev docs clean
 
 demo: setup  ## train the embedded policy twice and write a report (under five minutes on two cores)
 	@echo "== demo: two runs of the embedded policy, then a report"
@@ -24,6 +24,9 @@ types: dev
 unit: dev
 	@echo "== tests: unit tests, doc examples, recipes, small real models"
 	@OMP_NUM_THREADS=1 $(BIN)/python -m pytest -q -n 2 --dist loadgroup --durations=8
+
+fuzz: dev  ## random files, recipes and options for hours: make fuzz SECONDS=3600 SEED=7
+	@STEELYARD_FUZZ_SECONDS=$(or $(SECONDS),600) STEELYARD_FUZZ_SEED=$(or $(SEED),1) $(BIN)/python tests/fuzz.py
 
 test-slow: dev  ## what takes minutes
 	@OMP_NUM_THREADS=2 $(BIN)/python -m pytest -q -m slow

@@ -5,7 +5,7 @@ from __future__ import annotations
 import errno
 import os
 import shutil
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
@@ -101,6 +101,33 @@ def check_apart(read: Iterable[Path], written: Mapping[str, Path | None]) -> Non
         for other, place in given.items():
             if other < name and _is_same(path, place):
                 raise InputError(f"{other} and {name} name the same file, {path}: give two")
+
+
+def is_file(path: Path) -> bool:
+    """Whether a path leads to a file; a name that no file can have, since it is too long or holds a zero, does not.
+
+    Example:
+        >>> is_file(Path("a" * 10_000)), is_file(Path("a\\0b")), is_file(Path("."))
+        (False, False, False)
+    """
+    return _asked(path.is_file)
+
+
+def is_folder(path: Path) -> bool:
+    """Whether a path leads to a folder; see `is_file`."""
+    return _asked(path.is_dir)
+
+
+def is_there(path: Path) -> bool:
+    """Whether a path leads anywhere; see `is_file`."""
+    return _asked(path.exists)
+
+
+def _asked(question: Callable[[], bool]) -> bool:
+    try:
+        return question()
+    except (OSError, ValueError):
+        return False
 
 
 def is_private() -> bool:

@@ -18,6 +18,7 @@ from pathlib import Path
 from typing import Any, BinaryIO
 
 from steelyard.errors import InputError, repeated
+from steelyard.files import is_file, is_folder
 
 Row = dict[str, Any]
 SUFFIXES = (
@@ -54,7 +55,7 @@ def files_of(source: str, *, base: Path = Path(".")) -> list[Path]:
         >>> files_of("some-dataset")
         []
     """
-    path = next((place for place in (base / source, Path(source)) if place.is_file()), None)
+    path = next((place for place in (base / source, Path(source)) if is_file(place)), None)
     return [path] if path is not None else shards_of(source, base=base)
 
 
@@ -66,8 +67,8 @@ def iterate_rows(source: str, *, split: str = "train", subset: str | None = None
     """
     if found := files_of(source, base=base):
         return itertools.chain.from_iterable([_reader_of(path) for path in found])
-    near = [f"{source}{suffix}" for suffix in SUFFIXES if (base / f"{source}{suffix}").is_file()]
-    if (base / source).is_dir() or near:
+    near = [f"{source}{suffix}" for suffix in SUFFIXES if is_file(base / f"{source}{suffix}")]
+    if is_folder(base / source) or near:
         what = f"{source!r} is a folder without such files" if not near else f"no file {source!r} (did you mean {near[0]!r}?)"
         raise InputError(f"{what}: give a file that ends in {', '.join(SUFFIXES)}, or a dataset's name")
     if source.endswith(SUFFIXES) or any(sign in source for sign in "*?["):
@@ -83,7 +84,7 @@ def shards_of(source: str, *, base: Path = Path(".")) -> list[Path]:
     """
     for place in dict.fromkeys((base, Path("."))):
         folder = place / source
-        if folder.is_dir():
+        if is_folder(folder):
             found = [path for path in sorted(folder.rglob("*")) if path.name.endswith(SUFFIXES) and not _hidden(path, folder)]
         elif any(sign in source for sign in "*?["):
             pattern = Path(source)
@@ -280,6 +281,8 @@ def _from_parquet(path: Path) -> Iterator[Row]:
 
 def _rows_of(batch: Any, path: Path) -> list[Row]:
     """The rows of a batch; a value that Python has none for, as a date before the year 1, names its column."""
+    # A damaged file may say that a text begins outside of its bytes: to follow that would end the process.
+    batch.validate(full=True)
     try:
         return list(batch.to_pylist())
     except UnicodeDecodeError:

@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from steelyard.errors import InputError
+from steelyard.files import is_folder
 from steelyard.intervals import wilson
 from steelyard.registry import Registry
 from steelyard.rows import SUFFIXES, Row, read_rows
@@ -137,7 +138,7 @@ def read_files(source: str) -> list[tuple[str, list[Row]]]:
     A part is named by its path in the folder, without the words that every download has (`data`, `dataset`, `train-00000-of-00001`).
     """
     folder = Path(source)
-    if not folder.is_dir():
+    if not is_folder(folder):
         return [(folder.name.partition(".")[0], read_rows(source))]
     paths = [path for path in sorted(folder.rglob("*")) if path.is_file() and path.name.endswith(SUFFIXES)]
     if not paths:

@@ -25,7 +25,7 @@ def read(source: str) -> tuple[list[Item], list[str]]:
             if label is None:
                 raise InputError(f"{where}: label must be one of {', '.join(LABELS)}, but is {row.get('label')!r}")
             kind = text(row, "source", where)
-            answered_by.add(row.get("response_model"))
+            answered_by.add(str(row.get("response_model")))
             group = next((name for start, name in KINDS.items() if kind.startswith(start)), kind)
             pair = Pair(
                 f"{group}/{number if row.get('pair_id') is None else row['pair_id']}",
@@ -37,7 +37,7 @@ def read(source: str) -> tuple[list[Item], list[str]]:
             )
             items.append(Item(pair.id, group, (pair,)))
     if len(answered_by) > 1:
-        models = ", ".join(sorted(map(str, answered_by)))
+        models = ", ".join(sorted(answered_by))
         raise InputError(
             f"{source} holds pairs of answers of several models ({models}), which the benchmark reports apart: give one file"
         )

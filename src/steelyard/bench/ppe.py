@@ -40,6 +40,8 @@ def _conflicts(row: Row, part: str, number: int, where: str) -> Iterator[Item]:
     scores, sampled, seen = row.get("scores"), row["sampled_conflict_pairs"], set()
     if not isinstance(scores, list) or not isinstance(sampled, list):
         raise InputError(f"{where}: needs lists in 'scores' and 'sampled_conflict_pairs'; is this the benchmark's own file?")
+    if not all(isinstance(score, (int, float)) and score == score for score in scores):
+        raise InputError(f"{where}: scores must be numbers, or true and false, but are {str(scores)[:60]}")
     for pair in sampled:
         if not (isinstance(pair, list) and len(pair) == 2 and all(isinstance(one, int) and one >= 0 for one in pair)):
             raise InputError(f"{where}: sampled_conflict_pairs must hold pairs of numbers of answers, but found {str(pair)[:60]}")

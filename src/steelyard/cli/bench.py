@@ -10,7 +10,7 @@ import typer
 
 from steelyard.cli import judge as options
 from steelyard.cli.console import LateHelp, settle_hub, terminal
-from steelyard.files import check_apart
+from steelyard.files import check_apart, is_there
 
 
 def bench(
@@ -58,7 +58,7 @@ def bench(
     folder = out or Path(f"bench-{name}")
     # What is written there would be read as the benchmark's own next time.
     check_apart([Path(data)], {"--out": folder, "--cache": cache})
-    if not Path(data).exists():
+    if not is_there(Path(data)):
         settle_hub()
     read, notes = chosen.read(data)
     items = choose(read, limit=limit, groups=group or (), seed=seed)

@@ -11,7 +11,7 @@ import typer
 
 from steelyard.cli.console import LateHelp, settle_hub, terminal
 from steelyard.errors import InputError, UnreachableError
-from steelyard.files import check_apart
+from steelyard.files import check_apart, is_folder, is_there
 
 BaseUrl = Annotated[
     list[str] | None, typer.Option(help="An OpenAI-compatible server, http://host:port/v1; several share the work.")
@@ -102,15 +102,15 @@ def judge(
     from steelyard.rubric.verdict import Verdict
 
     rules = domain in ("rules", "judge")
-    if not Path(pairs).exists():
+    if not is_there(Path(pairs)):
         settle_hub()
     read = read_pairs(pairs, domain_column=None if rules else domain)
-    if html is not None and not html.parent.is_dir():
+    if html is not None and not is_folder(html.parent):
         raise InputError(f"cannot write {html}: there is no folder {html.parent}")
     for file in (out, html):
-        if file is not None and file.is_dir():
+        if file is not None and is_folder(file):
             raise InputError(f"cannot write {file}: it is a folder; give a file name")
-    if out is not None and not out.parent.is_dir():
+    if out is not None and not is_folder(out.parent):
         raise InputError(f"cannot write {out}: there is no folder {out.parent}")
     check_apart(files_of(pairs), {"--out": out, "--html": html, "--cache": cache})
     if html is not None and out is None:

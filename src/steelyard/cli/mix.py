@@ -12,7 +12,7 @@ import typer
 
 from steelyard.cli.console import LateHelp, settle_hub, shown, terminal
 from steelyard.errors import InputError
-from steelyard.files import is_disk_full
+from steelyard.files import is_disk_full, is_folder, is_there
 
 if TYPE_CHECKING:
     from steelyard.mixture import MixturePlan
@@ -48,9 +48,9 @@ def mix(
     """Show what a mixture of domains will do, before any training: draws, epochs, repetitions, and what would hold them back."""
     if picture.suffix not in (".png", ".svg"):
         raise InputError(f"the picture is a .png or .svg file, but found {str(picture)!r}")
-    if not picture.parent.is_dir():
+    if not is_folder(picture.parent):
         raise InputError(f"cannot write {picture}: there is no folder {picture.parent}")
-    if picture.is_dir():
+    if is_folder(picture):
         raise InputError(f"cannot write {picture}: it is a folder")
     given = {
         "--steps": steps,
@@ -108,7 +108,7 @@ def _is_recipe(data: list[str] | None) -> bool:
     return (
         data is not None
         and len(data) == 1
-        and (data[0].endswith((".yaml", ".yml")) or (data[0] in recipe_names() and not Path(data[0]).exists()))
+        and (data[0].endswith((".yaml", ".yml")) or (data[0] in recipe_names() and not is_there(Path(data[0]))))
     )
 
 
@@ -145,7 +145,7 @@ def _data_plan(
             raise InputError("--sizes stands for data that would be counted: leave the data and --column out")
         counted: dict[str, float] = read_sizes(sizes)
     else:
-        if column is not None and not all(Path(source).exists() for source in data):
+        if column is not None and not all(is_there(Path(source)) for source in data):
             settle_hub()
         counted = {name: float(size) for name, size in count_domains(data, column=column, unit=unit, leave_out=picture).items()}
     num_samples = steps * batch_size

@@ -9,6 +9,7 @@ import typer
 
 from steelyard.cli.console import shown
 from steelyard.errors import InputError
+from steelyard.files import is_file
 
 rubric_app = typer.Typer(name="rubric", help="Look at meta-rubrics, check one of your own, compare two.", no_args_is_help=True)
 
@@ -58,7 +59,7 @@ def stats(
     from steelyard.rubric.stats import rubric_stats
     from steelyard.rubric.verdict_files import read_verdicts
 
-    if not verdicts.is_file():
+    if not is_file(verdicts):
         raise InputError(f"no file {str(verdicts)!r}: give the --out of `steelyard judge`")
     found = read_verdicts(verdicts)
     if not found:

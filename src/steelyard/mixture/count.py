@@ -11,6 +11,7 @@ from pathlib import Path
 
 from steelyard.errors import InputError
 from steelyard.fields import as_text, is_missing
+from steelyard.files import is_file, is_folder, is_there
 from steelyard.rows import SUFFIXES, check_splits, describes_data, iterate_rows
 
 _UNITS = ("examples", "bytes")
@@ -56,22 +57,22 @@ def count_domains(
     given = [Path(source) for source in sources]
     for source in sources:
         path = Path(source)
-        if path.is_dir():
+        if is_folder(path):
             entries = [entry for entry in sorted(path.iterdir()) if not _hidden(entry.name) and not _same(entry, leave_out)]
             if not entries:
                 raise InputError(f"{path}: an empty folder: each entry of a folder is a domain")
             if not _moses(entries):
                 check_splits(path, entries)
-        elif path.is_file():
+        elif is_file(path):
             entries = [path]
         else:
             raise InputError(f"no file or folder {source!r}; rows of a dataset need --column to tell their domains")
-        moses = _moses(entries if path.is_dir() else given)
+        moses = _moses(entries if is_folder(path) else given)
         for place in entries:
             name = place.suffix[1:] if place in moses else _domain_name(place)
             if place.is_file() and place not in moses:
                 _check_suffix(place)
-            if not place.exists():
+            if not is_there(place):
                 raise InputError(f"{place}: a link to what is not there")
             if name in sizes:
                 raise InputError(f"two domains are named {name!r} (the second is {place}): rename one")

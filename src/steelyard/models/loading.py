@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from steelyard.errors import InputError
+from steelyard.files import is_file, is_folder
 
 
 def load_policy(name: str, *, dtype: str = "float32", base: Path = Path(".")) -> tuple[Any, Any]:
@@ -97,9 +98,9 @@ def _locate(name: str, *, base: Path = Path(".")) -> tuple[str, dict[str, str]]:
         folder = Path(spec.origin).parent
         return _gguf(next(folder.glob("*.gguf")))
     for path in (base / name, Path(name)):
-        if path.is_file() and path.suffix == ".gguf":
+        if is_file(path) and path.suffix == ".gguf":
             return _gguf(path)
-        if path.is_dir():
+        if is_folder(path):
             if not (path / "config.json").is_file():
                 raise InputError(
                     f"model folder {str(path)!r} has no config.json: it must be in transformers' format (found: {_listing(path)})"

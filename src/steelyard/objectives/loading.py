@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from steelyard.errors import InputError, nearest
+from steelyard.files import is_file
 
 
 def load_function(reference: str, *, base: Path = Path("."), what: str = "reward function") -> Callable[..., Any]:
@@ -35,7 +36,7 @@ def load_function(reference: str, *, base: Path = Path("."), what: str = "reward
         raise InputError(f"a {what} is given as 'package.module:name' or 'file.py:name', but found {reference!r}")
     try:
         if place.endswith(".py"):
-            path = next((found for found in (base / place, Path(place)) if found.is_file()), None)
+            path = next((found for found in (base / place, Path(place)) if is_file(found)), None)
             if path is None:
                 raise InputError(f"no file {place!r} for {what} {reference!r} (looked in {base.resolve()} and {Path.cwd()})")
             module_name = f"steelyard_user_{path.stem}"

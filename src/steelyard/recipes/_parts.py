@@ -7,6 +7,7 @@ from typing import Literal
 
 from pydantic import Field, model_validator
 
+from steelyard.files import is_file
 from steelyard.mixture.mixture import By, Draw, Mixture
 from steelyard.mixture.words import schedule_class
 from steelyard.settings import Part
@@ -44,5 +45,5 @@ class MixtureConfig(Part):
 def build_mixture(config: MixtureConfig, *, base: Path = Path(".")) -> Mixture:
     """A recipe's mixture; a file that the schedule reads is found relative to `base`, else in the working directory."""
     word, _, rest = config.schedule.partition(":")
-    beside = schedule_class(word).reads_a_file and (base / rest).is_file()
+    beside = schedule_class(word).reads_a_file and is_file(base / rest)
     return Mixture(f"{word}:{base / rest}" if beside else config.schedule, by=config.by, draw=config.draw)

@@ -5,6 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 from steelyard.errors import InputError, nearest
+from steelyard.files import is_file
 
 _RECIPES_DIR = Path(__file__).parent
 
@@ -30,10 +31,10 @@ def find_recipe(name: str | Path) -> Path:
         'sums-gradient.yaml'
     """
     path = Path(name)
-    if path.is_file():
+    if is_file(path):
         return path
     shipped = _RECIPES_DIR / f"{name}.yaml"
-    if shipped.is_file():
+    if is_file(shipped):
         return shipped
     known = recipe_names()
     raise InputError(

@@ -11,6 +11,7 @@ from typing import Any, Literal
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
 from steelyard.errors import InputError, nearest, repeated
+from steelyard.files import is_file
 from steelyard.patterns import Pattern
 from steelyard.yaml_texts import read_yaml
 
@@ -186,10 +187,10 @@ def find_rubric(name_or_path: str | Path) -> Path:
         steelyard.errors.InputError: no meta-rubric 'mathss' (did you mean 'maths'?): give a file, or one of ...
     """
     path = Path(name_or_path)
-    if path.is_file():
+    if is_file(path):
         return path
     shipped = _RUBRICS_DIR / f"{name_or_path}.yaml"
-    if shipped.is_file():
+    if is_file(shipped):
         return shipped
     names = rubric_names()
     raise InputError(

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from steelyard.errors import InputError
+from steelyard.files import is_file
 from steelyard.rubric.conversation import plain_of
 from steelyard.rubric.pairs import Pair
 from steelyard.rubric.verdict import Verdict
@@ -55,7 +56,7 @@ def read_verdicts(path: Path, *, failed: bool = False) -> dict[str, Verdict]:
 
 def read_lines(path: Path, *, failed: bool = False) -> dict[str, Line]:
     """As `read_verdicts`, with what stands beside each verdict."""
-    if not path.is_file():
+    if not is_file(path):
         return {}
     lines = path.read_bytes().split(b"\n")
     torn, found = lines.pop(), {}

@@ -13,6 +13,7 @@ import yaml
 from pydantic import ValidationError
 
 from steelyard.errors import InputError
+from steelyard.files import is_file
 from steelyard.recipes.loading import parse_recipe
 from steelyard.recipes.recipe import Recipe
 from steelyard.recipes.supervised import SupervisedRecipe
@@ -47,7 +48,7 @@ def read_resolved(path: Path, *, like: Recipe | SupervisedRecipe | None = None) 
         like: a recipe of the same kind, which knows a weighting of the user's own that it names; default: none.
     """
     place = path / "recipe.yaml"
-    if not place.is_file():
+    if not is_file(place):
         raise InputError(f"{path} is no run folder: it has no recipe.yaml")
     content = read_yaml(place)
     if not isinstance(content, dict):
