@@ -437,8 +437,75 @@ def rubrics(rng: random.Random, folder: Path) -> None:
     by_rules(make.text(), {"mine": made})
 
 
+def mixtures(rng: random.Random, folder: Path) -> None:
+    from steelyard.mixture import parse_schedule, plan_mixture, schedule_forms
+    from steelyard.mixture.count import read_sizes
+    from steelyard.mixture.export import export_plan
+
+    make = Maker(rng)
+    sizes = {"en": 1e6, "sw": 2000, "yo": 30}
+    for name, content in (("sizes.json", sizes), ("shares.json", {"en": 0.5, "sw": 0.3, "yo": 0.2})):
+        content = {"train_domain_weights": content} if rng.random() < 0.2 and name == "shares.json" else content
+        (folder / name).write_text(json.dumps(make.changed(content) if rng.random() < 0.5 else content), encoding="utf-8")
+        damage(rng, folder / name)
+    form = rng.choice([*schedule_forms(), *schedule_forms().values()])
+    words = (
+        form,
+        "cooldown",
+        f"shares:{folder}/shares.json",
+        "tau=2",
+        f"cooldown:tau={make.value()}",
+        f"{form.partition(':')[0]}:{make.text()}",
+        make.text(),
+    )
+    found = parse_schedule(rng.choice(words))
+    counted = read_sizes(folder / "sizes.json") if rng.random() < 0.7 else sizes
+    plan = plan_mixture(
+        list(counted.values()),
+        found,
+        num_samples=rng.choice((1, 100, 10**7)),
+        batch_size=rng.choice((1, 64, 10**6)),
+        names=list(counted),
+    )
+    export_plan(plan, rng.choice(("megatron", "nemo", "llama-factory", "axolotl", "datasets", "mosaic", make.text())))
+
+
+def domains(rng: random.Random, folder: Path) -> None:
+    from steelyard.recipes.supervised import DataConfig
+    from steelyard.runs._domain_data import load_domains
+
+    make = Maker(rng)
+    base = {"text": "t", "domain": "en", "prompt": "p", "answer": "4"}
+    if rng.random() < 0.3:
+        base = {"messages": [{"role": "user", "content": "p"}, {"role": "assistant", "content": "x"}], "domain": "en"}
+    made = [{**base, "domain": rng.choice(("en", "sw")), **({"text": str(i)} if "text" in base else {})} for i in range(8)]
+    (folder / "rows.jsonl").write_text(
+        "\n".join(json.dumps(make.changed(row) if rng.random() < 0.2 else row) for row in made), encoding="utf-8"
+    )
+    damage(rng, folder / "rows.jsonl")
+    settings = {"source": str(folder / "rows.jsonl")}
+    templates = (
+        None,
+        None,
+        "{{ text }}",
+        "{{ row['text'] }} {{ domain }}",
+        "{{ domain | regex_replace('(', '') }}",
+        "{{ text | number }}",
+        make.text(),
+    )
+    settings |= {name: rng.choice(templates) for name in ("text", "domain", "keep") if rng.random() < 0.3}
+    from steelyard.errors import InputError
+
+    try:
+        config = DataConfig(**settings)
+    except ValueError as error:
+        raise InputError("refused by its model") from error
+    load_domains(config)
+
+
 GENERATORS = {
     "options of checks": options_of_checks, "rows": rows, "verdict files": verdict_files, "bench files": bench_files, "recipes": recipes, "rubrics": rubrics,
+    "mixtures": mixtures, "domains": domains,
 }  # fmt: skip
 
 

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import errno
+import json
 import os
 import shutil
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager, suppress
 from pathlib import Path
+from typing import Any
 
 from steelyard.errors import DiskFullError, InputError, SteelyardError
 
@@ -101,6 +103,31 @@ def check_apart(read: Iterable[Path], written: Mapping[str, Path | None]) -> Non
         for other, place in given.items():
             if other < name and _is_same(path, place):
                 raise InputError(f"{other} and {name} name the same file, {path}: give two")
+
+
+def read_json(path: Path, *, pairs: Callable[[list[tuple[str, Any]]], Any] | None = None) -> Any:
+    """What a JSON file holds.
+
+    Args:
+        path: the file.
+        pairs: makes an object of its pairs, as `json.loads` takes it; default: a dictionary.
+
+    Raises:
+        InputError: where it cannot be read, or is no JSON.
+
+    Example:
+        >>> read_json(Path("none.json"))
+        Traceback (most recent call last):
+        steelyard.errors.InputError: none.json: cannot be read: No such file or directory
+    """
+    try:
+        return json.loads(path.read_bytes(), object_pairs_hook=pairs)
+    except SteelyardError:
+        raise
+    except OSError as error:
+        raise InputError(f"{path}: cannot be read: {error.strerror or error}") from None
+    except (ValueError, RecursionError) as error:
+        raise InputError(f"{path}: not valid JSON: {error}") from None
 
 
 def is_file(path: Path) -> bool:

@@ -2,16 +2,16 @@
 
 from __future__ import annotations
 
-import json
 import os
 import re
+import sys
 from collections import Counter
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 from steelyard.errors import InputError
 from steelyard.fields import as_text, is_missing
-from steelyard.files import is_file, is_folder, is_there
+from steelyard.files import is_file, is_folder, is_there, read_json
 from steelyard.rows import SUFFIXES, check_splits, describes_data, iterate_rows
 
 _UNITS = ("examples", "bytes")
@@ -100,17 +100,12 @@ def read_sizes(path: Path) -> dict[str, float]:
         >>> read_sizes(path)
         {'en': 2500000000000.0, 'sw': 3000000000.0}
     """
-    try:
-        found = json.loads(path.read_text(encoding="utf-8"))
-    except OSError as error:
-        raise InputError(f"cannot read sizes from {path}: {error.strerror}") from None
-    except (ValueError, RecursionError) as error:
-        raise InputError(f"{path}: not valid JSON: {error}") from None
+    found = read_json(path)
     if not isinstance(found, dict) or not found:
         raise InputError(f"{path}: sizes are a JSON object from domain names to numbers")
     for name, size in found.items():
-        if isinstance(size, bool) or not isinstance(size, (int, float)) or not 0 < size < float("inf"):
-            raise InputError(f"{path}: the size of {name!r} must be a positive number, but is {size!r}")
+        if isinstance(size, bool) or not isinstance(size, (int, float)) or not 0 < size <= sys.float_info.max:
+            raise InputError(f"{path}: the size of {name!r} must be a positive number, but is {str(size)[:60]}")
     return {name: float(size) for name, size in found.items()}
 
 

@@ -2,17 +2,18 @@
 
 from __future__ import annotations
 
-import json
 import math
+import sys
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import ClassVar
+from typing import Any, ClassVar
 
 import numpy as np
 from numpy.typing import ArrayLike
 
 from steelyard.errors import InputError, nearest, repeated
+from steelyard.files import read_json
 from steelyard.mixture.base import Schedule, check_progress
 from steelyard.mixture.schedules._registry import SCHEDULES
 from steelyard.mixture.temperature import Floats, check_sizes
@@ -43,8 +44,8 @@ class Shares(Schedule):
 
     def __post_init__(self) -> None:
         values = list(self.shares.values()) if isinstance(self.shares, Mapping) else list(self.shares)
-        if not values or not all(isinstance(v, (int, float)) and 0 <= v < math.inf for v in values) or not sum(values) > 0:
-            raise InputError(f"shares must be finite, not negative and not all 0, but are {self.shares}")
+        if not values or not all(map(_is_share, values)) or not 0 < math.fsum(values) < math.inf:
+            raise InputError(f"shares must be finite, not negative and not all 0, but are {str(self.shares)[:200]}")
 
     @classmethod
     def load(cls, path: Path | str) -> Shares:
@@ -66,14 +67,7 @@ class Shares(Schedule):
                 raise InputError(f"{path}: two shares are given for {twice!r}")
             return dict(pairs)
 
-        try:
-            found = json.loads(Path(path).read_text(encoding="utf-8"), object_pairs_hook=once)
-        except OSError as error:
-            raise InputError(f"cannot read shares from {path}: {error.strerror}") from None
-        except InputError:
-            raise
-        except ValueError as error:
-            raise InputError(f"{path}: not valid JSON: {error}") from None
+        found = read_json(Path(path), pairs=once)
         if isinstance(found, dict) and isinstance(found.get("train_domain_weights"), dict):
             found = found["train_domain_weights"]  # as DoReMi writes them
         if not isinstance(found, dict):
@@ -137,3 +131,7 @@ class Shares(Schedule):
     def parse(cls, text: str) -> Shares:
         """From a file."""
         return cls.load(text)
+
+
+def _is_share(value: Any) -> bool:
+    return isinstance(value, (int, float)) and not isinstance(value, bool) and 0 <= value <= sys.float_info.max
