@@ -17,13 +17,14 @@ from __future__ import annotations
 
 import json
 import shutil
+import warnings
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
 from steelyard.errors import InputError
-from steelyard.files import disk_full_is_clear, is_disk_full, locked, make_private_folder, write_atomically
+from steelyard.files import damage_of, disk_full_is_clear, is_disk_full, locked, make_private_folder, write_atomically
 
 
 class RunLog:
@@ -46,6 +47,7 @@ class RunLog:
         self.front = self.checkpoints / "front"
         self.answers_dir = self.path / "answers"
         self._made: list[Path] = []
+        self.is_made = False
 
     def create(self, recipe_text: str) -> RunLog:
         """Make the folder and write the resolved recipe into it.
@@ -54,6 +56,7 @@ class RunLog:
             InputError: where the folder exists already and is not empty.
         """
         self.check_new()
+        self.is_made = True
         # Folders above that do not exist yet, from the run's upwards: where the run cannot begin, they go as well.
         self._made = [parent for parent in self.path.absolute().parents if not parent.exists()]
         with disk_full_is_clear(self.path):
@@ -70,20 +73,22 @@ class RunLog:
 
     def discard(self) -> None:
         """Remove what `create` made, where a run could not begin; a folder that is linked to stays, empty."""
-        for entry in self.path.iterdir():
+        for entry in self.path.iterdir() if self.path.is_dir() else ():
             if entry.is_dir() and not entry.is_symlink():
                 shutil.rmtree(entry)
             else:
                 entry.unlink()
         if not self.path.is_symlink():
-            self.path.rmdir()
-            for parent in self._made:
-                parent.rmdir()
+            for folder in (self.path, *self._made):
+                if folder.is_dir():
+                    folder.rmdir()
         self._made = []
 
     def is_untouched(self) -> bool:
         """Whether nothing but what `create` wrote is there: no update, no validation, no answers, and nothing under checkpoints."""
         folders = (self.front, self.answers_dir)
+        if not all(folder.is_dir() for folder in (self.front, self.answers_dir)):
+            return not any(self.path.rglob("*.parquet"))
         kept = [entry for entry in self.checkpoints.iterdir() if entry != self.front and not entry.name.startswith(".")]
         return not kept and not any(any(folder.iterdir()) for folder in folders) and not (self.steps() or self.validations())
 
@@ -154,15 +159,45 @@ class RunLog:
         return json.loads(path.read_text(encoding="utf-8")) if path.is_file() else {}
 
     def last_checkpoint(self) -> Path | None:
-        """The newest checkpoint that was written to its end; None where there is none."""
-        whole = [entry for entry in self.checkpoints.glob("checkpoint-*") if (entry / "steelyard.json").is_file()]
-        whole = [entry for entry in whole if (entry / "steelyard.json").stat().st_size]
-        return max(whole, key=lambda entry: int(entry.name.partition("-")[2]), default=None)
+        """The newest checkpoint that is whole; None where there is none. One that is damaged is named in a warning.
+
+        Raises:
+            InputError: where all that there are are damaged.
+        """
+        damaged: list[str] = []
+        for entry in sorted(self._checkpoints(), key=_step_of, reverse=True):
+            if not (entry / _STATE).is_file() or not (entry / _STATE).stat().st_size:
+                continue  # a crash cut it short
+            said = damage_of(entry, _STATE)
+            if said is None:
+                if damaged:
+                    warnings.warn(f"{'; '.join(damaged)}: the run goes on from {entry.name}", stacklevel=2)
+                return entry
+            damaged.append(f"{entry} is damaged ({said})")
+        if damaged:
+            raise InputError(f"{'; '.join(damaged)}, and there is no other: restore its files, or start a new run")
+        return None
+
+    def _checkpoints(self) -> list[Path]:
+        return [entry for entry in self.checkpoints.glob("checkpoint-*") if entry.name.partition("-")[2].isdigit()]
+
+    def check_links(self) -> None:
+        """Refuse a folder in which something is a link: what is written and removed there would be so elsewhere.
+
+        Raises:
+            InputError: naming the link.
+        """
+        for folder in (self.path, self.checkpoints, self.front, self.answers_dir):
+            for entry in folder.iterdir() if folder.is_dir() else ():
+                if entry.is_symlink():
+                    raise InputError(
+                        f"{entry} is a link, which a run does not follow out of its folder: put there what it links to, or link the whole run folder"
+                    )
 
     def rewind(self, step: int) -> None:
         """Forget everything after an update, and half-written checkpoints, so that the run can go on from there."""
-        for entry in self.checkpoints.glob("checkpoint-*"):
-            if not (entry / "steelyard.json").is_file() or int(entry.name.partition("-")[2]) > step:
+        for entry in self._checkpoints():
+            if not (entry / _STATE).is_file() or _step_of(entry) > step:
                 shutil.rmtree(entry)
         for entry in [found for found in self.front.glob("*") if found.is_dir()]:
             number = entry.name.rpartition("-")[2]
@@ -203,6 +238,14 @@ class RunLog:
             except json.JSONDecodeError:
                 raise InputError(f"{path}:{number}: not a JSON object; restore the file or remove the line") from None
         return records
+
+
+_STATE = "steelyard.json"
+"""What is written last into a checkpoint."""
+
+
+def _step_of(checkpoint: Path) -> int:
+    return int(checkpoint.name.partition("-")[2])
 
 
 def _line(record: Mapping[str, Any]) -> str:

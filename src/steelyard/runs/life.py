@@ -109,7 +109,9 @@ def opened(recipe: Any, log: RunLog, data: Mapping[str, Any], *, source: str, re
     Raises:
         InputError: where the folder holds something else, or another process trains in it.
     """
+    changed = False
     if resume:
+        log.check_links()
         with damage_is_clear(log.path):
             changed = check_same(log, recipe)
             # A run that was killed before anything else was written has no data.json, and nothing to be resumed differently.
@@ -119,11 +121,10 @@ def opened(recipe: Any, log: RunLog, data: Mapping[str, Any], *, source: str, re
                 check_unchanged({key: kept[key] for key in of_rows}, {key: data[key] for key in of_rows}, source)
                 if "test" in kept and "test" in data:
                     check_unchanged(kept["test"], data["test"], f"{source}, the test prompts")
-    else:
-        changed = False
-        log.create(resolved(recipe))
-        log.write_json("data.json", dict(data))
     try:
+        if not resume:
+            log.create(resolved(recipe))
+            log.write_json("data.json", dict(data))
         with disk_full_is_clear(log.path), log.lock():
             if changed:
                 write_atomically(log.path / "recipe.yaml", resolved(recipe))
@@ -133,8 +134,8 @@ def opened(recipe: Any, log: RunLog, data: Mapping[str, Any], *, source: str, re
                 with damage_is_clear(log.path):
                     log.rewind(step if checkpoint is not None else -1)
             yield Start(log, checkpoint, step)
-    except InputError:
-        if not resume and log.is_untouched():
+    except (InputError, OSError):
+        if log.is_made and log.is_untouched():
             log.discard()
         raise
 

@@ -1,4 +1,4 @@
-"""Our state in a checkpoint of TRL's: one JSON file, written last, so that a checkpoint that has it is whole."""
+"""Our state in a checkpoint of TRL's: one JSON file, written last, with the sizes and checksums of all others, so that damage is seen."""
 
 from __future__ import annotations
 
@@ -8,14 +8,14 @@ from typing import Any
 
 from transformers import TrainerState
 
-from steelyard.files import write_atomically
+from steelyard.files import seal
 
 STATE_FILE = "steelyard.json"
 
 
 def write_state(checkpoint: Path, state: dict[str, Any]) -> None:
-    """Add a state to a checkpoint."""
-    write_atomically(checkpoint / STATE_FILE, json.dumps(state, allow_nan=False))
+    """Add a state to a checkpoint, which is whole then."""
+    seal(checkpoint, STATE_FILE, state)
 
 
 def read_state(checkpoint: Path | str | None) -> dict[str, Any] | None:

@@ -263,6 +263,8 @@ class MixtureSFTTrainer(SFTTrainer):
 
     def _save_checkpoint(self, model: Any, trial: Any) -> None:
         super()._save_checkpoint(model, trial)
+        # Every process writes a part of it.
+        self.accelerator.wait_for_everyone()
         if self.args.should_save:
             write_state(checkpoint_of(self, trial), self.state_dict())
 
