@@ -210,47 +210,51 @@ def write_atomically(path: Path, content: str | bytes) -> None:
             temporary.unlink(missing_ok=True)
 
 
-def seal(folder: Path, name: str, content: Mapping[str, Any]) -> None:
-    """Write a JSON file that says of every other file of a folder how large it is and its checksum; all of them are on the disk before it.
+MANIFEST = "manifest.json"
+"""What `seal` writes into a folder."""
+
+
+def seal(folder: Path) -> None:
+    """Write a file that says of every other file of a folder how large it is and its checksum; all of them are on the disk before it.
 
     Example:
         >>> import tempfile
         >>> place = Path(tempfile.mkdtemp())
         >>> _ = (place / "weights").write_text("1")
-        >>> seal(place, "state.json", {"step": 3}); damage_of(place, "state.json") is None
+        >>> seal(place); damage_of(place) is None
         True
-        >>> _ = (place / "weights").write_text("2"); damage_of(place, "state.json")
+        >>> _ = (place / "weights").write_text("2"); damage_of(place)
         'weights has changed'
     """
     files = {}
     for path in sorted(folder.rglob("*")):
         inside = path.relative_to(folder).as_posix()
-        if path.is_file() and inside != name and not path.name.startswith("."):
+        if path.is_file() and inside != MANIFEST and not path.name.startswith("."):
             files[inside] = [path.stat().st_size, _checksum(path)]
             _sync(path)
-    whole = {**content, "files": files}
-    write_atomically(folder / name, json.dumps({**whole, "checksum": _checksum_of(whole)}, allow_nan=False))
-    _sync(folder / name)
+    write_atomically(folder / MANIFEST, json.dumps({"files": files}, indent=1))
+    _sync(folder / MANIFEST)
     _sync(folder)
 
 
-def damage_of(folder: Path, name: str) -> str | None:
-    """What is wrong with a folder that `seal` closed: a file is missing or has changed; None where it is whole, or says nothing of its files."""
+def damage_of(folder: Path) -> str | None:
+    """What is wrong with a folder that `seal` closed: a file is missing or has changed; None where it is whole.
+
+    Example:
+        >>> damage_of(Path("nowhere"))
+        'manifest.json is missing'
+    """
+    if not (folder / MANIFEST).is_file():
+        return f"{MANIFEST} is missing"
     try:
-        sealed = json.loads((folder / name).read_bytes())
-        if not isinstance(sealed, dict) or "files" not in sealed:
-            return None
-        files, checksum = sealed["files"], sealed.pop("checksum", None)
-        if checksum != _checksum_of(sealed):
-            return f"{name} has changed"
-        for inside, (size, kept) in files.items():
+        for inside, (size, kept) in json.loads((folder / MANIFEST).read_bytes())["files"].items():
             path = folder / inside
             if not path.is_file():
                 return f"{inside} is missing"
             if path.stat().st_size != size or _checksum(path) != kept:
                 return f"{inside} has changed"
-    except (OSError, ValueError, TypeError, AttributeError, RecursionError) as error:
-        return f"{name} cannot be read: {' '.join(str(error).split())[:100]}"
+    except (OSError, ValueError, TypeError, AttributeError, LookupError, RecursionError) as error:
+        return f"{MANIFEST} cannot be read: {' '.join(str(error).split())[:100]}"
     return None
 
 
@@ -261,10 +265,6 @@ def _checksum(path: Path) -> int:
         while block := file.read(1 << 20):
             found = zlib.crc32(block, found)
     return found
-
-
-def _checksum_of(content: Mapping[str, Any]) -> int:
-    return zlib.crc32(json.dumps(content, sort_keys=True).encode())
 
 
 def _sync(path: Path) -> None:

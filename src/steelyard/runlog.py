@@ -24,7 +24,7 @@ from pathlib import Path
 from typing import Any
 
 from steelyard.errors import InputError
-from steelyard.files import damage_of, disk_full_is_clear, is_disk_full, locked, make_private_folder, write_atomically
+from steelyard.files import MANIFEST, damage_of, disk_full_is_clear, is_disk_full, locked, make_private_folder, write_atomically
 
 
 class RunLog:
@@ -166,9 +166,9 @@ class RunLog:
         """
         damaged: list[str] = []
         for entry in sorted(self._checkpoints(), key=_step_of, reverse=True):
-            if not (entry / _STATE).is_file() or not (entry / _STATE).stat().st_size:
+            if not _is_complete(entry):
                 continue  # a crash cut it short
-            said = damage_of(entry, _STATE)
+            said = _damage_of(entry)
             if said is None:
                 if damaged:
                     warnings.warn(f"{'; '.join(damaged)}: the run goes on from {entry.name}", stacklevel=2)
@@ -241,7 +241,26 @@ class RunLog:
 
 
 _STATE = "steelyard.json"
-"""What is written last into a checkpoint."""
+"""What is written into a checkpoint when all else is there."""
+
+
+def _is_complete(checkpoint: Path) -> bool:
+    """Whether a checkpoint was written to its end: its state is there, and what says so of all its files where the state promises that."""
+    state = checkpoint / _STATE
+    return state.is_file() and state.stat().st_size > 0 and ((checkpoint / MANIFEST).is_file() or not _is_sealed(checkpoint))
+
+
+def _is_sealed(checkpoint: Path) -> bool:
+    """Checkpoints of before there were manifests are taken as they are."""
+    try:
+        state = json.loads((checkpoint / _STATE).read_bytes())
+    except (ValueError, RecursionError):
+        return True
+    return isinstance(state, dict) and bool(state.get("sealed"))
+
+
+def _damage_of(checkpoint: Path) -> str | None:
+    return damage_of(checkpoint) if _is_sealed(checkpoint) or (checkpoint / MANIFEST).is_file() else None
 
 
 def _step_of(checkpoint: Path) -> int:

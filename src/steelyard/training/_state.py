@@ -1,4 +1,4 @@
-"""Our state in a checkpoint of TRL's: one JSON file, written last, with the sizes and checksums of all others, so that damage is seen."""
+"""Our state in a checkpoint of TRL's: a JSON file, and after it the sizes and checksums of all files, so that damage is seen."""
 
 from __future__ import annotations
 
@@ -8,14 +8,15 @@ from typing import Any
 
 from transformers import TrainerState
 
-from steelyard.files import seal
+from steelyard.files import seal, write_atomically
 
 STATE_FILE = "steelyard.json"
 
 
 def write_state(checkpoint: Path, state: dict[str, Any]) -> None:
-    """Add a state to a checkpoint, which is whole then."""
-    seal(checkpoint, STATE_FILE, state)
+    """Add a state to a checkpoint, and the sizes and checksums of all its files: it is whole then."""
+    write_atomically(checkpoint / STATE_FILE, json.dumps({**state, "sealed": True}, allow_nan=False))
+    seal(checkpoint)
 
 
 def read_state(checkpoint: Path | str | None) -> dict[str, Any] | None:
