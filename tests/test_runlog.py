@@ -5,7 +5,7 @@ import subprocess
 import pytest
 
 from steelyard import files
-from steelyard.errors import DiskFullError, InputError
+from steelyard.errors import DiskFullError, InputError, RunError
 from steelyard.files import is_disk_full, write_atomically
 from steelyard.runlog import RunLog
 
@@ -57,7 +57,7 @@ def test_answers_come_back_as_written(log):
 
 
 def test_a_value_that_is_not_finite_never_reaches_the_log(log):
-    with pytest.raises(ValueError, match="JSON"):
+    with pytest.raises(RunError, match="step 1: loss is not finite: lower the learning rate"):
         log.append_step({"step": 1, "loss": float("nan")})
     assert log.steps() == []
 

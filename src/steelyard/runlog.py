@@ -16,6 +16,7 @@ ignored when reading and removed when a run is resumed.
 from __future__ import annotations
 
 import json
+import math
 import shutil
 import warnings
 from collections.abc import Iterator, Mapping, Sequence
@@ -23,7 +24,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-from steelyard.errors import InputError
+from steelyard.errors import InputError, RunError
 from steelyard.files import MANIFEST, damage_of, disk_full_is_clear, is_disk_full, locked, make_private_folder, write_atomically
 
 
@@ -268,4 +269,30 @@ def _step_of(checkpoint: Path) -> int:
 
 
 def _line(record: Mapping[str, Any]) -> str:
-    return json.dumps(record, allow_nan=False) + "\n"
+    """A record as its file has it.
+
+    Raises:
+        RunError: naming what in it is not finite: the policy is lost.
+    """
+    try:
+        return json.dumps(record, allow_nan=False) + "\n"
+    except ValueError:
+        lost = ", ".join(_not_finite(record)) or "a number"
+        raise RunError(f"step {record.get('step')}: {lost[:200]} is not finite: lower the learning rate") from None
+
+
+def _not_finite(value: Any, name: str = "") -> Iterator[str]:
+    """The names of numbers that are not finite.
+
+    Example:
+        >>> list(_not_finite({"weights": {"a": 1.0, "b": float("nan")}, "losses": [float("inf")]}))
+        ['weights.b', 'losses.0']
+    """
+    if isinstance(value, Mapping):
+        for key, item in value.items():
+            yield from _not_finite(item, f"{name}.{key}" if name else str(key))
+    elif isinstance(value, (list, tuple)):
+        for number, item in enumerate(value):
+            yield from _not_finite(item, f"{name}.{number}")
+    elif isinstance(value, float) and not math.isfinite(value):
+        yield name

@@ -8,7 +8,7 @@ import pytest
 import torch
 from test_run import assert_same, run, state_of
 
-from steelyard.errors import DiskFullError, InputError
+from steelyard.errors import DiskFullError, InputError, RunError
 from steelyard.files import damage_of, disk_full_is_clear
 from steelyard.recipes.loading import parse_recipe
 from steelyard.runlog import RunLog
@@ -166,3 +166,19 @@ def test_a_start_that_fails_while_it_writes_leaves_no_folder(tiny_recipe, tmp_pa
     ):
         pass
     assert (tmp_path / "mine" / "notes").read_text() == "mine"
+
+
+@pytest.mark.parametrize("method", ["fixed", "gradient-influence", "normalized-influence"])
+@pytest.mark.parametrize("learning_rate", [1e10, 1e30])
+def test_a_policy_that_diverges_ends_in_one_clear_line(tiny_recipe, tmp_path, method, learning_rate):
+    tiny_recipe["weighting"] = {"method": method}
+    tiny_recipe["algorithm"] |= {"learning_rate": learning_rate, "steps": 8}
+    with pytest.raises(RunError, match=r"^step \d+: [^\n]*(?:not finite|norm (?:nan|inf))[^\n]*: lower the learning rate$"):
+        run(tiny_recipe, tmp_path / "run")
+
+
+def test_a_record_that_is_not_finite_names_what_is(tmp_path):
+    log = RunLog(tmp_path / "run").create("name: run\n")
+    with pytest.raises(RunError, match=r"step 3: weights.a, cosines.1 is not finite: lower the learning rate"):
+        log.append_step({"step": 3, "weights": {"a": float("nan"), "b": 1.0}, "cosines": [0.0, float("inf")]})
+    assert log.steps() == []

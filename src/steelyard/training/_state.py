@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import json
+import math
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 from transformers import TrainerState
 
+from steelyard.errors import RunError
 from steelyard.files import seal, write_atomically
 
 STATE_FILE = "steelyard.json"
@@ -25,6 +28,18 @@ def read_state(checkpoint: Path | str | None) -> dict[str, Any] | None:
         return None
     state: dict[str, Any] = json.loads((Path(checkpoint) / STATE_FILE).read_text(encoding="utf-8"))
     return state
+
+
+def check_finite(step: int, logs: Mapping[str, Any]) -> None:
+    """Refuse an update from which no policy comes back.
+
+    Raises:
+        RunError: where its loss or its gradient is not finite.
+    """
+    if not all(math.isfinite(float(logs.get(name, 0.0))) for name in ("loss", "grad_norm")):
+        raise RunError(
+            f"step {step}: the loss is {logs.get('loss')}, its gradient's norm {logs['grad_norm']}: lower the learning rate"
+        )
 
 
 def checkpoint_of(trainer: Any, trial: Any = None) -> Path:

@@ -29,7 +29,7 @@ from steelyard.errors import InputError, RunError
 from steelyard.mixture import Schedule
 from steelyard.mixture.mixture import Mixture, as_mixture
 from steelyard.training._domain_losses import DOMAIN, WithDomain, check_held_out, domain_losses, target_counts
-from steelyard.training._state import checkpoint_of, read_state, restore, write_state
+from steelyard.training._state import check_finite, checkpoint_of, read_state, restore, write_state
 from steelyard.training.mixing import column_of, mixture_state, order_for, train_sampler
 from steelyard.training.record import nonzero
 
@@ -189,14 +189,8 @@ class MixtureSFTTrainer(SFTTrainer):
 
     def log(self, logs: dict[str, float], start_time: float | None = None) -> None:
         """As TRL; an update's log is its record."""
-        if (
-            self.model.training
-            and "grad_norm" in logs
-            and not all(math.isfinite(float(logs[name])) for name in ("loss", "grad_norm"))
-        ):
-            raise RunError(
-                f"step {self.state.global_step}: the loss is {logs['loss']}, its gradient's norm {logs['grad_norm']}: lower the learning rate"
-            )
+        if self.model.training and "grad_norm" in logs:
+            check_finite(self.state.global_step, logs)
         if self.model.training and "grad_norm" in logs and self.recorder is not None:
             step = self.state.global_step
             record = {"step": step, **{name: float(logs[name]) for name in ("loss", "grad_norm", "learning_rate")}}

@@ -52,7 +52,7 @@ from steelyard.training._domain_order import DomainOrder
 from steelyard.training._gradients import AfterStep, SharedForward, StepInfluence, buffered_influence
 from steelyard.training._prompt_order import GroupSampler, PromptOrder
 from steelyard.training._rewards import WholeBatch, as_objective, as_reward_function, left_to_trl, names_that_differ
-from steelyard.training._state import checkpoint_of, read_state, restore, write_state
+from steelyard.training._state import check_finite, checkpoint_of, read_state, restore, write_state
 from steelyard.training._validation import (
     Measured,
     check_validation,
@@ -224,7 +224,15 @@ class PolicyTrainer(GRPOTrainer):
 
     def _generate(self, prompts: list) -> Any:
         began = time.perf_counter()
-        generated = super()._generate(prompts)
+        try:
+            generated = super()._generate(prompts)
+        except RuntimeError as error:
+            # What torch says where the model's probabilities are no numbers.
+            if "probability tensor contains" not in str(error):
+                raise
+            raise RunError(
+                f"step {self.state.global_step + 1}: the policy's probabilities are not finite: lower the learning rate"
+            ) from error
         self._tool_masks = generated[2]
         self._clock("generation", began)
         return generated
@@ -390,6 +398,8 @@ class PolicyTrainer(GRPOTrainer):
 
     def log(self, logs: dict[str, float], start_time: float | None = None) -> None:
         """As TRL; an update's log completes its record."""
+        if self.model.training and "grad_norm" in logs:
+            check_finite(self.state.global_step, logs)
         if self.model.training and self._record and "grad_norm" in logs:
             total = time.perf_counter() - (self._step_began or time.perf_counter())
             if self.recorder is not None:
