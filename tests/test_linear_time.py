@@ -150,6 +150,7 @@ READ_BY_OTHERS = {
     "rubric/meta_rubric.py": "messages of pydantic",
     "mixture/count.py": "names of files",
     "rows.py": "names of files",
+    "cli/judge.py": "options on the command line",
 }
 TRIED = {
     "checks/form.py", "checks/text.py", "checks/answers.py", "checks/content.py", "checks/ifeval.py", "objectives/writing.py", "rubric/_fence.py",

@@ -248,8 +248,11 @@ def test_a_run_that_came_to_nothing_binds_nobody_and_a_file_is_no_folder(command
     code, said, _ = command(*words, "--base-url", serve(answer).url)
     assert code == 0
     assert "orders agree" in said
-    code, _, error = command(*words[:-1], path, "--base-url", "http://127.0.0.1:9/v1")
+    other = jsonl([LLMBAR], "other.jsonl")
+    code, _, error = command(*words[:-1], other, "--base-url", "http://127.0.0.1:9/v1")
     assert (code, "it is a file; give a folder" in error) == (2, True)
+    code, _, error = command(*words[:-1], path, "--base-url", "http://127.0.0.1:9/v1")
+    assert (code, "which is read: give another file" in error) == (2, True)
 
 
 def test_the_real_files_are_read(shared_data):
