@@ -263,7 +263,7 @@ def test_the_halves_are_dealt_out_by_what_applies_and_not_by_which_gates_an_answ
         asked.append(has_BK)
         return buffered_influence(trainer, advantages_BK, has_BK=has_BK, **options)
 
-    monkeypatch.setattr("steelyard.training.trainer.buffered_influence", spy)
+    monkeypatch.setattr("steelyard.training._batch.buffered_influence", spy)
     letters, gate = share_of("letters", str.isalpha), Gate("letters", at_least=0.6)
     some = Objective("some", lambda completions: [float(len(text)) for text in completions], applies_to=["rare"], gate=gate)
     trainer = make(

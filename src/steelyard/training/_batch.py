@@ -1,15 +1,18 @@
-"""What a weighting method is shown of a batch, put together in one place for every trainer."""
+"""What a weighting method is shown of a batch, put together in one place for every trainer, and how it asks for influences."""
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import torch
 from torch import Tensor
 
+from steelyard.advantages import of_equal_spread
 from steelyard.errors import InputError
+from steelyard.training._gradients import buffered_influence
 from steelyard.weighting import Batch, Influence
+from steelyard.weighting.influence import OPTIMIZER_STEP
 
 
 def batch_of(
@@ -62,3 +65,31 @@ def share_of(trainer: Any) -> float:
 
 def _no_influence(**options: Any) -> None:
     raise InputError("a plain trainer computes no influences: use steelyard.training.PolicyTrainer")
+
+
+def influence_of(trainer: Any, scores_BK: Tensor, advantages_BK: Tensor) -> Callable[..., Influence | None]:
+    """What computes the influences of objectives with these advantages on a trainer's buffered batch; the last one is kept for the record."""
+    # Before gates: which of them an answer opens is noise of its own, and halves must not depend on it.
+    has_BK = ~scores_BK.isnan()
+    trainer._influence = None
+
+    def influence(
+        *,
+        method: str = "finite-difference",
+        layers: Sequence[str] | None = None,
+        gram: bool = False,
+        equal_spread: bool = False,
+        unbiased: bool = False,
+    ) -> Influence | None:
+        taken_BK = of_equal_spread(advantages_BK, estimator=trainer.estimator) if equal_spread else advantages_BK
+        if method == OPTIMIZER_STEP:
+            latest = trainer.step_influence.latest
+            trainer.step_influence.watch(taken_BK, learning_rate_of(trainer))
+        else:
+            latest = buffered_influence(
+                trainer, taken_BK, method=method, layers=layers, gram=gram, has_BK=has_BK if unbiased else None
+            )
+        trainer._influence = latest or trainer._influence
+        return latest
+
+    return influence

@@ -30,7 +30,7 @@ class WithDomain:
 
 
 def check_held_out(dataset: Any, column: str) -> None:
-    """Refuse held-out rows whose losses cannot be told by domain.
+    """Refuse held-out rows whose losses cannot be split by domain.
 
     Example:
         >>> from datasets import Dataset

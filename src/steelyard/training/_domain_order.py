@@ -95,6 +95,10 @@ class DomainOrder(Sampler[int]):
             return np.ones(len(self.names))
         return self.schedule.probabilities(self.sizes, min(progress, 1.0)) * self.sizes.sum() / self.sizes
 
+    def weights_of(self, labels: Iterable[Any], progress: float) -> Floats:
+        """The `loss_weights` of rows with these labels, float64 `[rows]`."""
+        return self.loss_weights(progress)[self.index_of(labels).numpy()]
+
     # Adaptive cooling --------------------------------------------------------------------------------------------------------------------
 
     def _adaptive(self) -> AdaptiveCooldown | None:

@@ -330,7 +330,7 @@ class StepInfluence:
         self.latest = Influence(products_K, method=OPTIMIZER_STEP)
 
     def state_dict(self) -> list[float] | None:
-        """What the next batch will be told."""
+        """What the next batch is given."""
         return None if self.latest is None else self.latest.influence_K.tolist()
 
     def load_state_dict(self, state: list[float] | None) -> None:
@@ -377,5 +377,5 @@ class AfterStep(TrainerCallback):
         control.should_save = wanted and not self._checkpoint_waits
 
     def on_train_end(self, *args: Any, **kwargs: Any) -> None:
-        """Name what was constant in a run too short to be told of before."""
+        """Name what was constant, in a run that was too short to say so earlier."""
         self._trainer._constant.finish()

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from typing import Any
 
 import torch
 from torch.utils.data import Sampler
@@ -61,3 +62,14 @@ class GroupSampler(Sampler[int]):
 
     def __len__(self) -> int:
         return self.num_prompts // self.prompts_per_batch * self.prompts_per_batch * self.group_size * self.repeats
+
+
+def prompt_sampler(trainer: Any, dataset: Any) -> GroupSampler:
+    """What a trainer's loader draws from without a mixture: every prompt once an epoch, in whole groups."""
+    group_size = trainer._given_group_size or trainer.num_generations
+    return GroupSampler(
+        PromptOrder(len(dataset), shuffle=bool(trainer.shuffle_dataset), seed=trainer.args.seed),
+        group_size=group_size,
+        prompts_per_batch=trainer.args.generation_batch_size // group_size,
+        repeats=trainer.num_iterations * trainer.args.steps_per_generation,
+    )

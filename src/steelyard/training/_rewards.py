@@ -44,6 +44,14 @@ class WholeBatch:
         return own | columns | others
 
 
+def whole_batch_of(trainer: Any, *batch: list) -> WholeBatch | None:
+    """The batch of all processes, where a reward keeps a state: every process then shows it the same answers, and has the same state."""
+    stateful = any(objective.keeps_state for objective in trainer.objectives)
+    if trainer.accelerator.num_processes == 1 or trainer.is_measuring() or not stateful:
+        return None
+    return WholeBatch.gathered(*batch, rank=trainer.accelerator.process_index)
+
+
 def as_reward_function(
     objective: Objective,
     measuring: Callable[[], bool],
@@ -87,6 +95,19 @@ def as_objective(function: Any) -> Objective | None:
     return Objective(getattr(function, "__name__", type(function).__name__), function)
 
 
+def as_reward_functions(given: Any, as_trl_calls: Callable[[Objective], Any]) -> tuple[list[Any], list[Objective | None]]:
+    """What TRL is given for rewards, and the objective in each; None for a reward model, which stays as it is, for TRL to run.
+
+    Args:
+        given: one reward or several: functions, objectives or models; None is none.
+        as_trl_calls: makes a reward function of an objective.
+    """
+    rewards = list(given) if isinstance(given, (list, tuple)) else [] if given is None else [given]
+    objectives = [as_objective(reward) for reward in rewards]
+    called = [reward if one is None else as_trl_calls(one) for reward, one in zip(rewards, objectives, strict=True)]
+    return called, objectives
+
+
 def names_that_differ(names: Sequence[str]) -> list[str]:
     """Names of which each is there once: a later one of the same name is numbered.
 
@@ -101,6 +122,17 @@ def names_that_differ(names: Sequence[str]) -> list[str]:
             number, tried = number + 1, f"{name}-{number}"
         taken.append(tried)
     return taken
+
+
+def objectives_of(names: Sequence[str], wrapped: Sequence[Objective | None]) -> list[Objective]:
+    """An objective for each of TRL's rewards, by TRL's name: those that were given, and one that stands for each that TRL runs itself, environments' own
+    rewards included, which TRL appends.
+    """
+    given = [*wrapped, *[None] * (len(names) - len(wrapped))]
+    objectives = [Objective(name, left_to_trl) if one is None else one for name, one in zip(names, given, strict=True)]
+    for name, objective in zip(names, objectives, strict=True):
+        objective.name = name
+    return objectives
 
 
 def left_to_trl(**columns: Any) -> list[float | None]:

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import json
 import math
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -40,6 +41,17 @@ def check_finite(step: int, logs: Mapping[str, Any]) -> None:
         raise RunError(
             f"step {step}: the loss is {logs.get('loss')}, its gradient's norm {logs['grad_norm']}: lower the learning rate"
         )
+
+
+@contextmanager
+def divergence_is_clear(step: int) -> Iterator[None]:
+    """Turn what torch says of probabilities that are no numbers into one clear error."""
+    try:
+        yield
+    except RuntimeError as error:
+        if "probability tensor contains" not in str(error):
+            raise
+        raise RunError(f"step {step}: the policy's probabilities are not finite: lower the learning rate") from error
 
 
 def checkpoint_of(trainer: Any, trial: Any = None) -> Path:

@@ -202,6 +202,29 @@ def held_out_sets(given: Any, own: Any) -> dict[str | None, Any]:
     return dict(found) if isinstance(found, Mapping) else {None: found}
 
 
+def measure_sets(trainer: Any, sets: Mapping[str | None, Any], prefix: str) -> tuple[Measured, dict[str, float]]:
+    """Measure sets of held-out prompts; what all of them together say, and the metrics of each and of all."""
+    names = [objective.name for objective in trainer.objectives]
+    values = {name: measure_prompts(trainer, dataset) for name, dataset in sets.items()}
+    point = mean_of(torch.cat(list(values.values())), names)
+    metrics: dict[str, float] = {}
+    for name, values_NK in values.items():
+        if name is not None:
+            metrics |= point_metrics(trainer, mean_of(values_NK, names, partial=True), f"{prefix}_{name}")
+    _forget_what_is_no_reward(trainer)
+    return point, metrics | point_metrics(trainer, point, prefix)
+
+
+def log_evaluation(trainer: Any, metrics: Mapping[str, float]) -> None:
+    """Log in evaluation mode, so that TRL adds what it has noted of this evaluation, and not of training."""
+    training = trainer.model.training
+    trainer.model.eval()
+    try:
+        trainer.log(dict(metrics))
+    finally:
+        trainer.model.train(training)
+
+
 def point_metrics(trainer: Any, point: Measured, prefix: str) -> dict[str, float]:
     """A validation point in TRL's words, as far as they fit.
 
@@ -219,7 +242,7 @@ def point_metrics(trainer: Any, point: Measured, prefix: str) -> dict[str, float
     return metrics
 
 
-def forget_what_is_no_reward(trainer: Any) -> None:
+def _forget_what_is_no_reward(trainer: Any) -> None:
     """Take out of TRL's evaluation log what it calls a reward and is a measure, and the means that `point_metrics` has over all batches."""
     logged = trainer._metrics["eval"]
     measured = [objective.name for objective in trainer.objectives if objective.measure is not objective.reward]

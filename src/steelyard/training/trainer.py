@@ -22,7 +22,7 @@ those of the first update.
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from typing import Any
 
 import torch
@@ -30,10 +30,8 @@ from torch import Tensor
 from torch.utils.data import Sampler
 from trl import GRPOConfig, GRPOTrainer
 
-from steelyard.advantages import combine, estimate, of_equal_spread, weighted_reward
-from steelyard.checks.answers import undecided
+from steelyard.advantages import combine, estimate, weighted_reward
 from steelyard.errors import InputError, RunError
-from steelyard.messages import answer_of, text_of, transcript_of
 from steelyard.mixture import Schedule
 from steelyard.mixture.mixture import Mixture, as_mixture_and_column
 from steelyard.objectives import Objective, check_names, reward_matrix
@@ -47,25 +45,24 @@ from steelyard.training._arguments import (
     check_weighting,
     shares,
 )
-from steelyard.training._batch import batch_of, learning_rate_of, progress_of
+from steelyard.training._batch import batch_of, influence_of, progress_of
 from steelyard.training._domain_order import DomainOrder
-from steelyard.training._gradients import AfterStep, SharedForward, StepInfluence, buffered_influence
-from steelyard.training._prompt_order import GroupSampler, PromptOrder
-from steelyard.training._rewards import WholeBatch, as_objective, as_reward_function, left_to_trl, names_that_differ
-from steelyard.training._state import check_finite, checkpoint_of, read_state, restore, write_state
-from steelyard.training._validation import (
-    Measured,
-    check_validation,
-    forget_what_is_no_reward,
-    held_out_sets,
-    mean_of,
-    measure_prompts,
-    point_metrics,
+from steelyard.training._gradients import AfterStep, SharedForward, StepInfluence
+from steelyard.training._logs import answers_of, failures_of, log_batch, log_failures, record_of, texts_of
+from steelyard.training._prompt_order import prompt_sampler
+from steelyard.training._rewards import (
+    WholeBatch,
+    as_reward_function,
+    as_reward_functions,
+    names_that_differ,
+    objectives_of,
+    whole_batch_of,
 )
-from steelyard.training.mixing import MIXTURE_STATE, mixture_state, order_for, steps_a_batch, train_sampler
-from steelyard.training.record import ConstantRewards, Recorder, answer_columns, batch_record, nonzero, update_record
+from steelyard.training._state import check_finite, checkpoint_of, divergence_is_clear, read_state, restore, write_state
+from steelyard.training._validation import Measured, check_validation, held_out_sets, log_evaluation, measure_sets
+from steelyard.training.mixing import MIXTURE_STATE, mixture_state, order_for, train_sampler
+from steelyard.training.record import ConstantRewards, Recorder, update_record
 from steelyard.weighting import FixedWeights, Influence, Weighting
-from steelyard.weighting.influence import OPTIMIZER_STEP
 
 
 class PolicyTrainer(GRPOTrainer):
@@ -116,21 +113,12 @@ class PolicyTrainer(GRPOTrainer):
         self._measuring = False
         self._whole_batch: WholeBatch | None = None
         self._tool_masks: list[list[int]] | None = None
-        if objectives is None:
-            functions = (
-                list(reward_funcs) if isinstance(reward_funcs, (list, tuple)) else [] if reward_funcs is None else [reward_funcs]
-            )
-        else:
+        if objectives is not None:
             check_names(objectives)
-            functions = list(objectives)
-        # Reward models, as modules or names, stay TRL's to run.
-        wrapped = [as_objective(function) for function in functions]
-        reward_funcs = [
-            function
-            if objective is None
-            else as_reward_function(objective, self.is_measuring, self.domain_column, whole_batch=lambda: self._whole_batch)
-            for function, objective in zip(functions, wrapped, strict=True)
-        ]
+        reward_funcs, wrapped = as_reward_functions(
+            reward_funcs if objectives is None else objectives,
+            lambda one: as_reward_function(one, self.is_measuring, self.domain_column, whole_batch=lambda: self._whole_batch),
+        )
         if args is not None:
             check_trl_arguments(args, weighting)
         self._order: DomainOrder | None = None
@@ -141,19 +129,12 @@ class PolicyTrainer(GRPOTrainer):
         check_group_size(self.group_size, answers=self.args.generation_batch_size, estimator=estimator)
         if objectives is None:  # TRL takes functions and models of one name; its metrics and our weights need several
             self.reward_func_names: list[str] = names_that_differ(self.reward_func_names)
-        # What TRL has appended are rewards that environments own.
-        wrapped += [None] * (len(self.reward_func_names) - len(wrapped))
-        self.objectives = [
-            Objective(name, left_to_trl) if objective is None else objective
-            for name, objective in zip(self.reward_func_names, wrapped, strict=True)
-        ]
-        for name, objective in zip(self.reward_func_names, self.objectives, strict=True):
-            objective.name = name
+        self.objectives = objectives_of(self.reward_func_names, wrapped)
         check_groups_of(self.train_dataset, group_size, self.num_generations)
         check_names(self.objectives)
         self.estimator, self.validation_sampling, self.recorder = estimator, validation_sampling, recorder
-        given = None if self.args.reward_weights is None else shares(self.args.reward_weights)
-        self.weighting = FixedWeights(given) if weighting is None else as_weighting(weighting, given)
+        start = None if self.args.reward_weights is None else shares(self.args.reward_weights)
+        self.weighting = FixedWeights(start) if weighting is None else as_weighting(weighting, start)
         self.weighting.setup(self.objectives)
         check_weighting(self.weighting, self)
         check_validation(self)
@@ -161,7 +142,7 @@ class PolicyTrainer(GRPOTrainer):
         self.reward_weights = self.weighting.weights().float()
         self._reward_signs = torch.tensor([objective.reward_sign for objective in self.objectives])
         self._scores_BK: Tensor | None = None
-        self._texts: tuple[list[str], list[str], list[str | None], list[Any]] = ([], [], [], [])
+        self._texts = texts_of([], [], [])
         self._loss_weights: Tensor | None = None
         self._undecided = 0
         self._seconds: dict[str, float] = {}
@@ -185,54 +166,22 @@ class PolicyTrainer(GRPOTrainer):
 
     def _calculate_rewards(self, inputs: list, prompts: list, completions: list, completion_ids_list: list) -> Tensor:
         began = time.perf_counter()
-        undecided_before, failures_before = undecided(), [sum(objective.failures.values()) for objective in self.objectives]
+        before = failures_of(self)
         if self._tool_masks is not None:  # so that a length can leave out what tools said
             inputs = [{**row, "tool_mask": mask} for row, mask in zip(inputs, self._tool_masks, strict=True)]
-        self._whole_batch = self._gathered_for_states(inputs, prompts, completions, completion_ids_list)
+        self._whole_batch = whole_batch_of(self, inputs, prompts, completions, completion_ids_list)
         scores_BK = super()._calculate_rewards(inputs, prompts, completions, completion_ids_list)
         self._whole_batch = None
-        self._note_undecided(undecided() - undecided_before)
-        for objective, before in zip(self.objectives, failures_before, strict=True):
-            if sum(objective.failures.values()) > before:
-                for what, count in objective.failures.items():
-                    self._metrics["eval" if self._measuring else "train"][f"failures/{objective.name}/{what}"].append(
-                        float(count)
-                    )
+        log_failures(self, since=before)
         self._scores_BK = scores_BK
-        self._texts = (
-            [text_of(prompt) for prompt in prompts],
-            [answer_of(completion) for completion in completions],
-            [transcript_of(completion) for completion in completions],
-            [row.get(self.domain_column) for row in inputs],
-        )
+        self._texts = texts_of(prompts, completions, [row.get(self.domain_column) for row in inputs])
         self._clock("rewards", began)
         return scores_BK * self._reward_signs.to(scores_BK)
 
-    def _gathered_for_states(self, *batch: list) -> WholeBatch | None:
-        """The batch of all processes, where a reward keeps a state: every process then shows it the same answers, and has the same state."""
-        stateful = any(objective.keeps_state for objective in self.objectives)
-        if self.accelerator.num_processes == 1 or self._measuring or not stateful:
-            return None
-        return WholeBatch.gathered(*batch, rank=self.accelerator.process_index)
-
-    def _note_undecided(self, here: int) -> None:
-        """Log how many answers of the batch were not compared with their truth to the end, where there are any; they count as wrong."""
-        everywhere = int(self.accelerator.gather(torch.tensor([here], device=self.accelerator.device)).sum())
-        self._undecided = everywhere
-        if everywhere:
-            self._metrics["eval" if self._measuring else "train"]["undecided"].append(float(everywhere))
-
     def _generate(self, prompts: list) -> Any:
         began = time.perf_counter()
-        try:
+        with divergence_is_clear(self.state.global_step + 1):
             generated = super()._generate(prompts)
-        except RuntimeError as error:
-            # What torch says where the model's probabilities are no numbers.
-            if "probability tensor contains" not in str(error):
-                raise
-            raise RunError(
-                f"step {self.state.global_step + 1}: the policy's probabilities are not finite: lower the learning rate"
-            ) from error
         self._tool_masks = generated[2]
         self._clock("generation", began)
         return generated
@@ -248,10 +197,8 @@ class PolicyTrainer(GRPOTrainer):
         first = self.accelerator.process_index * local
         output["answer_index"] = torch.arange(first, first + local, device=output["completion_ids"].device)
         if self.order is not None and self.order.mixture.by == "scalarization":
-            progress = progress_of(self)
-            numbers = self.order.index_of(row[self.domain_column] for row in inputs)
-            self._loss_weights = torch.tensor(self.order.loss_weights(progress))[numbers].to(output["completion_ids"].device)
-            output["loss_weight"] = self._loss_weights
+            weights = self.order.weights_of([row[self.domain_column] for row in inputs], progress_of(self))
+            self._loss_weights = output["loss_weight"] = torch.tensor(weights, device=output["completion_ids"].device)
         return output
 
     def _prepare_inputs(self, generation_batch: Any) -> Any:
@@ -272,7 +219,7 @@ class PolicyTrainer(GRPOTrainer):
         scores_BK = self._scores_BK.cpu()
         rewards_BK = reward_matrix(self.objectives, scores_BK=scores_BK).double()
         advantages_BK = estimate(rewards_BK, estimator=self.estimator, group_size=self.group_size)
-        batch = batch_of(self, rewards_BK, advantages_BK=advantages_BK, influence=self._influence_of(scores_BK, advantages_BK))
+        batch = batch_of(self, rewards_BK, advantages_BK=advantages_BK, influence=influence_of(self, scores_BK, advantages_BK))
         self.weighting.on_batch(batch)
         self._constant.see(rewards_BK)
         weights_K = self.weighting.weights()
@@ -289,61 +236,16 @@ class PolicyTrainer(GRPOTrainer):
             raise RunError(
                 f"step {self.state.global_step + 1}: an advantage is not finite; weights {weights_K.tolist()}: lower the learning rate"
             )
-        self._log_advantages(advantages_B)
-        self._log_reward(weighted_reward(rewards_BK, weights_K, group_size=self.group_size))
         for micro_batch in self._buffered_inputs:
             taken_B = advantages_B[micro_batch["answer_index"].cpu()]
             if "loss_weight" in micro_batch:
                 taken_B = taken_B * micro_batch["loss_weight"].to(taken_B)
             micro_batch["advantages"] = taken_B.float().to(micro_batch["completion_ids"].device)
         self._clock("weighting", began)
-        self._note(scores_BK, weights_K, advantages_B)
-
-    def _log_advantages(self, advantages_B: Tensor) -> None:
-        """TRL's table of completions shows the advantages that the update uses, and not those that TRL took before the weights were known."""
-        used_B = advantages_B
-        if self._loss_weights is not None:
-            used_B = used_B * self.accelerator.gather(self._loss_weights).to(used_B)
-        shown = self._logs["advantages"]
-        for _ in range(min(len(shown), len(used_B))):
-            shown.pop()
-        shown.extend(used_B.tolist())
-
-    def _log_reward(self, reward_B: Tensor) -> None:
-        """TRL has logged the weighted reward by the weights of the batch before, since those of this batch were not known."""
-        present_B = reward_B[~reward_B.isnan()]
-        logged = self._metrics["train"]
-        if present_B.numel() and logged["reward"]:
-            logged["reward"][-1] = present_B.mean().item()
-        if present_B.numel() > 1 and logged["reward_std"]:
-            logged["reward_std"][-1] = present_B.std().item()
-
-    def _influence_of(self, scores_BK: Tensor, advantages_BK: Tensor) -> Callable[..., Influence | None]:
-        """What computes the influences of objectives with these advantages on the buffered batch; the last one is kept for the record."""
-        # Before gates: which of them an answer opens is noise of its own, and halves must not depend on it.
-        has_BK = ~scores_BK.isnan()
-        self._influence = None
-
-        def influence(
-            *,
-            method: str = "finite-difference",
-            layers: Sequence[str] | None = None,
-            gram: bool = False,
-            equal_spread: bool = False,
-            unbiased: bool = False,
-        ) -> Influence | None:
-            taken_BK = of_equal_spread(advantages_BK, estimator=self.estimator) if equal_spread else advantages_BK
-            if method == OPTIMIZER_STEP:
-                latest = self.step_influence.latest
-                self.step_influence.watch(taken_BK, learning_rate_of(self))
-            else:
-                latest = buffered_influence(
-                    self, taken_BK, method=method, layers=layers, gram=gram, has_BK=has_BK if unbiased else None
-                )
-            self._influence = latest or self._influence
-            return latest
-
-        return influence
+        self._record = record_of(self, scores_BK, weights_K)
+        log_batch(self, self._record, advantages_B, weighted_reward(rewards_BK, weights_K, group_size=self.group_size))
+        if self.recorder is not None:
+            self.recorder.on_answers(self._record["step"], answers_of(self, scores_BK, weights_K, advantages_B))
 
     def compute_loss(self, model: Any, inputs: Any, *args: Any, **kwargs: Any) -> Any:
         """As TRL; the forward pass may be one that an influence computation has made already."""
@@ -365,30 +267,6 @@ class PolicyTrainer(GRPOTrainer):
 
     def _clock(self, phase: str, began: float) -> None:
         self._seconds[phase] = self._seconds.get(phase, 0.0) + time.perf_counter() - began
-
-    def _note(self, scores_BK: Tensor, weights_K: Tensor, advantages_B: Tensor) -> None:
-        """Tell of a batch: its answers now, its record when the update is made."""
-        names, step = [objective.name for objective in self.objectives], self.state.global_step + 1
-        self._record = {"step": step, "scale": self.weighting.scale()} | batch_record(
-            names, scores_BK, weights_K, self._influence
-        )
-        failures = {objective.name: dict(objective.failures) for objective in self.objectives if objective.failures}
-        if failures:  # so far, on this process
-            self._record["failures"] = failures
-        if self._undecided:
-            self._record["undecided"] = self._undecided
-        if self.order is not None:
-            self._record["draws"] = nonzero(self.order.drawn(int((step - 1) // steps_a_batch(self))))
-        for kind in ("weights", "influence", "influence_se"):
-            for name, value in self._record.get(kind, {}).items():
-                self._metrics["train"][f"{kind}/{name}"].append(value)
-        if self.recorder is not None:
-            local = len(self._texts[0])
-            mine = slice(self.accelerator.process_index * local, (self.accelerator.process_index + 1) * local)
-            counted = (
-                advantages_B[mine] if self._loss_weights is None else advantages_B[mine] * self._loss_weights.to(advantages_B)
-            )
-            self.recorder.on_answers(step, answer_columns(names, *self._texts, scores_BK[mine], weights_K, counted))
 
     def training_step(self, *args: Any, **kwargs: Any) -> Tensor:
         """One micro-batch; as TRL, with a clock."""
@@ -430,18 +308,9 @@ class PolicyTrainer(GRPOTrainer):
             InputError: where there are no held-out prompts, or they cannot be answered as asked.
             RunError: where an objective applies to none of them.
         """
-        sets = held_out_sets(eval_dataset, self.eval_dataset)
         step, began = self.state.global_step, time.perf_counter()
-        names = [objective.name for objective in self.objectives]
-        values = {name: measure_prompts(self, dataset) for name, dataset in sets.items()}
-        point = mean_of(torch.cat(list(values.values())), names)
-        metrics: dict[str, float] = {}
-        for name, values_NK in values.items():
-            if name is not None:
-                metrics |= point_metrics(self, mean_of(values_NK, names, partial=True), f"{metric_key_prefix}_{name}")
-        metrics |= point_metrics(self, point, metric_key_prefix)
+        point, metrics = measure_sets(self, held_out_sets(eval_dataset, self.eval_dataset), metric_key_prefix)
         self.last_measured = point
-        forget_what_is_no_reward(self)
         own = eval_dataset is None
         if own and step in (self.validated_at, self._resumed_at):
             self._metrics["eval"].clear()
@@ -450,20 +319,11 @@ class PolicyTrainer(GRPOTrainer):
         if own:
             self.validated_at = step
             self.weighting.on_validation(list(point.values.values()))
-        self._log_evaluation(metrics)
+        log_evaluation(self, metrics)
         self.control: Any = self.callback_handler.on_evaluate(self.args, self.state, self.control, metrics)
         if own and self.recorder is not None:
             self.recorder.on_validation(step, point.values, seconds, self)
         return metrics
-
-    def _log_evaluation(self, metrics: dict[str, float]) -> None:
-        """Log in evaluation mode, so that TRL adds what it has noted of this evaluation, and not of training."""
-        training = self.model.training
-        self.model.eval()
-        try:
-            self.log(dict(metrics))
-        finally:
-            self.model.train(training)
 
     def train(self, resume_from_checkpoint: Any = None, *args: Any, **kwargs: Any) -> Any:
         """As TRL; without a checkpoint another run begins, whose steps count from 0."""
@@ -486,14 +346,7 @@ class PolicyTrainer(GRPOTrainer):
     def _get_train_sampler(self, dataset: Any = None) -> Sampler:
         if self.order is not None:
             return train_sampler(self, self.order)
-        group_size = self._given_group_size or self.num_generations
-        num_prompts = len(self.train_dataset if dataset is None else dataset)
-        return GroupSampler(
-            PromptOrder(num_prompts, shuffle=bool(self.shuffle_dataset), seed=self.args.seed),
-            group_size=group_size,
-            prompts_per_batch=self.args.generation_batch_size // group_size,
-            repeats=self.num_iterations * self.args.steps_per_generation,
-        )
+        return prompt_sampler(self, self.train_dataset if dataset is None else dataset)
 
     def state_dict(self) -> dict[str, Any]:
         """What our part of the trainer remembers: weighting, objectives with a state, the last validation."""
