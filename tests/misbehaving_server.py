@@ -4,6 +4,14 @@ import asyncio
 import json
 import threading
 
+from pydantic import BaseModel
+
+
+class Verdict(BaseModel):
+    """What a reply must be in the client's tests."""
+
+    score: int
+
 
 class Server:
     """`answer(number, body)` gives what the number-th request gets: a text, `(status, headers, body)`, "hang", "half" or "close"."""

@@ -6,23 +6,12 @@ import multiprocessing
 import time
 
 import pytest
-from pydantic import BaseModel
 
-from misbehaving_server import completion
+from misbehaving_server import Verdict, completion
 from steelyard.errors import BudgetError, InputError, LLMError, UnreachableError
 from steelyard.llm import Budget, Client, ReplyCache
-from steelyard.llm import client as module
 
 ASKED = [{"role": "system", "content": "rules"}, {"role": "user", "content": "question"}]
-
-
-class Verdict(BaseModel):
-    score: int
-
-
-@pytest.fixture(autouse=True)
-def short_waits(monkeypatch):
-    monkeypatch.setattr(module, "_backoff", lambda calls: 0.01)
 
 
 def client(server, **changes):

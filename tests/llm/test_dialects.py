@@ -8,26 +8,15 @@ from email.utils import format_datetime
 from pathlib import Path
 
 import pytest
-from pydantic import BaseModel
 
-from misbehaving_server import Dialect, completion, said
+from misbehaving_server import Dialect, Verdict, completion, said
 from steelyard.errors import LLMError
 from steelyard.llm import Client
-from steelyard.llm import client as module
 from steelyard.llm._server_words import wait_of, words_of
 
 ASKED = [{"role": "system", "content": "rules"}, {"role": "user", "content": "question"}]
 ANOTHER = [{"role": "system", "content": "rules"}, {"role": "user", "content": "another"}]
 FULL = {"model", "messages", "temperature", "max_tokens", "response_format"}
-
-
-class Verdict(BaseModel):
-    score: int
-
-
-@pytest.fixture(autouse=True)
-def short_waits(monkeypatch):
-    monkeypatch.setattr(module, "_backoff", lambda calls: 0.01)
 
 
 def client(server, **changes):

@@ -6,15 +6,15 @@ import time
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from pydantic import BaseModel
 
+from misbehaving_server import Verdict
 from steelyard.errors import InputError
 from steelyard.llm._dialects import Dialect
 from steelyard.llm._repeated_keys import refuse_repeated, repeated_key
 from steelyard.llm._replies import BadReplyError, FailedError, parsed, read_answer
 from steelyard.llm._requests import RefusedError
 from steelyard.llm._server_words import codes_of, wait_of, words_of
-from steelyard.rubric.conversation import conversation_of, parted
+from steelyard.rubric.conversation import Conversation, conversation_of, parted
 
 NAMES = [
     "choices", "message", "content", "refusal", "finish_reason", "usage", "prompt_tokens", "error", "code", "detail", "loc", "msg", "type", "text",
@@ -37,10 +37,6 @@ MESSAGES = st.dictionaries(st.sampled_from(NAMES), ANYTHING) | ANYTHING
 CHOICES = st.fixed_dictionaries({"message": MESSAGES}, optional={"finish_reason": ANYTHING, "error": ANYTHING}) | ANYTHING
 ANSWERS = st.fixed_dictionaries({"choices": st.lists(CHOICES, max_size=1) | ANYTHING}, optional={"usage": ANYTHING})
 QUICK = settings(max_examples=300, deadline=None)
-
-
-class Verdict(BaseModel):
-    score: int
 
 
 @QUICK
@@ -70,11 +66,19 @@ def test_any_refusal_has_words_and_a_meaning(status, body):
 @given(ANYTHING | st.lists(st.dictionaries(st.sampled_from(NAMES), ANYTHING, max_size=4), max_size=3))
 def test_any_message_is_written_out_or_refused(message):
     try:
-        str(conversation_of(message, speaker="assistant"))
-        parted(None, message, message)
-        parted("p", message, message)
+        made = conversation_of(message, speaker="assistant")
     except InputError:
-        pass
+        # Then it is no answer of a pair either.
+        with pytest.raises(InputError, match=r"expected a text or a list of messages|a message has a role and a content"):
+            parted("p", message, "b")
+        return
+    assert isinstance(made, (str, Conversation))
+    # An answer that does not hold the prompt stays whole.
+    prompt, a, b = parted("a prompt that no message is", message, "b")
+    assert (prompt, b) == ("a prompt that no message is", "b")
+    assert conversation_of(a, speaker="assistant") == made
+    with pytest.raises(InputError):
+        parted(None, message, message)
 
 
 @QUICK

@@ -13,7 +13,6 @@ import random
 import time
 import weakref
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -39,70 +38,13 @@ from steelyard.llm._replies import (
 from steelyard.llm._requests import RefusedError, post
 from steelyard.llm._server_words import LONGEST_WAIT, shown_address
 from steelyard.llm.cache import ReplyCache
+from steelyard.llm.usage import Budget, Reply, Usage
 
 _STRUCTURES = ("auto", "schema", "prompt")
 _OURS = ("model", "messages", "response_format", "stream", "n")
 """Parts of a request that `extra` cannot set."""
 _SHUT, _PAUSE = 5, 60.0
 """Refusals in a row that stand for all questions, after which a server is passed over, and for how many seconds, where there are others."""
-
-
-@dataclass
-class Budget:
-    """What may be spent; None is no limit.
-
-    Attributes:
-        calls: requests, retries included.
-        tokens: in and out together; requests in flight when they are used up still come in.
-    """
-
-    calls: int | None = None
-    tokens: int | None = None
-
-
-@dataclass
-class Usage:
-    """What was spent so far.
-
-    Attributes:
-        calls: requests made, retries included.
-        failures: those that brought no usable reply.
-        cached: questions answered from the cache, or by an equal question under way.
-        answered: questions that a server answered.
-        tokens_in, tokens_out: as the servers count them.
-        barred: questions in a row that failed for a reason that stands for all: the key, the account or the model is refused, or no server is there.
-    """
-
-    calls: int = 0
-    failures: int = 0
-    cached: int = 0
-    answered: int = 0
-    tokens_in: int = 0
-    tokens_out: int = 0
-    barred: int = 0
-
-    @property
-    def tokens(self) -> int:
-        """In and out together."""
-        return self.tokens_in + self.tokens_out
-
-
-@dataclass(frozen=True)
-class Reply:
-    """A usable reply.
-
-    Attributes:
-        text: as the model wrote it.
-        data: the checked object, where a schema was asked for.
-        calls: requests it took; 0 from the cache.
-        tokens_in, tokens_out: of all of them; from the cache, what it cost when it was given.
-    """
-
-    text: str
-    data: Any
-    calls: int
-    tokens_in: int
-    tokens_out: int
 
 
 class Client:
