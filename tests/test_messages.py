@@ -5,7 +5,7 @@ import json
 import pytest
 
 from steelyard.checks import check
-from steelyard.messages import answer_of, last_answer_of, text_of, transcript_of
+from steelyard.messages import answer_of, as_message, last_answer_of, text_of, transcript_of
 from steelyard.objectives import Objective, accuracy, clarity, length_window
 
 TOOL = [
@@ -76,3 +76,21 @@ def test_messages_are_kept_where_the_text_is_not_all():
     assert json.loads(transcript_of(TOOL)) == TOOL
     kept = json.loads(transcript_of([{"role": "assistant", "content": [{"type": "image", "image": object()}]}]))
     assert kept[0]["content"][0]["image"] == "<object>"
+
+
+@pytest.mark.parametrize(
+    ("given", "message"),
+    [
+        ({"from": "human", "value": "2+2?"}, {"role": "user", "content": "2+2?"}),
+        ({"from": "chatgpt", "value": ""}, {"role": "assistant", "content": ""}),
+        ({"from": "observation", "value": "4"}, {"role": "tool", "content": "4"}),
+        ({"role": "Assistant", "content": None, "tool_calls": [{}]}, {"role": "assistant", "tool_calls": [{}]}),
+        ({"role": "user", "value": "kept", "content": "said"}, {"role": "user", "content": "said"}),
+        ({"role": "critic", "content": "5"}, {"role": "critic", "content": "5"}),
+        ({"content": "no role"}, {"content": "no role"}),
+    ],
+)
+def test_messages_have_one_form_by_whatever_names(given, message):
+    before = dict(given)
+    assert as_message(given) == message
+    assert given == before

@@ -8,6 +8,13 @@ from typing import Any
 
 _ASSISTANT = ("assistant", "model", None)
 """Roles of the one whose answers are trained; a message without a role is an answer."""
+_ROLES = {
+    **{name: name for name in ("system", "user", "assistant", "tool", "developer")},
+    "human": "user",
+    **dict.fromkeys(("gpt", "chatgpt", "bing", "model", "bot", "chatbot", "function_call"), "assistant"),
+    **dict.fromkeys(("observation", "function_response"), "tool"),
+}
+"""Roles by the names that chat templates and ShareGPT's files give them."""
 
 
 def text_of(message: Any) -> str:
@@ -63,6 +70,23 @@ def transcript_of(completion: Any) -> str | None:
     if only.get("role") in _ASSISTANT and isinstance(only.get("content"), str) and set(only) <= {"role", "content"}:
         return None
     return json.dumps(messages, ensure_ascii=False, default=lambda other: f"<{type(other).__name__}>")
+
+
+def as_message(given: Mapping[str, Any]) -> dict[str, Any]:
+    """A message in the form of chat templates, from that or from ShareGPT's `from` and `value`; roles by their usual names, and nothing that is null.
+
+    A role that has no other name here stays as it is.
+
+    Example:
+        >>> as_message({"from": "gpt", "value": "4", "weight": None}), as_message({"role": "critic", "content": "5"})
+        ({'role': 'assistant', 'content': '4'}, {'role': 'critic', 'content': '5'})
+    """
+    out = {key: value for key, value in given.items() if key not in ("role", "from", "value") and value is not None}
+    role = given.get("role", given.get("from"))
+    named = {} if role is None else {"role": _ROLES.get(str(role).lower(), str(role))}
+    if given.get("value") is not None and "content" not in out:
+        named["content"] = given["value"]
+    return named | out
 
 
 def _messages(message: Any) -> Sequence[Mapping[str, Any]]:

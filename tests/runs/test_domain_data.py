@@ -273,7 +273,8 @@ def test_every_turn_of_the_assistant_is_learned_and_nothing_else(recipe, tmp_pat
         ("text", "must hold a list of messages, each with role and content, but holds a str"),
         ([], "must hold a list of messages"),
         ([{"role": "usr", "content": "x"}], r"message 1 of column 'messages' has the role 'usr': .*\(did you mean 'user'\?\)"),
-        ([{"from": "robot", "value": "x"}], "message 1 of column 'messages' is from 'robot'"),
+        ([{"from": "robot", "value": "x"}], "message 1 of column 'messages' has the role 'robot': use one of system, user"),
+        ([{"from": "human", "value": None}], "needs role and content, or from and value, but has from$"),
         (
             [{"speaker": "a", "text": "x"}],
             "message 1 of column 'messages' needs role and content, or from and value, but has speaker, text",

@@ -10,10 +10,8 @@ from typing import Any
 from steelyard.checks import Check
 from steelyard.checks.base import reads_last_message
 from steelyard.errors import InputError
-from steelyard.messages import answer_of, last_answer_of, text_of
+from steelyard.messages import answer_of, as_message, last_answer_of, text_of
 
-_ROLES = {"human": "user", "gpt": "assistant", "model": "assistant", "bot": "assistant", "chatbot": "assistant"}
-"""Roles by other names."""
 _THOUGHTS = ("thinking", "reasoning", "redacted_thinking")
 _SAID = ("content", "tool_calls", "function_call", "refusal", "audio")
 _BESIDE = {"role", "name", "id", "tool_call_id", "reasoning_content", "reasoning", "weight", "tool_plan"}
@@ -92,17 +90,10 @@ def _messages_of(given: Any) -> list[dict[str, Any]]:
     listed = [given] if isinstance(given, Mapping) else given
     if not isinstance(listed, Sequence) or not listed or not all(isinstance(message, Mapping) for message in listed):
         raise InputError(f"expected a text or a list of messages with contents, but found {str(given)[:80]}")
-    out = []
-    for message in listed:
-        made = {key: value for key, value in message.items() if key not in ("from", "value") and value is not None}
-        role = message.get("role", message.get("from"))
-        if role is not None:
-            made["role"] = _ROLES.get(str(role).lower(), str(role))
-        if message.get("value") is not None and "content" not in made:
-            made["content"] = message["value"]
-        if not any(key in made for key in _SAID) and not set(made) <= _BESIDE:
+    out = [as_message(message) for message in listed]
+    for message in out:
+        if not any(key in message for key in _SAID) and not set(message) <= _BESIDE:
             raise InputError(f"a message has a role and a content, but one has {', '.join(map(str, message))}")
-        out.append(made)
     return out
 
 

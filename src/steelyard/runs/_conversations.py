@@ -7,12 +7,11 @@ from typing import Any
 
 from steelyard.errors import InputError, nearest
 from steelyard.fields import as_text, kind_of
+from steelyard.messages import as_message
 from steelyard.rows import Row
 
 COLUMNS = ("messages", "conversations", "conversation")
 """Columns that hold conversations, by the names that data sets give them."""
-_SHAREGPT = {"human": "user", "user": "user", "gpt": "assistant", "assistant": "assistant", "chatgpt": "assistant", "bing": "assistant",
-             "system": "system", "tool": "tool", "observation": "tool", "function_response": "tool"}  # fmt: skip
 _ROLES = ("system", "user", "assistant", "tool", "developer")
 _IGNORED = -100
 """The label of a token that has no loss."""
@@ -40,25 +39,18 @@ def read_conversation(value: Any, column: str) -> list[dict[str, Any]]:
         )
     read: list[dict[str, Any]] = []
     for number, turn in enumerate(value, start=1):
-        if "role" in turn:
-            role, said = turn["role"], {key: kept for key, kept in turn.items() if kept is not None}
-            if role not in _ROLES:
-                raise ValueError(
-                    f"message {number} of column {column!r} has the role {role!r}: use one of {', '.join(_ROLES)}{nearest(str(role), _ROLES)}"
-                )
-            if isinstance(said.get("content"), list):
-                said["content"] = "\n".join(_part(part, column, number) for part in said["content"])
-        elif "from" in turn and "value" in turn:
-            if turn["from"] not in _SHAREGPT:
-                raise ValueError(
-                    f"message {number} of column {column!r} is from {turn['from']!r}: use one of {', '.join(sorted(set(_SHAREGPT)))}"
-                )
-            said = {"role": _SHAREGPT[turn["from"]], "content": turn["value"]}
-        else:
-            found = ", ".join(map(str, turn))
+        said = as_message(turn)
+        if "role" not in said or ("role" not in turn and "content" not in said):
+            found = ", ".join(str(key) for key, kept in turn.items() if kept is not None)
             raise ValueError(
                 f"message {number} of column {column!r} needs role and content, or from and value, but has {found or 'nothing'}"
             )
+        if (role := said["role"]) not in _ROLES:
+            raise ValueError(
+                f"message {number} of column {column!r} has the role {role!r}: use one of {', '.join(_ROLES)}{nearest(role, _ROLES)}"
+            )
+        if isinstance(said.get("content"), list):
+            said["content"] = "\n".join(_part(part, column, number) for part in said["content"])
         if "content" in said:
             said["content"] = as_text(said["content"], f"{column}, message {number}")
         elif not said.get("tool_calls"):
@@ -111,7 +103,7 @@ def tokens_of(messages: Sequence[Mapping[str, Any]], tokenizer: Any) -> tuple[li
         before, after = written(i, asking=True) if i else "", written(i + 1)
         if not (before.startswith(done) and after.startswith(before)):
             raise ValueError(
-                "the chat template writes earlier turns anew, so that turns cannot be told apart: use one that only adds"
+                "the chat template writes earlier turns anew, so that a turn cannot be found in the whole: use one that only adds"
             )
         pieces += [(before[len(done) :], False), (after[len(before) :], True)]
         done = after
