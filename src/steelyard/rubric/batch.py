@@ -272,7 +272,7 @@ def _is_vain(summary: Summary, usage: Usage, before: Usage) -> bool:
 
 
 def _made_by(judge: PairwiseJudge, route: Callable[[Pair], Any] | None) -> str:
-    """A checksum of all that verdicts depend on beside the pairs: the judge, and how a pair's domain is told."""
+    """A checksum of all that verdicts depend on beside the pairs: the judge, and how a pair's domain is found."""
     if route is None:
         return judge.fingerprint
     return hashlib.blake2b(
@@ -337,6 +337,6 @@ def _check_kept(kept: Mapping[str, Line], pairs: Iterable[Pair], made_by: str, o
             )
         if kept[pair.id].judge != made_by:
             raise InputError(
-                f"{out} holds verdicts of another judge (its model, rubric, checks, their options, orders, way to tell domains or another setting is not this one's): "
+                f"{out} holds verdicts of another judge (its model, rubric, checks, their options, orders, --domain or another setting is not this one's): "
                 "give another --out, or remove the file"
             )
