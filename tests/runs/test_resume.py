@@ -37,19 +37,21 @@ def fixed(tiny_recipe):
     return {**tiny_recipe, "weighting": {"method": "fixed"}}
 
 
-def interrupted(content, out):
-    """A run that was stopped after its second update."""
+def interrupted(content, out, *, after=3):
+    """A run that was stopped after the record of an update."""
     from steelyard.runs._recorder import RunRecorder
+    from steelyard.runs.supervised import SupervisedRecorder
 
-    on_step = RunRecorder.on_step
+    recorder = SupervisedRecorder if content.get("kind") == "supervised" else RunRecorder
+    on_step = recorder.on_step
 
     def dies(self, record):
         on_step(self, record)
-        if record["step"] == 3:
+        if record["step"] == after:
             raise KeyboardInterrupt
 
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(RunRecorder, "on_step", dies)
+        patch.setattr(recorder, "on_step", dies)
         with pytest.raises(KeyboardInterrupt):
             train(parse_recipe(content), out=out)
 
@@ -126,19 +128,7 @@ def test_a_supervised_run_takes_more_or_less_into_memory_and_measures_more_often
         "checkpoint": {"every": 3},
     }
     train(parse_recipe(content), out=tmp_path / "whole")
-    from steelyard.runs.supervised import SupervisedRecorder
-
-    on_step = SupervisedRecorder.on_step
-
-    def dies(self, record):
-        on_step(self, record)
-        if record["step"] == 4:
-            raise KeyboardInterrupt
-
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(SupervisedRecorder, "on_step", dies)
-        with pytest.raises(KeyboardInterrupt):
-            train(parse_recipe(content), out=tmp_path / "run")
+    interrupted(content, tmp_path / "run", after=4)
     other = changed(content, training__micro_batch=2, validation__every=1, validation__batch=4)
     train(parse_recipe(other), out=tmp_path / "run", resume=True)
     whole, run = RunLog(tmp_path / "whole"), RunLog(tmp_path / "run")
