@@ -163,11 +163,11 @@ def test_what_is_counted_is_what_the_pattern_counted(function, text, expected):
     ("text", "titled"),
     [("<<a>>", True), ("<< >>", False), ("<<>>>", True), ("<<a\n>>", False), ("<< >> <<b>>", True), ("<<a", False)],
 )
-def test_titles_are_told_as_before(text, titled):
+def test_titles_are_found_as_before(text, titled):
     assert IFEVAL["detectable_format:title"](text) is titled
 
 
-def test_a_language_is_told_by_a_texts_beginning():
+def test_a_language_is_recognised_by_a_texts_beginning():
     begun = time.process_time()
     assert content.language_of("The quick brown fox jumps over the lazy dog. " * 200_000) == "en"
     assert time.process_time() - begun < 2

@@ -232,7 +232,7 @@ def test_the_command_judges_conversations_and_keeps_their_verdicts(command, serv
     asked = len(server.bodies)
     assert command(*words)[0] == 0
     assert len(server.bodies) == asked
-    # The domain is told by what the user asks.
+    # The domain is found from what the user asks.
     assert "maths@1" in (tmp_path / "v.jsonl").read_text()
     pairs = read_pairs(str(path))
     assert asked_text(pairs[1].prompt) == "Solve 2x = 4."

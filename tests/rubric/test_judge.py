@@ -86,7 +86,7 @@ def test_the_better_answer_wins_in_either_place_and_the_verdict_tells_of_a_and_b
         assert plain.criteria[0].score == swapped.criteria[0].score
         # The judge's own words stay as they are: in the second order its answer 1 is B.
         assert plain.differences == swapped.differences == ["answer 1 has other stars than answer 2"]
-        # Quotes are told of the answer they were taken from, and looked up in it.
+        # Quotes refer to the answer they were taken from, and looked up in it.
         assert (plain.criteria[0].quote_a, plain.criteria[0].found_a, plain.criteria[0].found_b) == (a[:10], True, False)
         assert (swapped.criteria[0].quote_b, swapped.criteria[0].found_b, swapped.criteria[0].found_a) == (b[:10], True, False)
 

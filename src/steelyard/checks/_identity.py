@@ -45,7 +45,7 @@ def _described(value: Any, depth: int) -> Any:
         return sorted(repr(inside(item)) for item in value)
     code = getattr(value, "__code__", None)
     if code is None:
-        # A method is told by its function, an object that is called by its class.
+        # A method's code is its function's; the code of an object that is called is its class's.
         method = getattr(value, "__func__", None)
         return name if method is None else (name, inside(method))
     captured = [inside(_captured(cell)) for cell in value.__closure__ or ()]

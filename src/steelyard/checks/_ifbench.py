@@ -1,9 +1,9 @@
 """Instructions of IFBench, by the names and arguments of its data: the 55 of its 58 kinds that need no download.
 
 Every function says whether one answer follows one instruction. Definitions follow the benchmark's (Pyatkin et al., arXiv 2507.02833) with four
-deviations: sentences are told by `checks.text` and not by a model that has to be downloaded; where the benchmark passes an answer without the thing
+deviations: sentences are split by `checks.text` and not by a model that has to be downloaded; where the benchmark passes an answer without the thing
 that is asked for (no bullet at all where bullets with sub-bullets are), ours fails it; `repeat:repeat_span` counts in words, as its prompts say;
-emoji are told by their Unicode blocks. Left out: `ratio:stop_words`, `words:start_verb` and `words:odd_even_syllables`, which need a list, a tagger
+emoji are recognised by their Unicode blocks. Left out: `ratio:stop_words`, `words:start_verb` and `words:odd_even_syllables`, which need a list, a tagger
 and a dictionary.
 """
 

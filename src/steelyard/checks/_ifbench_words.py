@@ -15,4 +15,5 @@ def bare(text: str) -> list[str]:
 
 
 def rising(counts: list[int]) -> bool:
+    """Whether every count is larger than the one before."""
     return all(first < second for first, second in pairwise(counts))

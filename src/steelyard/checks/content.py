@@ -58,11 +58,11 @@ def _avoids(*, phrases: _Phrases) -> Function:
 
 
 _TELLING = 8
-"""Letters from which on a text's language can be told."""
+"""Letters from which on a text's language can be recognised."""
 
 
 _LOOKED_AT = 20_000
-"""Characters of a text that its language is told by: more of it says nothing new, and takes seconds a megabyte."""
+"""Characters of a text that its language is recognised from: more of it says nothing new, and takes seconds a megabyte."""
 
 
 def language_of(text: str) -> str | None:

@@ -1,7 +1,7 @@
 """Instructions that come with a prompt: the 25 kinds of IFEval, by the names and arguments of its data (and those of `checks._ifbench`).
 
 Every function says whether one answer follows one instruction. Definitions follow the benchmark's (Zhou et al., arXiv 2311.07911) with what needs no
-download: sentences are told by `checks.text`, languages by py3langid.
+download: sentences are split by `checks.text`, languages by py3langid.
 """
 
 from __future__ import annotations

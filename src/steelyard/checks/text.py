@@ -8,7 +8,7 @@ from typing import Any
 _ABBREVIATIONS = r"(?:\b(?:Mr|Mrs|Ms|Dr|Prof|Sr|Jr|St|vs|etc|e\.g|i\.e|cf|approx|No|Inc|Ltd|Co|Fig|U\.S|a\.m|p\.m)\.$|\b[A-Z]\.$)"
 
 _TAIL = 16
-"""Characters at the end of a sentence of which an abbreviation is told; longer than any of them."""
+"""Characters at the end of a sentence in which an abbreviation is looked for; longer than any of them."""
 
 
 def words(text: str) -> list[str]:

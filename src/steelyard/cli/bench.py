@@ -24,7 +24,7 @@ def bench(
     model: options.Model = None,
     local: options.Local = False,
     rubric: options.Rubric = "auto",
-    domain: Annotated[str, typer.Option(help="How a prompt's domain is told: rules, or judge (a short call).")] = "rules",
+    domain: Annotated[str, typer.Option(help="How a prompt's domain is found: rules, or judge (a short call).")] = "rules",
     orders: options.Orders = "both",
     decisive: options.Decisive = 1.0,
     stages: options.Stages = 1,

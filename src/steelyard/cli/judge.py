@@ -65,7 +65,7 @@ def judge(
     local: Local = False,
     rubric: Rubric = "auto",
     domain: Annotated[
-        str, typer.Option(help="How a prompt's domain is told: rules, judge (a short call), or a column's name.")
+        str, typer.Option(help="How a prompt's domain is found: rules, judge (a short call), or a column's name.")
     ] = "rules",
     orders: Orders = "both",
     decisive: Decisive = 1.0,

@@ -44,7 +44,7 @@ def check_evidence(criteria: Sequence[Any], first: str, second: str, least: floa
         criteria: each with a name, a reason, and quotes of the first and the second answer.
         first, second: the answers.
         least: the share of the quotes that must stand in the answer that they are of, 0 to 1; 0 asks for none.
-        given: whether the judge was told what to score: then reasons may be alike.
+        given: whether the judge was given the criteria to score: then reasons may be alike.
 
     Raises:
         ValueError: naming what is repeated, or how many quotes are there.

@@ -4,27 +4,36 @@ from __future__ import annotations
 
 from enum import Enum
 from functools import cache, lru_cache
-from typing import Literal
+from typing import Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, create_model
 
 from steelyard.rubric.meta_rubric import Tier
 
 
+def _as_sent(schema: dict[str, Any]) -> None:
+    """The server gets a schema that allows nothing else, and without our docstrings, which pydantic puts in."""
+    schema["additionalProperties"] = False
+    schema.pop("description", None)
+
+
 class Schema(BaseModel):
-    """What a reply must be. Servers are told that there is nothing else in it; where there is, it is passed over."""
+    """What a reply must be. The server is asked for nothing else; where a reply has more, that is passed over."""
 
-    model_config = ConfigDict(json_schema_extra={"additionalProperties": False})
+    model_config = ConfigDict(json_schema_extra=_as_sent)
 
 
-# Without docstrings, which pydantic would put into what the server is sent.
 class MadeCriterion(Schema):
+    """A criterion that the judge has made, without a score."""
+
     name: str
     tier: Tier
     description: str
 
 
 class Compared(Schema):
+    """A criterion that the judge has made, and how two answers compare by it, from -2 (the first is better) to 2."""
+
     name: str
     tier: Tier
     reason: str

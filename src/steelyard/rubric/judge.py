@@ -128,7 +128,7 @@ class PairwiseJudge:
             columns: of the prompt's row, for the checks (a ground truth, instructions).
 
         Returns:
-            The verdict. A judge that fails is told in it (`winner` None and `error`), never as a score; the budget's end is raised.
+            The verdict. A judge's failure stands in it (`winner` None and `error`), never as a score; the budget's end is raised.
 
         Raises:
             InputError: where given criteria are none, or a check lacks its column.
@@ -314,7 +314,7 @@ class PairwiseJudge:
         for one in criteria:
             quotes = (one.quote_1, one.quote_2)
             found = [quote_found(quote, answer) for quote, answer in zip(quotes, (first, second), strict=True)]
-            # Scores and quotes are told of A and B as they were given; the judge's own words are left as they are, of answers 1 and 2.
+            # Scores and quotes refer to A and B as they were given; the judge's own words are left as they are, of answers 1 and 2.
             order = (1, 0) if swapped else (0, 1)
             scored.append(
                 Scored(

@@ -67,7 +67,7 @@ class Change(_Part):
 
 
 class Route(_Part):
-    """How prompts of this domain are told: by its name in a column, or by patterns in the prompt."""
+    """How prompts of this domain are found: by its name in a column, or by patterns in the prompt."""
 
     about: str = Field(min_length=5)
     patterns: list[str] = Field(default_factory=list)

@@ -1,4 +1,4 @@
-"""Which domain's meta-rubric a prompt is judged by: told by a column, by rules, or by one cheap question to the judge."""
+"""Which domain's meta-rubric a prompt is judged by: found by a column, by rules, or by one cheap question to the judge."""
 
 from __future__ import annotations
 

@@ -112,7 +112,7 @@ class Scored:
 
 @dataclass(frozen=True, config=_CHECKED)
 class Judgement:
-    """What the judge said of a pair in one order; scores and quotes are told of A and B as they were given.
+    """What the judge said of a pair in one order; scores and quotes refer to A and B as they were given.
 
     Attributes:
         swapped: whether B was shown first: then "answer 1" in the judge's words is B.

@@ -132,7 +132,7 @@ class WeightingCallback(TrainerCallback):
             write_state(folder, {**self.weighting.state_dict(), "constant": self._constant.state_dict()})
 
     def on_train_end(self, args: Any, state: Any, control: Any, **kwargs: Any) -> None:
-        """Name objectives that were constant in a run too short to be told of before."""
+        """Name objectives that were constant, in a run that was too short to say so earlier."""
         self._constant.finish()
 
 

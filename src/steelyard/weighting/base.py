@@ -1,4 +1,4 @@
-"""What every weighting method shares: what it is told, and what it answers."""
+"""What every weighting method shares: what it sees, and what it returns."""
 
 from __future__ import annotations
 
