@@ -108,7 +108,9 @@ def prepare(out, model, smoke):
     policy = start / "checkpoints" / "supervised"
     if not (policy / "config.json").is_file():
         loaded, tokenizer = load_policy(recipe.model.name)
-        supervised_stage(recipe, loaded, tokenizer, found.raw, found.train, RunLog(start).create(resolved(recipe)), QuietProgress())
+        supervised_stage(
+            recipe, loaded, tokenizer, found.raw, found.train, RunLog(start).create(resolved(recipe)), QuietProgress()
+        )
     mark = hashlib.sha256((policy / "model.safetensors").read_bytes()).hexdigest()[:8]
     return str(policy), found.train, found.validation, found.test, mark
 
@@ -141,7 +143,11 @@ def trainer_of(policy, rows, validation, *, weighting=None, updates, seed, smoke
         return quiet(GRPOTrainer(reward_funcs=[as_function(objective) for objective in objectives], **common))
     name, options = weighting
     made = PolicyTrainer(
-        objectives=objectives, weighting=WEIGHTINGS[name](**options), recorder=recorder, eval_dataset=Dataset.from_list(validation), **common
+        objectives=objectives,
+        weighting=WEIGHTINGS[name](**options),
+        recorder=recorder,
+        eval_dataset=Dataset.from_list(validation),
+        **common,
     )
     return quiet(made)
 
@@ -214,7 +220,9 @@ def timed(way, start, smoke, deadline):
     seconds = [after - before for before, after in zip(watch.at[1:], watch.at[2:], strict=False)]
     phases = {}
     for phase in ("generation", "rewards", "weighting", "update"):
-        phases[phase] = round(statistics.mean(r["seconds"].get(phase, 0.0) for r in steps.records[2:]), 3) if steps.records else None
+        phases[phase] = (
+            round(statistics.mean(r["seconds"].get(phase, 0.0) for r in steps.records[2:]), 3) if steps.records else None
+        )
     last = steps.records[-1] if steps.records else {}
     return {"way": way, "seconds": round(statistics.median(seconds), 3), "all": [round(s, 3) for s in seconds], **phases,
             "influence": last.get("influence"), "influence_se": last.get("influence_se"), "tries": [r.get("influence_tries") for r in steps.records],
@@ -329,7 +337,9 @@ def table(options):
         ]  # fmt: skip
         for row in sorted(runs, key=lambda row: (key_of(row)[0] != "tune", key_of(row))):
             phase, method, rate, seed = key_of(row)
-            values = " | ".join(f"{v:.3f} ± {e:.3f}" for v, e in zip(row["test"].values(), row["test_errors"].values(), strict=True))
+            values = " | ".join(
+                f"{v:.3f} ± {e:.3f}" for v, e in zip(row["test"].values(), row["test_errors"].values(), strict=True)
+            )
             weights = "/".join(f"{w:.2f}" for w in row["weights"][-1])
             lines.append(
                 f"| {method}{', to tune' if phase == 'tune' else ''} | {rate:g} | {seed} | {row['hypervolume_validation']:.3f} "
@@ -382,7 +392,10 @@ def main():
                     told = dict(**what, start=start, smoke=options.smoke, deadline=deadline)
                     pending[pool.submit(job, work, told, name)] = (what, time.time())
                 if not pending:
-                    print(f"stopping with {deadline - time.time():.0f} s left; call again for {len(todo)} more of {name}", flush=True)
+                    print(
+                        f"stopping with {deadline - time.time():.0f} s left; call again for {len(todo)} more of {name}",
+                        flush=True,
+                    )
                     return
                 for future in wait(pending, return_when=FIRST_COMPLETED).done:
                     what, at = pending.pop(future)
@@ -403,7 +416,9 @@ def main():
         if len(rates) > 1:
             tuning = [("tune", "fixed-balanced", rate, TUNING_SEED) for rate in rates]
             run_all("trained", "runs.jsonl", runs_missing(tuning), workers)
-        found = {row["rate"]: row["hypervolume_validation"] for row in rows_of("runs.jsonl", options) if row.get("phase") == "tune"}
+        found = {
+            row["rate"]: row["hypervolume_validation"] for row in rows_of("runs.jsonl", options) if row.get("phase") == "tune"
+        }
         if len(rates) == 1 or all(rate in found for rate in rates):
             rate = max(rates, key=lambda rate: found.get(rate, 0.0))
             seeds = range(1, 2 if options.smoke else options.seeds + 1)

@@ -50,10 +50,18 @@ def kind_of(value: object) -> str:
     """What a value is, in a message.
 
     Example:
-        >>> kind_of([1]), kind_of({}), kind_of(True), kind_of(b"")
-        ('a list', 'a dictionary', 'true or false', 'bytes')
+        >>> kind_of([1]), kind_of({}), kind_of(True), kind_of(b""), kind_of(3), kind_of("a"), kind_of(None)
+        ('a list', 'a dictionary', 'true or false', 'bytes', 'a number', 'a text', 'nothing')
     """
-    names = {list: "a list", tuple: "a list", set: "a set", dict: "a dictionary", bool: "true or false", bytes: "bytes"}
+    names: dict[type, str] = {
+        list: "a list",
+        tuple: "a list",
+        set: "a set",
+        dict: "a dictionary",
+        bool: "true or false",
+        bytes: "bytes",
+    }
+    names |= {str: "a text", int: "a number", float: "a number", type(None): "nothing"}
     return names.get(type(value), f"a {type(value).__name__}")
 
 

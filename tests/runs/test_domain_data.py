@@ -270,7 +270,7 @@ def test_every_turn_of_the_assistant_is_learned_and_nothing_else(recipe, tmp_pat
 @pytest.mark.parametrize(
     ("value", "message"),
     [
-        ("text", "must hold a list of messages, each with role and content, but holds a str"),
+        ("text", "must hold a list of messages, each with role and content, but holds a text"),
         ([], "must hold a list of messages"),
         ([{"role": "usr", "content": "x"}], r"message 1 of column 'messages' has the role 'usr': .*\(did you mean 'user'\?\)"),
         ([{"from": "robot", "value": "x"}], "message 1 of column 'messages' has the role 'robot': use one of system, user"),

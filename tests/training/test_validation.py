@@ -301,6 +301,52 @@ def test_several_sets_are_measured_by_name_and_together(make):
         make().evaluate("few")
 
 
+@pytest.mark.parametrize(
+    ("given", "message"),
+    [
+        (3, "must be a dataset, or sets by name, but found a number"),
+        ({"few": None}, "must be a dataset, or sets by name, but found nothing"),
+        ({"few": "many"}, "must be a dataset, or sets by name, but found a text"),
+        ({"few": {"inner": HELD_OUT}}, "must be a dataset, or sets by name, but found a dictionary"),
+        ({}, "the dictionary of sets is empty"),
+        ([], "the held-out prompts are empty"),
+        (Dataset.from_list(HELD_OUT).to_iterable_dataset().filter(lambda row: False), "fill no evaluation batch"),
+        ((row for row in HELD_OUT), "must be a dataset, or sets by name, but found a generator"),
+    ],
+)
+def test_what_holds_no_prompts_is_refused(make, given, message):
+    with pytest.raises(InputError, match=message):
+        make().evaluate(given)
+
+
+def test_a_stream_of_prompts_is_measured_as_a_set_of_them(make):
+    # TRL shuffles a stream in another order than a set, so that their answers are the same only without chance.
+    held_out, greedy = Dataset.from_list(HELD_OUT), {"validation_sampling": "greedy"}
+    measured = make(**greedy).evaluate(held_out)
+    streamed = make(**greedy).evaluate(held_out.to_iterable_dataset())
+    assert streamed == pytest.approx(measured)
+    own = make(held_out={"stream": held_out.to_iterable_dataset()}, **greedy).evaluate()
+    assert own["eval_stream_letters"] == pytest.approx(measured["eval_letters"])
+
+
+def test_a_batch_that_is_not_full_is_left_out_where_the_loader_leaves_it_out(make):
+    eight, ten = Dataset.from_list(HELD_OUT[:8]), Dataset.from_list(HELD_OUT[:10])
+    dropping = {"dataloader_drop_last": True, "num_generations_eval": 1}
+    assert make(changes=dropping).evaluate(ten) == make(changes=dropping).evaluate(eight)
+    with pytest.raises(InputError, match=r"fill no evaluation batch: .* or dataloader_drop_last=False"):
+        make(changes=dropping).evaluate(Dataset.from_list(HELD_OUT[:7]))
+
+
+def test_the_best_model_can_be_chosen_by_one_of_several_sets(make):
+    sets = {"few": Dataset.from_list(HELD_OUT[:4]), "many": Dataset.from_list(HELD_OUT[4:])}
+    every = {"eval_strategy": "steps", "eval_steps": 1, "save_strategy": "steps", "save_steps": 1, "load_best_model_at_end": True}
+    trainer = make(held_out=sets, changes=every | {"metric_for_best_model": "eval_many_letters", "greater_is_better": True})
+    trainer.train()
+    points = [entry["eval_many_letters"] for entry in trainer.state.log_history if "eval_many_letters" in entry]
+    assert len(points) == 2
+    assert trainer.state.best_metric == max(points)
+
+
 def test_an_objective_that_applies_to_one_of_several_sets_is_measured_there(make):
     rows = [row | {"domain": "a" if i < 4 else "b"} for i, row in enumerate(HELD_OUT)]
     sets = {"a": Dataset.from_list(rows[:4]), "b": Dataset.from_list(rows[4:])}

@@ -9,9 +9,11 @@ from dataclasses import dataclass
 from typing import Any
 
 import torch
+from datasets import IterableDataset
 from torch import Tensor
 
 from steelyard.errors import InputError, RunError, nearest
+from steelyard.fields import kind_of
 from steelyard.intervals import standard_error
 from steelyard.objectives import Objective
 from steelyard.seeds import spread_seed
@@ -92,9 +94,13 @@ def measure_prompts(trainer: Any, dataset: Any) -> Tensor:
             trainer.model.eval()
             trainer._generate_and_score_completions(batch)
             columns.append(trainer._scores_BK.double().cpu())
+    if not columns:
+        raise InputError(
+            "the held-out prompts fill no evaluation batch: give more of them, a smaller per_device_eval_batch_size, or dataloader_drop_last=False"
+        )
     scores_BK = torch.cat(columns)
-    if hasattr(dataset, "__len__"):
-        # With several processes the last batch is filled up with the first prompts.
+    if not isinstance(dataset, IterableDataset):
+        # With several processes the last batch is filled up with the first prompts. Of a stream nobody knows how many they are.
         scores_BK = scores_BK[: len(dataset) * copies]
     return scores_BK.view(-1, copies, scores_BK.shape[1]).nanmean(1)
 
@@ -170,8 +176,15 @@ def check_sampling(trainer: Any) -> None:
 
 
 def check_held_out(dataset: Any) -> None:
-    """Refuse held-out prompts of which there are none."""
-    if hasattr(dataset, "__len__") and not len(dataset):
+    """Refuse what holds no prompts, and held-out prompts of which there are none."""
+    if isinstance(dataset, IterableDataset):
+        return
+    if isinstance(dataset, (str, bytes, Mapping)) or not (hasattr(dataset, "__getitem__") and hasattr(dataset, "__len__")):
+        raise InputError(
+            f"held-out prompts must be a dataset, or sets by name, but found {kind_of(dataset)}: give eval_dataset= a dataset, a list of rows or a "
+            "dictionary of these"
+        )
+    if not len(dataset):
         raise InputError("the held-out prompts are empty: there is nothing to measure; give at least one")
 
 
