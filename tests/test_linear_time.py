@@ -12,12 +12,13 @@ import pytest
 from pydantic import BaseModel
 
 import steelyard
+from steelyard import folding
 from steelyard.checks import answers, check, content, ifeval, text
 from steelyard.errors import InputError
 from steelyard.llm import _dialects, _replies, _server_words
 from steelyard.messages import text_of
 from steelyard.objectives import step_markers
-from steelyard.rubric import _fence, _quotes, page
+from steelyard.rubric import _fence, _quotes, judge, page
 from steelyard.rubric.router import by_rules
 from steelyard.runs._templates import Template
 
@@ -46,6 +47,19 @@ def passed(kind, **options):
     return lambda said: made(said, said)
 
 
+SCRIPTS = (
+    "\u0301\u0316",
+    "a\u0301",
+    "\u6211",
+    "\u0e01",
+    "\u0939\u0942\u0901 ",
+    "\u1780",
+    "\u2026",
+    "\uff01",
+    "\u00ad",
+    "\ufdfa",
+    "\u1100",
+)
 BLANK = ("\n", " ", "\r\n", " \n", "\t\n")
 WORDS = ("a", "a ", "a-", "a'", "1 ", "Dr. ", "A. ", "\u3002", "? ", 'a." ', "...", "a b ")
 MARKS = ("```", "```\n", "`", "*", "**", "-", "#", "[", "<<", "<i>", "$", '"', "\\", "{", "(", "|", "=", "<")
@@ -53,10 +67,16 @@ MATHS = ("\\boxed{", "\\[", "\\(", "$a", "####", "\n#### ", "1,1", "1/", "\\frac
 JSON = ('{"a":', "[1,", "(", '"', "'", "{", "// ", '"a" ')
 
 WORST = {
-    "words": (text.words, WORDS),
-    "sentences": (text.sentences, (*BLANK, *WORDS)),
+    "words": (text.words, (*WORDS, *SCRIPTS)),
+    "characters": (text.characters, (*SCRIPTS, "\r\n", "\U0001f44d\U0001f3fd")),
+    "canonical": (folding.canonical, SCRIPTS),
+    "folded": (folding.folded, SCRIPTS),
+    "without_accents": (folding.without_accents, SCRIPTS),
+    "exact": (passed("exact", text="a"), SCRIPTS),
+    "title case": (passed("case", case="title"), (*WORDS, *SCRIPTS)),
+    "sentences": (text.sentences, (*BLANK, *WORDS, *SCRIPTS, "1.\n", ". \u00bb")),
     "paragraphs": (text.paragraphs, BLANK),
-    "occurrences": (lambda said: text.occurrences("aa", said), ("a", "a ", "aa")),
+    "occurrences": (lambda said: text.occurrences("aa", said), ("a", "a ", "aa", *SCRIPTS)),
     "distinct_share": (lambda said: text.distinct_share(said, 6), ("a ", "a b ")),
     "distinct_share of long runs": (lambda said: text.distinct_share(said, 20_000), ("a ", "a b ")),
     "without_fence": (text.without_fence, (*MARKS, *BLANK)),
@@ -66,12 +86,12 @@ WORST = {
     "equivalent": (lambda said: answers.equivalent(said, said + "1"), ("1 ", "a ", "1,1")),
     "truth_of": (answers.truth_of, MATHS),
     "refuses": (content.refuses, ("I'm sorry ", "as an AI ", "I can't ")),
-    "language_of": (content.language_of, ("a ", "the cat ", "\u4f60")),
+    "language_of": (content.language_of, ("a ", "the cat ", "\u4f60", "A ", *SCRIPTS)),
     "one-script": (passed("one-script"), (*MARKS, "http://", "\u03b1")),
     "json": (passed("json"), (*JSON, "1", *BLANK)),
     "json-schema": (passed("json-schema", schema={"type": "array"}), JSON),
     "python": (passed("code"), ("```python\n", "(", "-", "1+", "not ", "a.", "lambda:", "'''", "\\\n")),
-    "list-items": (passed("list-items", at_least=1), (*BLANK, "- ", "1", "1. ")),
+    "list-items": (passed("list-items", at_least=1), (*BLANK, "- ", "1", "1. ", "\uff08", "\u4e00")),
     "sections": (passed("sections", at_least=1), (*BLANK, "#", "*", "_ ")),
     "sections of a name": (passed("sections", marker="PART", at_least=1), (*BLANK, "PART ", "PART 1")),
     "no-repetition": (passed("no-repetition"), WORDS),
@@ -81,6 +101,7 @@ WORST = {
     "visible": (_fence.visible, ("<|", "[/", "</", "<", "=", "<|a", "\x1b", "\u200d", "<\uff5c")),
     "fenced": (lambda said: _fence.fenced({"a": said}), ("=", "= ", "\n", "<|a")),
     "marked": (lambda said: page.marked(said, [said[:50_000] + "b", said]), ("a ", "a", " a", "\u0130 ", "...", '"')),
+    "alike to the judge": (judge._folded, SCRIPTS),
     "quote_found": (lambda said: _quotes.quote_found(said[:50_000] + "b", said), ("a ", "a...", "\u2026", '"')),
     "reply": (reply, (*BLANK, *MARKS, "<think>", "</think>", "```json")),
     "reply with an object": (lambda said: reply("{" + said + "}"), (*JSON, *BLANK, "a", '"a":1,', "\\")),

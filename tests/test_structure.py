@@ -26,7 +26,7 @@ LEVELS = [
     {"rubric", "weighting", "report"},
     {"objectives", "mixture", "models", "runlog", "llm"},
     {"checks", "advantages", "pareto", "rows", "tasks"},
-    {"fields", "files", "intervals", "seeds", "messages", "patterns", "registry", "settings", "yaml_texts"},
+    {"fields", "files", "folding", "intervals", "seeds", "messages", "patterns", "registry", "settings", "yaml_texts"},
     {"errors"},
 ]
 """From the top down. A room may import from those below it, and from none beside it."""

@@ -5,6 +5,7 @@ import time
 
 import pytest
 
+from steelyard import folding
 from steelyard.checks import Check, _ifbench, _ifbench_form, _ifbench_words, answers, check, content, equivalent, form
 from steelyard.checks import text as texts
 from steelyard.checks.ifeval import IFEVAL
@@ -20,6 +21,7 @@ UNITS = [
     "<<", "<i>", "=", "[", "[a", "$", "$1", "{", "}", "\\", "\\boxed{", "\\frac{1}", "#\n", "# a\n", "####", "#### 1\n", ".", "!", "?! ", "a-", "a'",
     "\u00bd", "\u3002", "<think>", "</think>", "x^", "(", "()", "|", "<|", "\u200b", "\u00e9", "Question 1.", "http://", "`", "`a", "\u03b1 ", "no ",
     "P.S.", "***", "a\n\n", ";", "&lt;", "+1", "1/2 ", "__", "~", "^", ") ", '."',
+    "\u0301", "\u0301\u0316", "\u0939\u0942\u0901 ", "\u6211", "\u0e01", "\u1780", "\u2026", "\uff01", "\u2019", "\u00ad", "\u1100", "\u30fb", "1.\n", "\ufdfa",
 ]  # fmt: skip
 AROUND = [
     ("```json", "\n"),
@@ -54,7 +56,11 @@ READ = {
     "boxed": answers.boxed_content,
     "final answer": answers.final_answer,
     "truth": answers.truth_of,
-    "bullets": form.bullets,
+    "list items": texts.list_items,
+    "characters": texts.characters,
+    "canonical": folding.canonical,
+    "plain": folding.plain,
+    "folded": folding.folded,
     "sections": form.sections,
     "json": form.is_json,
     "python": check("code"),

@@ -6,12 +6,12 @@ import csv
 import io
 import re
 import string
-import unicodedata
 from collections.abc import Callable
 from datetime import date
 
 from steelyard.checks._ifbench_words import MARKS, NO_MARKS, bare, rising
 from steelyard.checks.text import sentences
+from steelyard.folding import without_accents
 
 _CAPITALS = (
     "Reykjavik Helsinki Oslo Tallinn Stockholm Riga Moscow Copenhagen Vilnius Minsk Dublin Berlin Amsterdam Warsaw London Brussels Prague "
@@ -24,10 +24,6 @@ COUNTRIES_OF_AFRICA = 52
 _EMOJI = re.compile(
     "[\U0001f000-\U0001faff\u2600-\u27bf\u2b00-\u2bff\u2300-\u23ff\u3030\u303d\u3297\u3299\u00a9\u00ae\u203c\u2049\u2122\ufe0f\u200d\u20e3]"
 )
-
-
-def _ascii(text: str) -> str:
-    return unicodedata.normalize("NFKD", text).encode("ascii", "ignore").decode()
 
 
 def _nested(answer: str) -> bool:
@@ -131,7 +127,7 @@ def _questions(answer: str) -> bool:
 
 
 def _africa(answer: str) -> bool:
-    lines = [_ascii(line.strip(MARKS)) for line in answer.split("\n") if line.strip(MARKS)]
+    lines = [without_accents(line.strip(MARKS)) for line in answer.split("\n") if line.strip(MARKS)]
     start = next((i for i, line in enumerate(lines) if "Zimbabwe" in line), None)
     listed = [] if start is None else lines[start:]
     return len(listed) >= COUNTRIES_OF_AFRICA and listed == sorted(listed, reverse=True)
@@ -147,7 +143,7 @@ def _sentence_alphabet(answer: str) -> bool:
 
 
 def _capitals(answer: str) -> bool:
-    return [name.strip(" .\n") for name in _ascii(answer).split(",") if name.strip()] == NORTH_TO_SOUTH
+    return [name.strip(" .\n") for name in without_accents(answer).split(",") if name.strip()] == NORTH_TO_SOUTH
 
 
 def _rows(answer: str, header: str, count: int, delimiter: str = ",") -> list[list[str]] | None:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import re
-import unicodedata
 from collections import Counter
 from collections.abc import Mapping
 from typing import Annotated, Any
@@ -14,6 +13,7 @@ from steelyard.checks.answers import is_right
 from steelyard.checks.base import CHECKS, Function, on_answer, on_last_message
 from steelyard.checks.text import distinct_share, occurrences
 from steelyard.fields import is_missing
+from steelyard.folding import composed, plain
 from steelyard.settings import Count, Portion
 
 
@@ -82,7 +82,10 @@ def _can_be_told(text: str) -> bool:
 def _classified(text: str) -> str:
     import py3langid
 
-    return str(py3langid.classify(text[:_LOOKED_AT])[0])
+    text = plain(text[:_LOOKED_AT])[:_LOOKED_AT]
+    # A language is learned from ordinary texts: shouting is taken for another one.
+    shouted = 2 * sum(map(str.isupper, text)) > sum(map(str.isalpha, text))
+    return str(py3langid.classify(composed(text.lower() if shouted else text))[0])
 
 
 def in_language(text: str, code: str) -> bool | None:
@@ -120,22 +123,8 @@ def _language(*, language: str | None = None, column: str = "language") -> Funct
     return run
 
 
-_SCRIPTS = (
-    "LATIN",
-    "CYRILLIC",
-    "GREEK",
-    "ARABIC",
-    "HEBREW",
-    "DEVANAGARI",
-    "THAI",
-    "HANGUL",
-    "CJK",
-    "HIRAGANA",
-    "KATAKANA",
-    "BENGALI",
-    "TAMIL",
-)
-_TOGETHER = {"HIRAGANA": "CJK", "KATAKANA": "CJK"}
+_TOGETHER = {"HIRAGANA": "CJK", "KATAKANA": "CJK", "HAN": "CJK", "BOPOMOFO": "CJK"}
+_OF_ALL = ("COMMON", "INHERITED", "UNKNOWN")
 
 
 def scripts(text: str) -> Counter[str]:
@@ -145,12 +134,14 @@ def scripts(text: str) -> Counter[str]:
         >>> scripts("abc \\u4f60\\u597d").most_common()
         [('LATIN', 3), ('CJK', 2)]
     """
+    from fontTools import unicodedata as tables
+
     out: Counter[str] = Counter()
-    for char in text:
+    for char, count in Counter(text).items():
         if char.isalpha():
-            name = unicodedata.name(char, "").split(" ")[0].partition("-")[0]
-            if name in _SCRIPTS:
-                out[_TOGETHER.get(name, name)] += 1
+            name = tables.script_name(tables.script(char)).upper()
+            if name not in _OF_ALL:
+                out[_TOGETHER.get(name, name)] += count
     return out
 
 

@@ -13,9 +13,10 @@ from pydantic import Field
 from steelyard.checks._schema import keeps_schema
 from steelyard.checks.answers import has_box
 from steelyard.checks.base import CHECKS, Answer, Factory, Function, graded, on_answer
-from steelyard.checks.text import paragraphs, sentences, without_fence, words
+from steelyard.checks.text import characters, list_items, paragraphs, sentences, without_fence, words
 from steelyard.errors import InputError
 from steelyard.fields import is_missing
+from steelyard.folding import canonical, folded, plain
 from steelyard.patterns import Pattern
 from steelyard.settings import CountFromZero
 
@@ -42,16 +43,6 @@ def _within(count: Callable[[str], int], at_least: int | None, at_most: int | No
     if low > high:
         raise InputError(f"at_least = {low} is more than at_most = {high}")
     return lambda answer: low <= count(answer) <= high
-
-
-def bullets(text: str) -> list[str]:
-    """Lines of a bullet or numbered list.
-
-    Example:
-        >>> bullets("- a\\n* b\\n1. c\\ntext\\n**bold** text")
-        ['- a', '* b', '1. c']
-    """
-    return [line.strip() for line in text.splitlines() if re.match(r"\s*(?:[-*+\u2022]\s+\S|\d+[.)]\s+\S)", line)]
 
 
 def sections(text: str, marker: str = "#") -> int:
@@ -93,7 +84,7 @@ def _exact(*, text: str | None = None, column: str = "answer", ignore_case: bool
         wanted = text if text is not None else columns.get(column)
         if is_missing(wanted):
             return None
-        given, expected = answer.strip(), str(wanted).strip()
+        given, expected = canonical(answer.strip()), canonical(str(wanted).strip())
         return float(given.casefold() == expected.casefold() if ignore_case else given == expected)
 
     return run
@@ -161,9 +152,10 @@ def _starts(*, text: str) -> Function:
     """The answer starts with a text, white space before it aside.
 
     Args:
-        text: word for word, case included.
+        text: word for word, case included; curly and straight quotes, dashes, and full and half width are the same.
     """
-    return on_answer(lambda answer: answer.lstrip().startswith(text))
+    wanted = plain(text)
+    return on_answer(lambda answer: plain(answer.lstrip()).startswith(wanted))
 
 
 @CHECKS.add("ends-with")
@@ -171,19 +163,32 @@ def _ends(*, text: str) -> Function:
     """The answer ends with a text, white space after it aside.
 
     Args:
-        text: word for word, case included.
+        text: word for word, case included; curly and straight quotes, dashes, and full and half width are the same.
     """
-    return on_answer(lambda answer: answer.rstrip().endswith(text))
+    wanted = plain(text)
+    return on_answer(lambda answer: plain(answer.rstrip()).endswith(wanted))
+
+
+def _in_title_case(text: str) -> bool:
+    """Whether every word begins with a capital, and the text is no shout.
+
+    Example:
+        >>> _in_title_case("It's A Well-known Fact, 2nd Edition"), _in_title_case("IT IS"), _in_title_case("A B"), _in_title_case("The cat")
+        (True, False, True, False)
+    """
+    found = words(text)
+    begins = any(map(str.isupper, text)) and not any(word[0].islower() for word in found)
+    return begins and not (text.isupper() and any(sum(map(str.isalpha, word)) > 1 for word in found))
 
 
 @CHECKS.add("case")
 def _case(*, case: Literal["lower", "upper", "title"]) -> Function:
-    """All letters of the answer have one case.
+    """All letters of the answer have one case; scripts without capitals do not matter, and an answer of nothing else fails.
 
     Args:
-        case: lower, upper, or title (Every Word Begins With A Capital).
+        case: lower, upper, or title (Every Word Begins With A Capital, and has small letters).
     """
-    tests: dict[str, Answer] = {"lower": str.islower, "upper": str.isupper, "title": str.istitle}
+    tests: dict[str, Answer] = {"lower": str.islower, "upper": str.isupper, "title": _in_title_case}
     return on_answer(tests[case])
 
 
@@ -236,17 +241,17 @@ def _sections(*, marker: str = "#", at_least: CountFromZero | None = None, at_mo
 
 @CHECKS.add("one-of")
 def _one_of(*, texts: Annotated[list[str], Field(min_length=1)]) -> Function:
-    """The whole answer is one of some texts, case, a full stop at its end and white space around it aside.
+    """The whole answer is one of some texts, case, a full stop at its end, white space around it and forms of quotes and widths aside.
 
     Args:
         texts: those that pass.
     """
-    wanted = {text.strip().casefold() for text in texts}
-    return on_answer(lambda answer: answer.strip().casefold().rstrip(".") in wanted)
+    wanted = {folded(text.strip()).rstrip(".") for text in texts}
+    return on_answer(lambda answer: folded(answer.strip()).rstrip(".") in wanted)
 
 
-CHECKS.add("words")(_between("Words of the answer", lambda answer: len(words(answer))))
+CHECKS.add("words")(_between("Words of the answer, in any script (ICU's; a hyphen joins)", lambda answer: len(words(answer))))
 CHECKS.add("sentences")(_between("Sentences of the answer", lambda answer: len(sentences(answer))))
 CHECKS.add("paragraphs")(_between("Paragraphs of the answer", lambda answer: len(paragraphs(answer))))
-CHECKS.add("characters")(_between("Characters of the answer", lambda answer: len(answer.strip())))
-CHECKS.add("list-items")(_between("Items of bullet and numbered lists", lambda answer: len(bullets(answer))))
+CHECKS.add("characters")(_between("Characters of the answer, as a reader counts them", lambda answer: characters(answer.strip())))
+CHECKS.add("list-items")(_between("Items of bullet and numbered lists", lambda answer: len(list_items(answer))))

@@ -9,6 +9,7 @@ from functools import lru_cache
 from typing import Any
 
 from steelyard.errors import repeated
+from steelyard.folding import folded
 from steelyard.rubric._fence import visible
 
 
@@ -20,18 +21,18 @@ def quote_parts(quote: str) -> list[str]:
         ['Two plus', 'is four']
     """
     parts = re.split(r"\.{3}|\u2026", quote.strip().strip("\"'\u201c\u201d\u2018\u2019"))
-    return [part.strip() for part in parts if part.strip()]
+    return [part.strip() for part in parts if folded(part).strip()]  # signs that are not seen are no quote
 
 
 @lru_cache(maxsize=256)
 def quote_found(quote: str, answer: str) -> bool | None:
-    """Whether a quote stands in an answer, white space, case and the quotation marks around it aside; None for no quote.
+    """Whether a quote stands in an answer, white space, case, and forms of quotes, dashes and accents aside; None for no quote.
 
     Example:
         >>> quote_found("Two  plus two", "So two plus two is 4."), quote_found("five", "4"), quote_found("", "4")
         (True, False, None)
     """
-    parts = [folded(part) for part in quote_parts(quote)]
+    parts = [as_looked_for(part) for part in quote_parts(quote)]
     if not parts:
         return None
     return any(all(part in text for part in parts) for text in _looked_in(answer))
@@ -49,10 +50,10 @@ def check_evidence(criteria: Sequence[Any], first: str, second: str, least: floa
     Raises:
         ValueError: naming what is repeated, or how many quotes are there.
     """
-    names = [folded(_name_of(one)) for one in criteria]
+    names = [as_looked_for(_name_of(one)) for one in criteria]
     if (twice := repeated(names)) is not None:
         raise ValueError(f"the criterion {twice!r} is there {names.count(twice)} times")
-    said = {(folded(one.reason), folded(one.quote_1), folded(one.quote_2)) for one in criteria}
+    said = {(as_looked_for(one.reason), as_looked_for(one.quote_1), as_looked_for(one.quote_2)) for one in criteria}
     if not given and len(criteria) > 1 and len(said) == 1 and any(part for one in said for part in one):
         raise ValueError(f"all {len(criteria)} criteria have the same reason and quotes")
     found = [quote_found(quote, answer) for one in criteria for quote, answer in ((one.quote_1, first), (one.quote_2, second))]
@@ -69,24 +70,24 @@ def _name_of(criterion: Any) -> str:
 @lru_cache(maxsize=64)
 def _looked_in(answer: str) -> tuple[str, ...]:
     """An answer as quotes are looked for in it: as it is, and as the judge was shown it, with hidden signs written out."""
-    return tuple(dict.fromkeys(folded(text) for text in (answer, visible(answer))))
+    return tuple(dict.fromkeys(as_looked_for(text) for text in (answer, visible(answer))))
 
 
-def folded(text: str) -> str:
-    """A text without its case, and with one blank for all white space between words.
+def as_looked_for(text: str) -> str:
+    """A text as quotes are compared: without case, with one form of quotes, dashes and accents, and with one blank for all white space.
 
     Example:
-        >>> folded(" Two\\n  plus")
-        'two plus'
+        >>> as_looked_for(" It\\u2019s\\n  Two")
+        "it's two"
     """
-    return " ".join(text.split()).casefold()
+    return " ".join(folded(text).split())
 
 
-def folded_with_places(text: str) -> tuple[str, list[int]]:
+def with_places(text: str) -> tuple[str, list[int]]:
     """A folded text, and where each of its signs stood.
 
     Example:
-        >>> folded_with_places(" A  b")
+        >>> with_places(" A  b")
         ('a b', [1, 3, 4])
     """
     signs: list[str] = []
@@ -96,7 +97,9 @@ def folded_with_places(text: str) -> tuple[str, list[int]]:
         if char.isspace():
             gap = bool(signs)
             continue
-        written = (" " if gap else "") + char.casefold()
+        if not (written := folded(char)):
+            continue  # a sign that is not seen
+        written = (" " if gap else "") + written
         signs.append(written)
         places += [at - 1] * gap + [at] * (len(written) - gap)
         gap = False

@@ -5,13 +5,13 @@ from __future__ import annotations
 import asyncio
 import hashlib
 import json
-import unicodedata
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import replace
 from typing import Any, TypeVar
 
 from steelyard.checks import Check, compare_checks
 from steelyard.errors import InputError, LLMError, nearest
+from steelyard.folding import canonical
 from steelyard.llm import Client, Reply, run_sync
 from steelyard.rubric._fence import LIMIT, fenced, visible
 from steelyard.rubric._quotes import check_evidence, quote_found
@@ -340,7 +340,7 @@ def _texts(prompt: Given, a: Given, b: Given) -> tuple[Text, Text, Text]:
 def _folded(answer: Text) -> list[tuple[str, str]]:
     """An answer as it is compared with another: alike where nothing differs but white space at the ends and the way accents are written."""
     turns = [("", answer)] if isinstance(answer, str) else [(turn.role, turn.text) for turn in answer.turns]
-    return [(role, unicodedata.normalize("NFC", text).strip()) for role, text in turns]
+    return [(role, canonical(text).strip()) for role, text in turns]
 
 
 class _Spent:

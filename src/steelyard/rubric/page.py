@@ -12,7 +12,7 @@ import jinja2
 from steelyard.errors import InputError
 from steelyard.files import write_atomically
 from steelyard.rubric._fence import visible
-from steelyard.rubric._quotes import folded, folded_with_places, quote_parts
+from steelyard.rubric._quotes import as_looked_for, quote_parts, with_places
 from steelyard.rubric.meta_rubric import TIERS
 from steelyard.rubric.pairs import Pair
 from steelyard.rubric.verdict import Scored, Verdict
@@ -90,11 +90,11 @@ def _spans(answer: str, quotes: Iterable[str]) -> list[tuple[int, int]]:
         >>> _spans("One two three", ["two  THREE", "four"])
         [(4, 13)]
     """
-    signs, places = folded_with_places(answer)
+    signs, places = with_places(answer)
     found = set()
     for quote in quotes:
         for part in quote_parts(quote):
-            looked_for = folded(part)
+            looked_for = as_looked_for(part)
             at = signs.find(looked_for)
             if at >= 0:
                 found.add((places[at], places[at + len(looked_for) - 1] + 1))
