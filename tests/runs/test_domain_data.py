@@ -13,10 +13,10 @@ from steelyard.errors import InputError
 from steelyard.mixture import count_domains
 from steelyard.models.scratch import byte_tokenizer
 from steelyard.recipes.loading import parse_recipe
-from steelyard.recipes.supervised import HeldOutConfig
 from steelyard.runlog import RunLog
 from steelyard.runs._conversations import read_conversation, tokens_of
-from steelyard.runs._domain_data import cut_texts, held_out_rows, load_domains, pack_domains
+from steelyard.runs._domain_data import cut_texts, load_domains, pack_domains
+from steelyard.runs._held_out import held_out_by_checksum
 from steelyard.runs._prompts import load_prompts
 from steelyard.runs.progress import QuietProgress
 from steelyard.training import train
@@ -81,10 +81,8 @@ def test_files_that_grow_or_are_sorted_anew_keep_their_split(recipe, change):
 def test_what_is_held_out_differs_from_what_chance_would_move():
     """Were rows drawn by number, a row in front would move most of them."""
     keys = [f"text {i}" for i in range(1000)]
-    config = HeldOutConfig(share=0.1, least=1, most=1000)
-    before = {keys[i] for i in held_out_rows(keys, config)}
-    grown = [f"new {i}" for i in range(1000)] + keys
-    after = {grown[i] for i in held_out_rows(grown, config)}
+    before = set(held_out_by_checksum(keys, 100))
+    after = set(held_out_by_checksum([f"new {i}" for i in range(1000)] + keys, 200))
     assert len(before & after) > 80
     assert len(before) == 100
 

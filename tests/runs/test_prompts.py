@@ -22,10 +22,43 @@ def test_jsonl_json_csv_and_parquet_give_the_same_prompts(tmp_path, jsonl):
     (tmp_path / "p.csv").write_text("prompt,answer\n" + "".join(f"{r['prompt']},{r['answer']}\n" for r in ROWS))
     pq.write_table(pa.Table.from_pylist(ROWS), tmp_path / "p.parquet")
     expected = load_prompts(config(jsonl(ROWS)))[:2]
-    assert expected[0][0] == {"prompt": "0+1=", "answer": "1"}
-    assert [row["prompt"] for row in expected[1]] == ["3+1="]
+    written = [{"prompt": row["prompt"], "answer": str(row["answer"])} for row in ROWS]
+    assert sorted(expected[0] + expected[1], key=str) == written
+    assert (len(expected[0]), len(expected[1])) == (3, 1)
     for name in ("p.json", "p.csv", "p.parquet"):
         assert load_prompts(config(tmp_path / name))[:2] == expected
+
+
+@pytest.mark.parametrize("change", ["grown", "reordered", "repeated"])
+def test_a_prompt_keeps_its_side_when_the_file_changes(jsonl, change):
+    rows = [{"prompt": f"{i}+1=", "answer": i + 1} for i in range(200)]
+    others = {
+        "grown": [{"prompt": f"{i}+2=", "answer": i + 2} for i in range(20)] + rows,
+        "reordered": rows[::-1],
+        "repeated": rows + rows[:50],
+    }[change]
+    sizes = {"validation": {"size": 40}, "test": {"size": 30}}
+    before, after = (load_prompts(config(jsonl(some), **sizes)) for some in (rows, others))
+    sides = [
+        [{row["prompt"] for row in side} for side in (found.train, found.validation, found.test)] for found in (before, after)
+    ]
+    for train, validation, test in sides:
+        assert (len(validation), len(test)) == (40, 30)
+        assert not train & validation
+        assert not train & test
+        assert not validation & test
+    moved = [len(one - other) for one, other in zip(*sides, strict=True)]
+    # A new prompt may take the place of the held-out one with the largest checksum; nothing else moves.
+    assert max(moved) <= (12 if change == "grown" else 0), moved
+
+
+def test_copies_of_a_held_out_prompt_are_not_trained_on(jsonl):
+    rows = [{"prompt": f"{i // 4}+1=", "answer": i} for i in range(80)]
+    found = load_prompts(config(jsonl(rows), validation={"size": 5}))
+    held_out = [row["prompt"] for row in found.validation]
+    assert len(held_out) == len(set(held_out)) == 5
+    assert len(found.train) == len(found.raw) == 60
+    assert not {row["prompt"] for row in found.train} & set(held_out)
 
 
 def test_verls_parquet_schema_is_read_as_it_is(tmp_path):
@@ -144,8 +177,9 @@ def test_null_and_nan_are_nothing_and_not_words(jsonl):
     rows.append({"q": "c", "answer": 1, "domain": "x"})
     for plain in (False, True):
         templates = {} if plain else {"answer": "{{ answer }}", "domain": "{{ domain }}"}
-        train, _, *_ = load_prompts(config(jsonl(rows), prompt="{{ q }}", **templates))
-        assert [(row["answer"], row["domain"]) for row in train] == [(None, None), (None, None)]
+        found = load_prompts(config(jsonl(rows), prompt="{{ q }}", **templates))
+        read = {row["prompt"]: (row["answer"], row["domain"]) for row in (*found.train, *found.validation)}
+        assert read == {"a": (None, None), "b": (None, None), "c": ("1", "x")}
     with pytest.raises(InputError, match="row 1: the prompt is empty"):
         load_prompts(config(jsonl(rows), prompt="{{ answer }}"))
 
@@ -172,5 +206,11 @@ def test_a_missing_file_is_named_and_a_name_that_is_no_dataset_either(tmp_path):
 
 
 def test_more_held_out_than_there_are_is_refused(jsonl):
-    with pytest.raises(InputError, match="has only 4 rows"):
+    with pytest.raises(
+        InputError, match=r"validation.size: 4 prompts are to be held out, but .* has only 4 that differ: hold out fewer"
+    ):
         load_prompts(config(jsonl(ROWS), validation={"size": 4}))
+    with pytest.raises(
+        InputError, match=r"test.size: 9 prompts are to be held out, but .* only 3 that differ beside those for validation"
+    ):
+        load_prompts(config(jsonl(ROWS), test={"size": 9}))

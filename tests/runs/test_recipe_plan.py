@@ -12,6 +12,7 @@ from steelyard.mixture import Cooldown, count_domains, plan_mixture
 from steelyard.recipes.loading import parse_recipe
 from steelyard.runlog import RunLog
 from steelyard.runs._plan import plan_of_recipe
+from steelyard.runs._prompts import load_prompts
 from steelyard.runs.progress import QuietProgress
 from steelyard.training import train
 
@@ -68,8 +69,11 @@ def test_the_plan_of_prompts_is_without_those_that_are_held_out(tiny_recipe, jso
     rows = [{"prompt": f"{i}+1=", "answer": str(i + 1), "domain": "rare" if i % 10 == 9 else "common"} for i in range(48)]
     tiny_recipe["prompts"] = {"source": str(jsonl(rows)), "validation": {"size": 8}, "test": {"size": 20}}
     tiny_recipe["mixture"] = {"schedule": "constant:1"}
-    plan = plan_of_recipe(parse_recipe(tiny_recipe))
-    assert {domain.name: domain.size for domain in plan.domains} == {"common": 18, "rare": 2}
+    recipe = parse_recipe(tiny_recipe)
+    plan = plan_of_recipe(recipe)
+    kept = Counter(row["domain"] for row in load_prompts(recipe.prompts).train)
+    assert {domain.name: domain.size for domain in plan.domains} == kept
+    assert kept.total() == 20
     with pytest.raises(InputError, match="draws every prompt once an epoch: give it a mixture to plan"):
         plan_of_recipe(parse_recipe({**tiny_recipe, "mixture": None}))
 

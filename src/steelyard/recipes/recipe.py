@@ -40,7 +40,7 @@ class SourceConfig(Part):
 
 
 class ValidationPromptsConfig(Part):
-    """Which prompts are held out: a source of their own, or the last rows of the training source."""
+    """Which prompts are held out: a source of their own, or those of the training source with the smallest checksums."""
 
     source: str | None = Field(None, description="as above; default: held out from the training source")
     split: str = Field("test", description="split of a Hugging Face dataset")
@@ -52,7 +52,7 @@ class _TestPromptsConfig(Part):
     """A third set, which nothing of the run has seen: the policies that were kept are measured on it once, at the end."""
 
     source: str | None = Field(
-        None, description="as above; default: held out from the training source, before the validation prompts"
+        None, description="as above; default: held out from the training source, by other checksums than the validation prompts"
     )
     split: str = Field("test", description="split of a Hugging Face dataset")
     subset: str | None = Field(None, description="configuration of a Hugging Face dataset")

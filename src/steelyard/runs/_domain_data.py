@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import itertools
 from collections import defaultdict
 from collections.abc import Iterable, Mapping, Sequence
@@ -17,6 +16,7 @@ from steelyard.mixture.schedules.shares import Shares
 from steelyard.recipes.supervised import DataConfig, HeldOutConfig
 from steelyard.rows import Row, read_rows
 from steelyard.runs._conversations import COLUMNS, question_of, read_conversation, tokens_of
+from steelyard.runs._held_out import held_out_by_checksum
 from steelyard.runs._templates import Template
 
 
@@ -118,32 +118,13 @@ def _key(row: Row) -> str:
 
 
 def _held_out_keys(written: Mapping[str, list[Row]], config: HeldOutConfig) -> set[str]:
-    """The texts, or prompts, that are held out, over all domains."""
+    """The texts, or prompts, that are held out, over all domains: at most half of each."""
     keys: set[str] = set()
     for rows in written.values():
         distinct = list(dict.fromkeys(_key(row) for row in rows))
-        keys.update(distinct[number] for number in held_out_rows(distinct, config))
+        count = min(max(round(config.share * len(distinct)), config.least), config.most, len(distinct) // 2)
+        keys.update(held_out_by_checksum(distinct, count))
     return keys
-
-
-def held_out_rows(keys: Sequence[str], config: HeldOutConfig) -> set[int]:
-    """Which of a domain's texts are held out: at most half, those with the smallest checksums, whatever their order.
-
-    Example:
-        >>> config = HeldOutConfig(share=0.1, least=2, most=5)
-        >>> [len(held_out_rows([f"text {i}" for i in range(size)], config)) for size in (1, 2, 3, 10, 30, 1000)]
-        [0, 1, 1, 2, 3, 5]
-        >>> texts = [f"text {i}" for i in range(100)]
-        >>> before, after = ({keys[i] for i in held_out_rows(keys, config)} for keys in (texts, ["a new one", *reversed(texts)]))
-        >>> len(before - after) <= 1
-        True
-    """
-    count = min(max(round(config.share * len(keys)), config.least), config.most, len(keys) // 2)
-    return set(
-        sorted(range(len(keys)), key=lambda i: hashlib.blake2b(f"held out {keys[i]}".encode("utf-8", "surrogatepass")).digest())[
-            :count
-        ]
-    )
 
 
 class _Writer:

@@ -14,6 +14,7 @@ from steelyard.fields import as_text, is_missing
 from steelyard.messages import text_of
 from steelyard.recipes.recipe import PromptsConfig
 from steelyard.rows import Row, read_rows
+from steelyard.runs._held_out import held_out_by_checksum
 from steelyard.runs._templates import Template
 
 
@@ -54,52 +55,59 @@ def load_prompts(config: PromptsConfig, *, base: Path = Path("."), seed: int = 0
                 f"prompts.validation.source: generated sums are validated on generated sums, but found {held_out.source!r}"
             )
         train, validation = sums_rows(config.size or 4096, held_out.size, seed=seed)
-        tested = sums_test_rows(min(held_out.size, 7_000 - held_out.size) if test is None else test.size, held_out.size)
+        sums_tested = sums_test_rows(min(held_out.size, 7_000 - held_out.size) if test is None else test.size, held_out.size)
         if config.domain is not None:
             domain = Template(config.domain, "prompts.domain")
-            for row in (*train, *validation, *tested):
+            for row in (*train, *validation, *sums_tested):
                 row["domain"] = domain.render(row, "sums")
-        return Prompts(train, validation, train, tested)
-    raw = read_rows(config.source, split=config.split, subset=config.subset, base=base)
-    if held_out.source is None:
-        if held_out.size >= len(raw):
-            raise InputError(
-                f"prompts.validation.size: {held_out.size} prompts are to be held out, but {config.source} has only {len(raw)} rows: "
-                "hold out fewer, or give a validation source"
-            )
-        raw, raw_validation = raw[: -held_out.size], raw[-held_out.size :]
-    else:
-        raw_validation = read_rows(held_out.source, split=held_out.split, subset=held_out.subset, base=base)[: held_out.size]
-    raw, raw_test = _split_test(config, raw, base)
-    raw = raw[: config.size] if config.size else raw
+        return Prompts(train, validation, train, sums_tested)
     writer = RowWriter(config)
-    train = [writer(row, i, config.source) for i, row in enumerate(raw)]
-    validation = [writer(row, i, held_out.source or config.source) for i, row in enumerate(raw_validation)]
-    tested = [] if test is None else [writer(row, i, test.source or config.source) for i, row in enumerate(raw_test)]
+    raw = read_rows(config.source, split=config.split, subset=config.subset, base=base)
+    rows = [writer(row, i, config.source) for i, row in enumerate(raw)]
+    left = list(range(len(rows)))
+    if held_out.source is None:
+        left, validation = _hold_out(rows, left, held_out.size, "validation", config.source)
+    else:
+        found = read_rows(held_out.source, split=held_out.split, subset=held_out.subset, base=base)[: held_out.size]
+        validation = [writer(row, i, held_out.source) for i, row in enumerate(found)]
+    tested: list[Row] = []
+    if test is not None and test.size and test.source is None:
+        left, tested = _hold_out(rows, left, test.size, "test", config.source)
+    elif test is not None and test.size and test.source is not None:
+        tested = [writer(row, i, test.source) for i, row in _test_rows(config, base)]
+    left = left[: config.size] if config.size else left
+    train = [rows[i] for i in left]
     check_disjoint(train, validation)
     check_disjoint(train, tested, held_out="test")
     check_disjoint(validation, tested, held_out="test", other="validation")
-    return Prompts(train, validation, raw, tested)
+    return Prompts(train, validation, [raw[i] for i in left], tested)
 
 
-def _split_test(config: PromptsConfig, raw: list[Row], base: Path) -> tuple[list[Row], list[Row]]:
-    """The rows without those of the test, and these: the last ones, or of another source the first that validation leaves."""
+def _hold_out(rows: list[Row], left: list[int], size: int, name: str, source: str) -> tuple[list[int], list[Row]]:
+    """The places of the rows that are left, and the rows that are held out: one for each of `size` prompts, whose repeats are left out of both."""
+    prompts = {i: text_of(rows[i]["prompt"]).strip() for i in left}
+    kept = set(held_out_by_checksum(list(prompts.values()), size, name=name))
+    remaining = [i for i in left if prompts[i] not in kept]
+    if not remaining:
+        raise InputError(
+            f"prompts.{name}.size: {size} prompts are to be held out, but {source} has only {len(kept)} that differ"
+            f"{' beside those for validation' if name == 'test' else ''}: hold out fewer, or give a {name} source"
+        )
+    first = {prompts[i]: i for i in reversed(left) if prompts[i] in kept}
+    return remaining, [rows[i] for i in sorted(first.values())]
+
+
+def _test_rows(config: PromptsConfig, base: Path) -> list[tuple[int, Row]]:
+    """The test source's first rows, with their places; of the source of the validation prompts those that they leave."""
     test, held_out = config.test, config.validation
-    if test is None or test.size == 0:
-        return raw, []
-    if test.source is None:
-        if test.size >= len(raw):
-            raise InputError(
-                f"prompts.test.size: {test.size} prompts are to be held out, but {config.source} has only {len(raw)} rows beside those for validation: "
-                "hold out fewer, or give a test source"
-            )
-        return raw[: -test.size], raw[-test.size :]
-    rows = read_rows(test.source, split=test.split, subset=test.subset, base=base)
+    assert test is not None
+    assert test.source is not None
+    rows = list(enumerate(read_rows(test.source, split=test.split, subset=test.subset, base=base)))
     if (test.source, test.split, test.subset) == (held_out.source, held_out.split, held_out.subset):
         rows = rows[held_out.size :]
     if not rows:
         raise InputError(f"prompts.test: validation takes all rows of {test.source}: take fewer for it, or give another source")
-    return raw, rows[: test.size]
+    return rows[: test.size]
 
 
 class RowWriter:
