@@ -42,19 +42,38 @@ class Compared(Schema):
     score: Literal[-2, -1, 0, 1, 2]
 
 
+NO_PRINCIPLE = "none"
+"""What a judge says of a criterion that comes from no principle."""
+
+
 @cache
-def comparison_schema(most: int) -> type[Schema]:
-    """What a comparison with criteria of its own must be.
+def _with_principle(base: type[Schema], ids: tuple[str, ...]) -> type[Schema]:
+    """A criterion that also names the principle it comes from; as it is where there are no ids to name."""
+    if not ids:
+        return base
+    named = Enum("Principle", {f"id{i}": one for i, one in enumerate((*ids, NO_PRINCIPLE))})  # type: ignore[misc]
+    name, tier, *others = base.model_fields.items()
+    fields = dict((name, tier)) | {"principle": None} | dict(others)
+    made = {key: (named, ...) if field is None else (field.annotation, field) for key, field in fields.items()}
+    return create_model(base.__name__, __base__=Schema, **made)  # type: ignore[call-overload]
+
+
+@cache
+def comparison_schema(most: int, principles: tuple[str, ...] = ()) -> type[Schema]:
+    """What a comparison with criteria of its own must be; each names its principle where their ids are given.
 
     Example:
         >>> comparison_schema(3).model_json_schema()["properties"]["criteria"]["maxItems"]
         3
+        >>> list(comparison_schema(3, ("true",)).model_json_schema()["$defs"]["Compared"]["properties"])[:3]
+        ['name', 'tier', 'principle']
     """
+    one = _with_principle(Compared, principles)
     return create_model(
         "Comparison",
         __base__=Schema,
         differences=(list[str], Field(max_length=most_differences(most))),
-        criteria=(list[Compared], Field(min_length=1, max_length=most)),
+        criteria=(list[one], Field(min_length=1, max_length=most)),  # type: ignore[valid-type]
     )
 
 
@@ -64,15 +83,23 @@ def differences_schema(most: int) -> type[Schema]:
     return create_model("Differences", __base__=Schema, differences=(list[str], Field(max_length=most_differences(most))))
 
 
+def principle_of(found: Any) -> str | None:
+    """The id of the principle that a criterion in a reply comes from; None where it names none."""
+    named = getattr(found, "principle", None)
+    said = named.value if isinstance(named, Enum) else named
+    return None if said in (None, NO_PRINCIPLE) else str(said)
+
+
 def most_differences(criteria: int) -> int:
     """How many differences may be named where so many criteria are asked for."""
     return min(12, 2 * criteria)
 
 
 @cache
-def criteria_schema(most: int) -> type[Schema]:
+def criteria_schema(most: int, principles: tuple[str, ...] = ()) -> type[Schema]:
     """What criteria without scores must be."""
-    return create_model("Criteria", __base__=Schema, criteria=(list[MadeCriterion], Field(min_length=1, max_length=most)))
+    one = _with_principle(MadeCriterion, principles)
+    return create_model("Criteria", __base__=Schema, criteria=(list[one], Field(min_length=1, max_length=most)))  # type: ignore[valid-type]
 
 
 @lru_cache(maxsize=256)

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from steelyard.errors import InputError, nearest, repeated
+from steelyard.rubric._schemas import principle_of
 from steelyard.rubric.meta_rubric import TIERS
 
 MOST_CRITERIA = 15
@@ -20,11 +21,13 @@ class Criterion:
         name: unique among those of the prompt.
         description: what a good answer does and what counts as a failure.
         tier: "hard", "core", "important" or "highlight".
+        principle: the id of the principle that it comes from; None where it comes from none.
     """
 
     name: str
     description: str
     tier: str = "core"
+    principle: str | None = None
 
 
 def check_given(criteria: Sequence[Criterion]) -> None:
@@ -47,9 +50,9 @@ def check_given(criteria: Sequence[Criterion]) -> None:
             )
 
 
-def with_different_names(found: Any) -> list[tuple[str, str, str]]:
+def with_different_names(found: Any) -> list[Criterion]:
     """Criteria with names that differ; one that is there again in the same words is left out."""
-    out: dict[str, tuple[str, str, str]] = {}
+    out: dict[str, Criterion] = {}
     seen = set()
     for one in found.criteria:
         name = " ".join(one.name.split()) or "criterion"
@@ -59,5 +62,5 @@ def with_different_names(found: Any) -> list[tuple[str, str, str]]:
         seen.add(said)
         while name in out:
             name += " (again)"
-        out[name] = (name, " ".join(one.description.split()), one.tier)
+        out[name] = Criterion(name, " ".join(one.description.split()), one.tier, principle_of(one))
     return list(out.values())

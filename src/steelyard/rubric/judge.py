@@ -7,7 +7,7 @@ import hashlib
 import json
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import replace
-from typing import Any, TypeVar
+from typing import Any, TypeVar, cast
 
 from steelyard.checks import Check, compare_checks
 from steelyard.errors import InputError, LLMError, nearest
@@ -15,11 +15,18 @@ from steelyard.folding import canonical
 from steelyard.llm import Client, Reply, run_sync
 from steelyard.rubric._fence import LIMIT, fenced, visible
 from steelyard.rubric._quotes import check_evidence, quote_found
-from steelyard.rubric._schemas import Compared, comparison_schema, criteria_schema, differences_schema, scores_schema
+from steelyard.rubric._schemas import (
+    NO_PRINCIPLE,
+    comparison_schema,
+    criteria_schema,
+    differences_schema,
+    principle_of,
+    scores_schema,
+)
 from steelyard.rubric._templates import filled
 from steelyard.rubric.conversation import Conversation, Given, conversation_of, for_messages
 from steelyard.rubric.criteria import MOST_CRITERIA, Criterion, check_given, with_different_names
-from steelyard.rubric.meta_rubric import MetaRubric
+from steelyard.rubric.meta_rubric import MetaRubric, Tier
 from steelyard.rubric.verdict import Judgement, Scored, Verdict, aggregate, joined
 
 Text = str | Conversation
@@ -30,6 +37,7 @@ _DECISIVE = 1.0
 
 QUOTES = 0.25
 """The share of the quotes in a reply that must stand in the answers, if nobody says otherwise."""
+_NAMED = f' the id of the principle that it comes from, or "{NO_PRINCIPLE}" where it comes from none of them;'
 _KEPT_PROMPTS = 1024
 """Prompts whose criteria are kept, with `per_prompt`."""
 
@@ -51,6 +59,7 @@ class PairwiseJudge:
         limit: characters of a prompt or an answer that the model is shown.
         quotes: the share of the quotes in a reply that must stand in the answers, 0 to 1. A reply with fewer, or with one criterion said twice, is
             no verdict: it is asked again, and in the end a failure.
+        principles: ask the judge which of the rubric's principles each criterion comes from, so that a reward can be split by them.
 
     Raises:
         InputError: where an argument is out of range.
@@ -73,6 +82,7 @@ class PairwiseJudge:
         criteria: int = 6,
         limit: int = LIMIT,
         quotes: float = QUOTES,
+        principles: bool = False,
     ) -> None:
         if orders not in _ORDERS:
             raise InputError(f"orders must be one of {', '.join(_ORDERS)}, but is {orders!r}{nearest(str(orders), _ORDERS)}")
@@ -91,14 +101,14 @@ class PairwiseJudge:
             raise InputError("a judge of several domains needs a rubric named 'general' for the prompts of none")
         self.client, self.checks, self.orders, self.decisive = client, list(checks), orders, decisive
         self.stages, self.per_prompt, self.number, self.limit = stages, per_prompt, criteria, limit
-        self.quotes = float(quotes)
+        self.quotes, self.principles = float(quotes), principles
         self._made: dict[tuple[str, str, str], list[Criterion]] = {}
 
     @property
     def fingerprint(self) -> str:
         """A checksum of all that a verdict depends on beside the pair: model, settings, principles, checks with their options, orders, stages."""
         client = self.client
-        depends_on = {
+        depends_on: dict[str, Any] = {
             "model": [client.model, sorted(map(str, client.settings.items())), client.structure, client.longest_string],
             "rubrics": {
                 name: [rubric.id, rubric.text(), str(rubric.weights), str(rubric.route)]
@@ -107,6 +117,8 @@ class PairwiseJudge:
             "checks": [[check.name, check.role, check.identity] for check in self.checks],
             "asked": [self.orders, self.decisive, self.stages, self.per_prompt, self.number, self.limit, self.quotes],
         }
+        if self.principles:
+            depends_on["principles"] = True
         return hashlib.blake2b(json.dumps(depends_on, sort_keys=True).encode("utf-8", "surrogatepass"), digest_size=8).hexdigest()
 
     async def compare(
@@ -118,6 +130,7 @@ class PairwiseJudge:
         domain: str | None = None,
         criteria: Sequence[Criterion] | None = None,
         columns: Mapping[str, Any] | None = None,
+        sample: int = 0,
     ) -> Verdict:
         """Compare two answers.
 
@@ -126,6 +139,7 @@ class PairwiseJudge:
             domain: which of the judge's rubrics; absent or unknown: "general".
             criteria: given with the prompt, in place of ones made for the pair.
             columns: of the prompt's row, for the checks (a ground truth, instructions).
+            sample: the same question with another number is asked anew; of use where the model's temperature is above 0.
 
         Returns:
             The verdict. A judge's failure stands in it (`winner` None and `error`), never as a score; the budget's end is raised.
@@ -145,7 +159,7 @@ class PairwiseJudge:
             return Verdict(winner, score, "checks", checks=results, rubric=rubric.id)
         if _folded(a) == _folded(b):
             return Verdict("tie", 0.0, "no difference", checks=results, rubric=rubric.id)
-        spent = _Spent()
+        spent = _Spent(sample)
         try:
             judgements = await self._orders(rubric, prompt, a, b, criteria, spent)
         except LLMError as error:
@@ -229,19 +243,20 @@ class PairwiseJudge:
         differences: list[str] = []
         if criteria is None and self.stages == 1:
             reply = await self._ask(
-                "compare", rubric, shown, comparison_schema(self.number), spent,
+                "compare", rubric, shown, comparison_schema(self.number, self._ids(rubric)), spent,
                 check=lambda found: check_evidence(found.criteria, str(first), str(second), self.quotes),
             )  # fmt: skip
-            return self._judgement(rubric, reply.data.differences, reply.data.criteria, str(first), str(second), swapped)
+            made_by_judge = [(one, Criterion(one.name, "", one.tier, principle_of(one))) for one in reply.data.criteria]
+            return self._judgement(rubric, reply.data.differences, made_by_judge, str(first), str(second), swapped)
         if criteria is None:
             if self.stages == 3:
                 found = await self._ask("differences", rubric, shown, differences_schema(self.number), spent)
                 differences = found.data.differences
                 noted: dict[str, Text] = {"prompt": prompt, "differences": "\n".join(f"- {text}" for text in differences)}
-                made = await self._ask("criteria", rubric, noted, criteria_schema(self.number), spent)
+                made = await self._ask("criteria", rubric, noted, criteria_schema(self.number, self._ids(rubric)), spent)
             else:
-                made = await self._ask("criteria", rubric, shown, criteria_schema(self.number), spent)
-            criteria = [Criterion(*item) for item in with_different_names(made.data)]
+                made = await self._ask("criteria", rubric, shown, criteria_schema(self.number, self._ids(rubric)), spent)
+            criteria = with_different_names(made.data)
         # As the judge is shown them, so that it can name them.
         criteria = [replace(one, name=visible(one.name)) for one in criteria]
         listed = "\n".join(f"- {one.name} [{one.tier}]: {one.description}" for one in criteria)
@@ -257,26 +272,22 @@ class PairwiseJudge:
         reply = await self._ask(
             "given", rubric, {"criteria": listed, **shown}, scores_schema(tuple(wanted)), spent, check=complete
         )
-        tiers = {one.name: one.tier for one in criteria}
-        scored = [
-            Compared(
-                name=item.name.value,
-                tier=tiers[item.name.value],
-                reason=item.reason,
-                quote_1=item.quote_1,
-                quote_2=item.quote_2,
-                score=item.score,
-            )
-            for item in reply.data.criteria
-        ]
+        by_name = {one.name: one for one in criteria}
+        scored = [(item, by_name[item.name.value]) for item in reply.data.criteria]
         return self._judgement(rubric, differences, scored, str(first), str(second), swapped)
+
+    def _ids(self, rubric: MetaRubric) -> tuple[str, ...]:
+        """The principles that a criterion may name."""
+        return tuple(principle.id for principle in rubric.principles) if self.principles else ()
 
     async def _prompt_criteria(self, rubric: MetaRubric, prompt: Text, spent: _Spent) -> list[Criterion]:
         key = (rubric.id, rubric.text(), str(prompt))
         if key not in self._made:
             # Equal questions under way are asked once.
-            reply = await self._ask("criteria", rubric, {"prompt": prompt}, criteria_schema(self.number), spent)
-            self._made[key] = [Criterion(*item) for item in with_different_names(reply.data)]
+            reply = await self._ask(
+                "criteria", rubric, {"prompt": prompt}, criteria_schema(self.number, self._ids(rubric)), spent
+            )
+            self._made[key] = with_different_names(reply.data)
             while len(self._made) > _KEPT_PROMPTS:
                 del self._made[next(iter(self._made))]
         return self._made[key]
@@ -291,10 +302,10 @@ class PairwiseJudge:
         check: Callable[[Any], None] | None = None,
     ) -> Reply:
         number = f"at most {self.number}" if self.number > 1 else "one"
-        system = filled(name, principles=rubric.text(), number=number)
+        system = filled(name, principles=rubric.text(), number=number, named=_NAMED if self._ids(rubric) else "")
         messages = [{"role": "system", "content": system}, {"role": "user", "content": fenced(texts, limit=self.limit)}]
         try:
-            reply = await self.client.ask(messages, schema=schema, check=check)
+            reply = await self.client.ask(messages, schema=schema, check=check, sample=spent.sample)
         except LLMError as error:
             spent.add(error)
             raise
@@ -305,21 +316,21 @@ class PairwiseJudge:
         self,
         rubric: MetaRubric,
         differences: Sequence[str],
-        criteria: Sequence[Compared],
+        criteria: Sequence[tuple[Any, Criterion]],
         first: str,
         second: str,
         swapped: bool,
     ) -> Judgement:
         scored = []
-        for one in criteria:
+        for one, criterion in criteria:
             quotes = (one.quote_1, one.quote_2)
             found = [quote_found(quote, answer) for quote, answer in zip(quotes, (first, second), strict=True)]
             # Scores and quotes refer to A and B as they were given; the judge's own words are left as they are, of answers 1 and 2.
             order = (1, 0) if swapped else (0, 1)
             scored.append(
                 Scored(
-                    one.name, one.tier, one.reason, -one.score if swapped else one.score,
-                    quotes[order[0]], quotes[order[1]], found[order[0]], found[order[1]],
+                    criterion.name, cast(Tier, criterion.tier), one.reason, -one.score if swapped else one.score,
+                    quotes[order[0]], quotes[order[1]], found[order[0]], found[order[1]], criterion.principle,
                 )
             )  # fmt: skip
         assert rubric.weights is not None
@@ -344,7 +355,10 @@ def _folded(answer: Text) -> list[tuple[str, str]]:
 
 
 class _Spent:
-    def __init__(self) -> None:
+    """What one comparison has cost so far, and which sample of it this is."""
+
+    def __init__(self, sample: int = 0) -> None:
+        self.sample = sample
         self.calls = self.tokens_in = self.tokens_out = 0
 
     def add(self, reply: Reply | LLMError) -> None:

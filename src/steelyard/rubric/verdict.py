@@ -88,6 +88,7 @@ class Scored:
         score: -2..2, positive: A is better.
         quote_a, quote_b: the evidence in each answer, as the judge quoted it.
         found_a, found_b: whether the quote stands in the answer; None where nothing was quoted.
+        principle: the id of the principle that the criterion comes from, where the judge was asked to name it; None where it comes from none.
     """
 
     name: str
@@ -98,6 +99,7 @@ class Scored:
     quote_b: str = ""
     found_a: bool | None = None
     found_b: bool | None = None
+    principle: str | None = None
 
     @property
     def quotes(self) -> dict[str, str]:
@@ -239,7 +241,8 @@ _CRITERION = ("name", "tier", "reason", "score", "quote_a", "quote_b", "found_a"
 
 
 def _plain(criterion: Scored) -> dict[str, Any]:
-    return {name: getattr(criterion, name) for name in _CRITERION}
+    named = {} if criterion.principle is None else {"principle": criterion.principle}
+    return {name: getattr(criterion, name) for name in _CRITERION} | named
 
 
 def joined(judgements: Sequence[Judgement], *, summed: bool = False) -> tuple[Winner, float, str]:
