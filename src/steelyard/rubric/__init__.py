@@ -31,12 +31,18 @@ if TYPE_CHECKING:
     from steelyard.rubric.page import write_verdicts as write_verdicts
     from steelyard.rubric.pairs import Pair as Pair
     from steelyard.rubric.pairs import read_pairs as read_pairs
+    from steelyard.rubric.programmatic import ProgrammaticJudge as ProgrammaticJudge
+    from steelyard.rubric.reward import Judged as Judged
+    from steelyard.rubric.reward import RubricReward as RubricReward
     from steelyard.rubric.router import by_judge as by_judge
     from steelyard.rubric.router import by_name as by_name
     from steelyard.rubric.router import by_rules as by_rules
     from steelyard.rubric.router import shipped_rubrics as shipped_rubrics
     from steelyard.rubric.stats import Stats as Stats
     from steelyard.rubric.stats import rubric_stats as rubric_stats
+    from steelyard.rubric.values import principle_values as principle_values
+    from steelyard.rubric.values import tier_weights as tier_weights
+    from steelyard.rubric.values import value_of as value_of
     from steelyard.rubric.verdict import Judgement as Judgement
     from steelyard.rubric.verdict import Scored as Scored
     from steelyard.rubric.verdict import Verdict as Verdict

@@ -7,12 +7,13 @@ import hashlib
 import json
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import replace
-from typing import Any, TypeVar, cast
+from typing import Any, cast
 
 from steelyard.checks import Check, compare_checks
 from steelyard.errors import InputError, LLMError, nearest
 from steelyard.folding import canonical
 from steelyard.llm import Client, Reply, run_sync
+from steelyard.rubric._asking import Spent, gather_or_fail
 from steelyard.rubric._fence import LIMIT, fenced, visible
 from steelyard.rubric._quotes import check_evidence, quote_found
 from steelyard.rubric._schemas import (
@@ -149,7 +150,7 @@ class PairwiseJudge:
             BudgetError: where the client's budget is used up.
         """
         prompt, a, b = _texts(prompt, a, b)
-        rubric = self.rubrics.get(domain or "general", self.rubrics["general"])
+        rubric = self.rubric_of(domain)
         if criteria is not None:
             check_given(criteria)
         # In a thread: a check may wait for a comparison of expressions, and the other pairs must not.
@@ -159,7 +160,7 @@ class PairwiseJudge:
             return Verdict(winner, score, "checks", checks=results, rubric=rubric.id)
         if _folded(a) == _folded(b):
             return Verdict("tie", 0.0, "no difference", checks=results, rubric=rubric.id)
-        spent = _Spent(sample)
+        spent = Spent(sample)
         try:
             judgements = await self._orders(rubric, prompt, a, b, criteria, spent)
         except LLMError as error:
@@ -175,6 +176,23 @@ class PairwiseJudge:
         return Verdict(
             winner, score, decided_by, judgements, results, rubric.id, spent.calls, spent.tokens_in, spent.tokens_out
         )  # fmt: skip
+
+    def rubric_of(self, domain: str | None) -> MetaRubric:
+        """The rubric of a domain; "general" for none, and for one that has none."""
+        return self.rubrics.get(domain or "general", self.rubrics["general"])
+
+    def passes_guards(self, prompt: Given, answer: Given, columns: Mapping[str, Any] | None = None) -> bool:
+        """Whether an answer passes every guard that applies to it; asks nobody.
+
+        Raises:
+            InputError: where a guard lacks its column.
+        """
+        prompt, answer, _ = _texts(prompt, answer, answer)
+        guards = [check for check in self.checks if check.role == "guard"]
+        if not (isinstance(prompt, str) and isinstance(answer, str)):
+            guards = list(map(for_messages, guards))
+        results = [check(prompt, answer, columns or {}) for check in guards]  # type: ignore[arg-type]
+        return all(result is None or result >= 1.0 for result in results)
 
     def rechecked(
         self, verdict: Verdict, prompt: Given, a: Given, b: Given, columns: Mapping[str, Any] | None = None
@@ -213,7 +231,7 @@ class PairwiseJudge:
         return compare_checks(checks, prompt, a, b, columns or {})  # type: ignore[arg-type]
 
     async def _orders(
-        self, rubric: MetaRubric, prompt: Text, a: Text, b: Text, criteria: Sequence[Criterion] | None, spent: _Spent
+        self, rubric: MetaRubric, prompt: Text, a: Text, b: Text, criteria: Sequence[Criterion] | None, spent: Spent
     ) -> list[Judgement]:
         if criteria is None and self.per_prompt:
             criteria = await self._prompt_criteria(rubric, prompt, spent)
@@ -222,7 +240,7 @@ class PairwiseJudge:
             return self._one_order(rubric, prompt, a, b, criteria, swapped, spent)
 
         if self.orders in ("both", "sum"):
-            return list(await _gather_or_fail(ask(False), ask(True)))
+            return list(await gather_or_fail(ask(False), ask(True)))
         first = await ask(_first_swapped(str(prompt), str(a), str(b)))
         if self.orders == "one" or abs(first.score) >= max(self.decisive, 1e-9):
             return [first]
@@ -236,7 +254,7 @@ class PairwiseJudge:
         b: Text,
         criteria: Sequence[Criterion] | None,
         swapped: bool,
-        spent: _Spent,
+        spent: Spent,
     ) -> Judgement:
         first, second = (b, a) if swapped else (a, b)
         shown: dict[str, Text] = {"prompt": prompt, "answer 1": first, "answer 2": second}
@@ -280,7 +298,7 @@ class PairwiseJudge:
         """The principles that a criterion may name."""
         return tuple(principle.id for principle in rubric.principles) if self.principles else ()
 
-    async def _prompt_criteria(self, rubric: MetaRubric, prompt: Text, spent: _Spent) -> list[Criterion]:
+    async def _prompt_criteria(self, rubric: MetaRubric, prompt: Text, spent: Spent) -> list[Criterion]:
         key = (rubric.id, rubric.text(), str(prompt))
         if key not in self._made:
             # Equal questions under way are asked once.
@@ -298,7 +316,7 @@ class PairwiseJudge:
         rubric: MetaRubric,
         texts: Mapping[str, Text],
         schema: Any,
-        spent: _Spent,
+        spent: Spent,
         check: Callable[[Any], None] | None = None,
     ) -> Reply:
         number = f"at most {self.number}" if self.number > 1 else "one"
@@ -352,32 +370,6 @@ def _folded(answer: Text) -> list[tuple[str, str]]:
     """An answer as it is compared with another: alike where nothing differs but white space at the ends and the way accents are written."""
     turns = [("", answer)] if isinstance(answer, str) else [(turn.role, turn.text) for turn in answer.turns]
     return [(role, canonical(text).strip()) for role, text in turns]
-
-
-class _Spent:
-    """What one comparison has cost so far, and which sample of it this is."""
-
-    def __init__(self, sample: int = 0) -> None:
-        self.sample = sample
-        self.calls = self.tokens_in = self.tokens_out = 0
-
-    def add(self, reply: Reply | LLMError) -> None:
-        self.calls += reply.calls
-        if reply.calls:
-            self.tokens_in += reply.tokens_in
-            self.tokens_out += reply.tokens_out
-
-
-T = TypeVar("T")
-
-
-async def _gather_or_fail(*work: Awaitable[T]) -> tuple[T, ...]:
-    """The results of all, or the first error once all have ended: what was under way is not thrown away, since it is paid for and cached."""
-    results = await asyncio.gather(*work, return_exceptions=True)
-    for result in results:
-        if isinstance(result, BaseException):
-            raise result
-    return tuple(results)  # type: ignore[arg-type]
 
 
 def _first_swapped(prompt: str, a: str, b: str) -> bool:

@@ -1,0 +1,322 @@
+"""`RubricReward`: a judge's verdicts as a reward, as a whole or by each principle of its rubric."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+import warnings
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from steelyard.errors import InputError, RunError, nearest
+from steelyard.messages import text_of
+from steelyard.objectives import Objective
+from steelyard.rubric._judged import Judged, JudgedBatch, digest
+from steelyard.rubric.judge import PairwiseJudge
+from steelyard.rubric.references import COLUMN, REFERENCES
+from steelyard.rubric.values import FORMS, GRADES
+
+ON_FAILURE = ("stop", "missing")
+_LONGEST_WAIT = 60.0
+_ENOUGH, _ALWAYS = 40, 0.95
+"""Judgements from which on a judge that nearly always prefers one place is named, and how often that is."""
+
+
+class RubricReward:
+    """Rewards each answer by how it compares with a reference answer, under a judge's rubric; an async reward for TRL.
+
+        score_i = value of (answer i against its reference), -1 to 1
+
+    Args:
+        judge: one judge, or several, whose values are averaged. Its checks are guards of the reward as well: an answer that fails one loses to every
+            answer that passes, without a call.
+        reference: what an answer is compared with:
+
+            "bootstrap": a random answer of its group, drawn by seed among those that pass the guards; the reference gets 0, and groups in which
+            nearly all are better or worse than it are left out (`is_skewed`). G - 1 pairs a group.
+
+            "round-robin": every other answer of its group; the mean. G (G - 1) / 2 pairs.
+
+            "tournament": single elimination in an order drawn by seed, then Bradley-Terry strengths. G - 1 pairs.
+
+            any other name: the column of the row that holds a reference answer. G pairs.
+        name: of the objective, and of the metrics in the log.
+        grade: "sign" (1 for a win, -1 for a defeat) or "aggregate" (half the verdict's score); default: "sign" with "bootstrap", else "aggregate".
+            Values by principle are never reduced to their sign.
+        form: how a verdict is split by principles; see `principle_values`.
+        group_size: answers to one prompt that stand together; default: as many as there are with one prompt, one after the other.
+        samples: how often each pair is judged; of use where the model's temperature is above 0.
+        seed: of references.
+        domain_column: of the row, which names the rubric to judge by where the judge has several.
+        deadline: seconds a batch may take; pairs without a verdict by then have failed. Default: none.
+        most_failed: the share of a batch's pairs that may fail. A failed pair gives no score and is never a tie.
+        patience: seconds to wait for a judge with which more than that fails, before `on_failure` is done.
+        on_failure: "stop" the run, which can be resumed, or "missing": leave the objective out of this batch.
+
+    Raises:
+        InputError: where an argument is out of range.
+
+    Example:
+        >>> from steelyard.llm import Client
+        >>> from steelyard.rubric import MetaRubric
+        >>> judge = PairwiseJudge(Client("http://127.0.0.1:9/v1", "judge"), MetaRubric.load("general"))
+        >>> RubricReward(judge, reference="tournament").pairs_of_a_group(8)
+        7
+
+    Reference:
+        Jia et al., Open Rubric System, arXiv 2602.14069, section on reinforcement learning; "bootstrap" is BRPO, Jia et al., arXiv 2506.00103, where a
+        tie is a defeat and here is 0.
+    """
+
+    def __init__(
+        self,
+        judge: PairwiseJudge | Sequence[PairwiseJudge],
+        *,
+        reference: str = "bootstrap",
+        name: str = "rubric",
+        grade: str | None = None,
+        form: str = "mean",
+        group_size: int | None = None,
+        samples: int = 1,
+        seed: int = 0,
+        domain_column: str = "domain",
+        deadline: float | None = None,
+        most_failed: float = 0.5,
+        patience: float = 300.0,
+        on_failure: str = "stop",
+    ) -> None:
+        judges = [judge] if isinstance(judge, PairwiseJudge) else list(judge or ())
+        if not judges or not all(isinstance(one, PairwiseJudge) for one in judges):
+            raise InputError(f"a rubric reward needs a PairwiseJudge, or several, but got {judge!r}")
+        grade = grade or ("sign" if reference == "bootstrap" else "aggregate")
+        for what, value, known in (("grade", grade, GRADES), ("form", form, FORMS), ("on_failure", on_failure, ON_FAILURE)):
+            if value not in known:
+                raise InputError(f"{what} must be one of {', '.join(known)}, but is {value!r}{nearest(str(value), known)}")
+        if not isinstance(reference, str) or not reference:
+            raise InputError(f"reference must be one of {', '.join(REFERENCES)}, or a column's name, but is {reference!r}")
+        for what, count in (("samples", samples), ("group_size", group_size)):
+            if count is not None and (not isinstance(count, int) or count < 1):
+                raise InputError(f"{what} must be a whole number, at least 1, but is {count!r}")
+        if group_size == 1 and reference in REFERENCES:
+            raise InputError(
+                f"{reference!r} compares answers to one prompt, but group_size is 1: give a column with a reference answer"
+            )
+        if not 0 <= most_failed <= 1 or not patience >= 0 or (deadline is not None and not deadline > 0):
+            raise InputError(
+                f"most_failed must lie between 0 and 1, patience be 0 or more, and deadline positive, but they are {most_failed}, {patience} and {deadline}"
+            )
+        self.judges, self.reference, self.grade, self.form = judges, reference, grade, form
+        self.scheme = REFERENCES.get(reference, COLUMN)
+        self.group_size, self.samples, self.seed, self.domain_column = group_size, samples, seed, domain_column
+        self.deadline, self.most_failed, self.patience, self.on_failure = deadline, most_failed, patience, on_failure
+        self.__name__ = self.name = name
+        self.totals: Counter[str] = Counter()
+        self.latest: Judged | None = None
+        self._latest_key = ""
+        self._under_way: dict[str, asyncio.Task[Judged]] = {}
+        self._places: Counter[bool] = Counter()
+        self._named_places = False
+
+    # What TRL and recipes call --------------------------------------------------------------------------------------------------------------
+
+    async def __call__(self, prompts: Sequence, completions: Sequence, **columns: Any) -> list[float | None]:
+        """One score an answer, -1 to 1; None where it has none."""
+        return (await self.judged(prompts, completions, columns)).scores
+
+    def objective(self, **options: Any) -> Objective:
+        """The reward as one objective, with the options of `Objective`."""
+        return Objective(self.name, _Whole(self), bounds=(-1.0, 1.0), **options)
+
+    def objectives(self, **options: Any) -> list[Objective]:
+        """An objective for each principle of the judge's rubrics, so that methods weigh the principles themselves; pairs are judged once for all.
+
+        Raises:
+            InputError: where a judge was not asked to name principles.
+        """
+        if not all(judge.principles for judge in self.judges):
+            raise InputError(
+                "a reward is split by principles where the judge names them: make it with PairwiseJudge(..., principles=True)"
+            )
+        made: list[Objective] = []
+        for name in self.principles:
+            reward = _Principle(self, name) if made else _WithState(self, name)
+            made.append(Objective(f"{self.name}-{name}", reward, bounds=(-1.0, 1.0), **options))
+        return made
+
+    @property
+    def principles(self) -> list[str]:
+        """The ids of the principles of all rubrics, each once."""
+        found = (principle.id for judge in self.judges for rubric in judge.rubrics.values() for principle in rubric.principles)
+        return list(dict.fromkeys(found))
+
+    def pairs_of_a_group(self, size: int) -> int:
+        """How many pairs a group needs, before checks, caches and equal answers take some away; each is asked once an order, sample and judge."""
+        return self.scheme.calls(size)
+
+    def state_dict(self) -> dict[str, Any]:
+        """What it has spent so far, and who judges."""
+        return {"totals": dict(self.totals), "judges": self._identity()}
+
+    def load_state_dict(self, state: Mapping[str, Any]) -> None:
+        """Go on with the counts of an earlier run.
+
+        Raises:
+            InputError: where that one was judged by another rubric or another judge.
+        """
+        for before, now in zip(state["judges"], self._identity(), strict=False):
+            if before["rubrics"] != now["rubrics"]:
+                raise InputError(
+                    f"objective {self.name!r}: the run began with the rubric {', '.join(before['rubrics'])} and would go on with "
+                    f"{', '.join(now['rubrics'])}: give the one that it began with, or begin a new run"
+                )
+        if state["judges"] != self._identity():
+            raise InputError(
+                f"objective {self.name!r}: the run began with another judge, or with other settings of it (the text of a rubric, the model, checks, orders): "
+                "give those that it began with, or begin a new run"
+            )
+        self.totals = Counter(state["totals"])
+
+    def _identity(self) -> list[dict[str, Any]]:
+        return [
+            {"rubrics": sorted(rubric.id for rubric in judge.rubrics.values()), "fingerprint": judge.fingerprint}
+            for judge in self.judges
+        ]
+
+    # A batch --------------------------------------------------------------------------------------------------------------------------------
+
+    async def judged(self, prompts: Sequence, completions: Sequence, columns: Mapping[str, Any]) -> Judged:
+        """Judge a batch; the same batch is judged once, however many objectives ask for it.
+
+        Raises:
+            InputError: where groups or references are missing.
+            RunError: where too much fails, with `on_failure="stop"`.
+            BudgetError: where a judge's budget is used up.
+        """
+        key = digest([list(map(text_of, prompts)), list(map(text_of, completions))])
+        if self.latest is not None and key == self._latest_key:
+            return self.latest
+        if key not in self._under_way:
+            task = asyncio.ensure_future(self._judge(list(prompts), list(completions), columns))
+            self._under_way[key] = task
+            task.add_done_callback(lambda _: self._under_way.pop(key, None))
+        found = await asyncio.shield(self._under_way[key])
+        self.latest, self._latest_key = found, key
+        return found
+
+    async def _judge(self, prompts: list, completions: list, columns: Mapping[str, Any]) -> Judged:
+        began = time.monotonic()
+        count = len(prompts)
+        rows = [
+            {key: value[i] for key, value in columns.items() if isinstance(value, list) and len(value) == count}
+            for i in range(count)
+        ]
+        batch = JudgedBatch(
+            self, prompts, completions, rows, self._groups(prompts), began + self.deadline if self.deadline else None
+        )
+        wait = 1.0
+        while True:
+            await batch.play()
+            failed, pairs = batch.failed()
+            if failed <= self.most_failed * pairs:
+                break
+            if time.monotonic() - began + wait > self.patience or batch.is_late():
+                return self._given_up(batch, failed, pairs, began)
+            await asyncio.sleep(wait)
+            wait = min(2 * wait, _LONGEST_WAIT)
+        return self._noted(batch.result(), batch, began, columns)
+
+    def _given_up(self, batch: JudgedBatch, failed: int, pairs: int, began: float) -> Judged:
+        said = f"objective {self.name!r}: {failed} of {pairs} pairs of answers have no verdict ({batch.last_error()})"
+        if self.on_failure == "stop":
+            raise RunError(f"{said}; see to the judge, and resume")
+        warnings.warn(f"{said}; this batch goes on without it", stacklevel=2)
+        nothing: list[float | None] = [None] * len(batch.prompts)
+        found = Judged(list(nothing), {name: list(nothing) for name in self.principles})
+        return self._noted(found, batch, began, {})
+
+    def _noted(self, found: Judged, batch: JudgedBatch, began: float, columns: Mapping[str, Any]) -> Judged:
+        found.verdicts, found.seconds, found.counts = batch.verdicts, time.monotonic() - began, batch.counts()
+        self.totals.update(found.counts)
+        self._watch_places(batch)
+        log = columns.get("log_metric")
+        if callable(log):
+            counts = found.counts
+            log(f"{self.name}/seconds", found.seconds)
+            log(f"{self.name}/calls", float(counts["calls"]))
+            log(f"{self.name}/failed", counts["failed"] / max(1, counts["pairs"]))
+            log(f"{self.name}/no_gradient", float(counts["no_gradient"]))
+        return found
+
+    def _groups(self, prompts: Sequence) -> list[list[int]]:
+        """Rows that answer one prompt and stand together."""
+        texts = list(map(text_of, prompts))
+        groups: list[list[int]] = []
+        for i, text in enumerate(texts):
+            full = groups and self.group_size is not None and len(groups[-1]) == self.group_size
+            if groups and texts[groups[-1][0]] == text and not full:
+                groups[-1].append(i)
+            else:
+                groups.append([i])
+        if not self.scheme.from_outside and groups and all(len(group) == 1 for group in groups):
+            raise InputError(
+                f"objective {self.name!r}: {self.reference!r} compares answers to one prompt, but every prompt of the batch has a single answer: "
+                "sample several, or give a column with a reference answer"
+            )
+        return groups
+
+    def _watch_places(self, batch: JudgedBatch) -> None:
+        """Name a judge that goes by the place where an answer stands."""
+        for verdict in batch.fresh():
+            for order in verdict.judgements:
+                if order.score:
+                    self._places[(order.score > 0) != order.swapped] += 1
+        total = self._places.total()
+        if self._named_places or total < _ENOUGH:
+            return
+        for first, said in ((True, "first"), (False, "second")):
+            if self._places[first] >= _ALWAYS * total:
+                self._named_places = True
+                warnings.warn(
+                    f"objective {self.name!r}: the judge preferred the answer that was shown {said} in {self._places[first]} of {total} judgements: it goes "
+                    "by the place, and says little of the answers; take a stronger model, or orders: both",
+                    stacklevel=2,
+                )
+
+
+class _Whole:
+    """A reward as an objective's function: with its state, and its name."""
+
+    def __init__(self, reward: RubricReward) -> None:
+        self.of = reward
+        self.__name__ = reward.name
+
+    async def __call__(self, prompts: Sequence, completions: Sequence, **columns: Any) -> list[float | None]:
+        return await self.of(prompts, completions, **columns)
+
+    def state_dict(self) -> dict[str, Any]:
+        return self.of.state_dict()
+
+    def load_state_dict(self, state: Mapping[str, Any]) -> None:
+        self.of.load_state_dict(state)
+
+
+class _Principle:
+    """One principle of a reward."""
+
+    def __init__(self, reward: RubricReward, principle: str) -> None:
+        self.of, self.principle = reward, principle
+        self.__name__ = f"{reward.name}-{principle}"
+
+    async def __call__(self, prompts: Sequence, completions: Sequence, **columns: Any) -> list[float | None]:
+        return (await self.of.judged(prompts, completions, columns)).by_principle[self.principle]
+
+
+class _WithState(_Principle):
+    """The first principle: it keeps the state for all."""
+
+    def state_dict(self) -> dict[str, Any]:
+        return self.of.state_dict()
+
+    def load_state_dict(self, state: Mapping[str, Any]) -> None:
+        self.of.load_state_dict(state)
