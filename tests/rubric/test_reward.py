@@ -319,14 +319,14 @@ def test_a_deadline_is_kept(serve):
         }
         return 200, {}, completion(json.dumps({"differences": [], "criteria": [one]}))
 
-    reward = RubricReward(judge_of(serve(slow).url, principles=False), reference="gold", deadline=2.0, patience=60)
+    reward = RubricReward(judge_of(serve(slow).url, principles=False), reference="gold", deadline=8.0, patience=60)
     scores(reward, ["*"], gold=["."])  # the first question to a server goes alone, to learn how it wants to be asked
     began = time.monotonic()
     found = scores(reward, ["*", "*", "***"], gold=["."] * 3)
-    assert time.monotonic() - began < 20
+    assert time.monotonic() - began < 40
     assert found[:2] == [0.5, 0.5]
     assert found[2] is None
-    assert "within the deadline of 2 s" in reward.latest.verdicts[2, -1][0].error
+    assert "within the deadline of 8 s" in reward.latest.verdicts[2, -1][0].error
 
 
 def test_a_judge_that_goes_by_the_place_is_named_within_fifty_calls(serve_judge):
