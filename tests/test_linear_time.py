@@ -169,6 +169,7 @@ READ_BY_OTHERS = {
     "checks/_equivalence.py": "final answers of at most 200 characters",
     "llm/_repeated_keys.py": "see the replies above",
     "rubric/meta_rubric.py": "messages of pydantic",
+    "rubric/programmatic.py": "questions of this package, to a judge for tests",
     "mixture/count.py": "names of files",
     "rows.py": "names of files",
     "cli/judge.py": "options on the command line",

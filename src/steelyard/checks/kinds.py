@@ -9,7 +9,7 @@ from typing import Any
 from steelyard.checks._identity import identity_of
 from steelyard.checks.base import CHECKS, Check, Factory, Function
 from steelyard.errors import InputError
-from steelyard.settings import options_of
+from steelyard.settings import options_of, parameters_of
 
 
 def check(kind: str, *, role: str = "guard", name: str | None = None, **options: Any) -> Check:
@@ -54,6 +54,21 @@ def run_of(kind: str, options: Mapping[str, Any]) -> Function:
         return factory(**given)
     except InputError as error:
         raise InputError(f"{what}: {error}") from None
+
+
+_NAME_COLUMNS = ("column", "ids", "arguments")
+"""Options of checks that name a column of the row."""
+
+
+def columns_of(kind: str, options: Mapping[str, Any]) -> list[str]:
+    """The columns of a row that a check may read.
+
+    Example:
+        >>> columns_of("ifeval", {"arguments": "given"}), columns_of("words", {"at_most": 3})
+        (['instruction_id_list', 'given'], [])
+    """
+    parameters = parameters_of(CHECKS.find(kind))
+    return [str(options.get(name, parameters[name][1])) for name in _NAME_COLUMNS if name in parameters]
 
 
 def check_kinds() -> Mapping[str, Factory]:

@@ -256,11 +256,11 @@ def find_server(
     if local:
         if base_url or model:
             raise InputError("--local brings a server and a model of its own: leave --base-url and --model out")
-        from steelyard.llm.local import MODEL, WARNING, LocalServer
+        from steelyard.llm.local import LOCAL_REQUESTS, MODEL, WARNING, LocalServer
 
         console.print(f"note: {WARNING}", soft_wrap=True, highlight=False)
         server = stack.enter_context(LocalServer())
-        return [server.base_url], MODEL, {"longest_string": 80, "max_tokens": 1200}
+        return [server.base_url], MODEL, dict(LOCAL_REQUESTS)
     if not base_url or not model:
         raise InputError("a judge needs a server: give --base-url and --model, or --local to try one on this machine")
     return base_url, model, {}

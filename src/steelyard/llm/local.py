@@ -11,6 +11,7 @@ import sys
 import time
 import urllib.error
 import urllib.request
+from functools import cache
 from pathlib import Path
 from types import TracebackType
 
@@ -21,6 +22,9 @@ WARNING = (
     "the local judge is a model of 135 million parameters: its JSON is valid, its judgement is little better than chance; "
     "it is there to try things out, not to decide anything"
 )
+
+LOCAL_REQUESTS = {"longest_string": 80, "max_tokens": 1200}
+"""What keeps a model of that size from writing without end."""
 
 
 def _local_model() -> Path:
@@ -113,6 +117,12 @@ class LocalServer:
 
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
         self.stop()
+
+
+@cache
+def shared_server() -> LocalServer:
+    """The one local server of this process, started when first asked for; it ends with the process."""
+    return LocalServer().start()
 
 
 def _free_port() -> int:

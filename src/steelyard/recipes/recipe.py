@@ -2,16 +2,20 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from pathlib import Path
-from typing import Any, Literal
+from typing import Annotated, Any, Literal
 
-from pydantic import Field, model_validator
+from pydantic import Discriminator, Field, Tag, model_validator
 
+from steelyard.checks.kinds import columns_of
 from steelyard.errors import InputError
 from steelyard.objectives import Gate, Objective, OnError, check_names, load_function
 from steelyard.objectives.kinds import objective_of
 from steelyard.recipes._parts import AdapterConfig, MixtureConfig
+from steelyard.recipes._rubric import RubricConfig, rubric_objectives
 from steelyard.recipes._weighting import any_of, load_weighting
+from steelyard.rubric.references import REFERENCES
 from steelyard.settings import Part
 from steelyard.weighting import METHODS, Weighting
 
@@ -69,6 +73,10 @@ class PromptsConfig(SourceConfig):
     domain: str | None = Field(
         None, description="Jinja template of the row's domain; default: the column `domain`, where there is one"
     )
+    columns: list[str] = Field(
+        default_factory=list,
+        description="further columns of a row that objectives read; those that checks and references name are kept anyhow",
+    )
     system: str | None = Field(None, description="system message, with chat")
     chat: bool = Field(False, description="send a text prompt as a chat message, by the tokenizer's template")
     validation: ValidationPromptsConfig = Field(default_factory=ValidationPromptsConfig)
@@ -116,6 +124,16 @@ class ObjectiveConfig(Part):
         if self.function is not None and self.options:
             raise ValueError("options belong to a built-in `kind`")
         return self
+
+
+def _is_rubric(given: Any) -> str:
+    kind = given.get("kind") if isinstance(given, Mapping) else getattr(given, "kind", None)
+    return "rubric" if kind == "rubric" else "other"
+
+
+_AnyObjective = Annotated[
+    Annotated[RubricConfig, Tag("rubric")] | Annotated[ObjectiveConfig, Tag("other")], Discriminator(_is_rubric)
+]
 
 
 class SupervisedConfig(Part):
@@ -191,7 +209,7 @@ class Recipe(Part):
     seed: int = Field(0, ge=0, lt=2**32, description="of everything random")
     model: ModelConfig
     prompts: PromptsConfig
-    objectives: list[ObjectiveConfig]
+    objectives: list[_AnyObjective]
     supervised: SupervisedConfig | None = None
     algorithm: AlgorithmConfig
     weighting: any_of(tuple(METHODS))  # type: ignore[valid-type]
@@ -201,7 +219,8 @@ class Recipe(Part):
 
     @model_validator(mode="after")
     def _fields_fit(self) -> Recipe:
-        if len(self.objectives) < 2:
+        split = any(isinstance(one, RubricConfig) and one.split == "principles" for one in self.objectives)
+        if len(self.objectives) < 2 and not split:
             raise ValueError(
                 f"objectives: {len(self.objectives)} given, but weighing needs at least two; with one, train it with TRL alone"
             )
@@ -211,8 +230,11 @@ class Recipe(Part):
 
     def build_objectives(self, *, base: Path = Path(".")) -> list[Objective]:
         """Make the objectives; users' files are found relative to `base`."""
-        objectives = []
+        objectives: list[Objective] = []
         for config in self.objectives:
+            if isinstance(config, RubricConfig):
+                objectives += rubric_objectives(config, group_size=self.algorithm.answers_per_prompt, seed=self.seed, base=base)
+                continue
             if config.kind is not None:
                 options = dict(config.options)
                 if config.check is not None:
@@ -237,6 +259,23 @@ class Recipe(Part):
             objectives.append(objective)
         check_names(objectives)
         return objectives
+
+    @property
+    def columns(self) -> list[str]:
+        """The columns of the prompts' rows that the objectives are known to read, beside those that a recipe names."""
+        found: list[str] = []
+        for config in self.objectives:
+            if isinstance(config, RubricConfig):
+                found += [] if config.reference in REFERENCES else [config.reference]
+                for guard in config.guards:
+                    found += columns_of(guard.check, guard.options)
+            elif config.check is not None:
+                found += columns_of(config.check, config.options)
+            elif config.kind == "language" and "expected" not in config.options:
+                found.append(config.options.get("column", "language"))
+            elif config.kind == "accuracy":
+                found.append(config.options.get("column", "answer"))
+        return list(dict.fromkeys(found))
 
     def build_weighting(self, objectives: list[Objective], *, base: Path = Path(".")) -> Weighting:
         """Make the weighting method, checking its settings against the objectives; a user's file is found relative to `base`."""

@@ -18,7 +18,7 @@ from typing import Any
 
 from steelyard.errors import InputError
 
-Measure = Callable[[str, str], float]
+_Measure = Callable[[str, str], float]
 _BLOCK = re.compile(r"^(=+) beginning of ([^\n]+)\n(.*?)\n\1 end of \2$", re.DOTALL | re.MULTILINE)
 _PRINCIPLE = re.compile(r"^- \[(hard|core|important|highlight)\] ([a-z0-9][a-z0-9-]*):", re.MULTILINE)
 _QUOTED = 40
@@ -50,7 +50,7 @@ class ProgrammaticJudge:
 
     def __init__(
         self,
-        measures: Mapping[str, Measure],
+        measures: Mapping[str, _Measure],
         *,
         steps: tuple[float, float] = (0.5, 1.5),
         noise: float = 0.0,

@@ -15,15 +15,15 @@ from typing import Protocol
 Pair = tuple[int, int]
 """Two members of a group; a second one of `GIVEN` is the reference from outside."""
 GIVEN = -1
-Values = Mapping[Pair, float | None]
+_Values = Mapping[Pair, float | None]
 """By pair, how much better its first member is, -1 to 1; None where judging failed, or where a principle did not come up."""
-Compare = Callable[[int, int], Awaitable[float | None]]
+_Compare = Callable[[int, int], Awaitable[float | None]]
 """Judges a pair, and says how much better its first member is."""
-SKEWED = 0.6
+_SKEWED = 0.6
 """A group whose scores add up to more than this a member, either way, had no fair reference."""
 
 
-class Scheme(Protocol):
+class _Scheme(Protocol):
     """A way to choose references.
 
     Attributes:
@@ -32,15 +32,15 @@ class Scheme(Protocol):
     """
 
     @property
-    def from_outside(self) -> bool: ...  # noqa: D102
+    def from_outside(self) -> bool: ...
 
     @property
-    def skewed(self) -> bool: ...  # noqa: D102
+    def skewed(self) -> bool: ...
 
-    async def play(self, order: Sequence[int], compare: Compare) -> None:
+    async def play(self, order: Sequence[int], compare: _Compare) -> None:
         """Judge pairs of a group, whose members stand in an order drawn by seed; the first may serve as the reference."""
 
-    def scores(self, order: Sequence[int], values: Values) -> dict[int, float | None]:
+    def scores(self, order: Sequence[int], values: _Values) -> dict[int, float | None]:
         """A score for each member, from the values of the pairs that were judged."""
 
     def calls(self, size: int) -> int:
@@ -54,11 +54,11 @@ class _OneReference:
     from_outside: bool
     skewed: bool
 
-    async def play(self, order: Sequence[int], compare: Compare) -> None:
+    async def play(self, order: Sequence[int], compare: _Compare) -> None:
         others, reference = (order, GIVEN) if self.from_outside else (order[1:], order[0])
         await asyncio.gather(*(compare(member, reference) for member in others))
 
-    def scores(self, order: Sequence[int], values: Values) -> dict[int, float | None]:
+    def scores(self, order: Sequence[int], values: _Values) -> dict[int, float | None]:
         if self.from_outside:
             return {member: values.get((member, GIVEN)) for member in order}
         reference = order[0]
@@ -77,11 +77,11 @@ class _RoundRobin:
     from_outside: bool = False
     skewed: bool = False
 
-    async def play(self, order: Sequence[int], compare: Compare) -> None:
+    async def play(self, order: Sequence[int], compare: _Compare) -> None:
         pairs = [(first, second) for i, first in enumerate(order) for second in order[i + 1 :]]
         await asyncio.gather(*(compare(*pair) for pair in pairs))
 
-    def scores(self, order: Sequence[int], values: Values) -> dict[int, float | None]:
+    def scores(self, order: Sequence[int], values: _Values) -> dict[int, float | None]:
         found: dict[int, list[float]] = {member: [] for member in order}
         for (first, second), value in values.items():
             if value is not None:
@@ -100,7 +100,7 @@ class _Tournament:
     from_outside: bool = False
     skewed: bool = False
 
-    async def play(self, order: Sequence[int], compare: Compare) -> None:
+    async def play(self, order: Sequence[int], compare: _Compare) -> None:
         left = list(order)
         while len(left) > 1:
             pairs = list(zip(left[::2], left[1::2], strict=False))
@@ -111,16 +111,16 @@ class _Tournament:
             ]
             left = winners + left[2 * len(pairs) :]
 
-    def scores(self, order: Sequence[int], values: Values) -> dict[int, float | None]:
+    def scores(self, order: Sequence[int], values: _Values) -> dict[int, float | None]:
         return strengths(order, values)
 
     def calls(self, size: int) -> int:
         return size - 1
 
 
-COLUMN: Scheme = _OneReference(from_outside=True, skewed=False)
+COLUMN: _Scheme = _OneReference(from_outside=True, skewed=False)
 """Answers are compared with one that stands in the row."""
-REFERENCES: dict[str, Scheme] = {
+REFERENCES: dict[str, _Scheme] = {
     "bootstrap": _OneReference(from_outside=False, skewed=True),
     "round-robin": _RoundRobin(),
     "tournament": _Tournament(),
@@ -128,7 +128,7 @@ REFERENCES: dict[str, Scheme] = {
 """The schemes by name."""
 
 
-def strengths(members: Sequence[int], values: Values, *, prior: float = 0.5, steps: int = 200) -> dict[int, float | None]:
+def strengths(members: Sequence[int], values: _Values, *, prior: float = 0.5, steps: int = 200) -> dict[int, float | None]:
     """Bradley-Terry strengths from the matches of a group, as the chance to beat an average member, on a scale of -1 to 1.
 
         p(i beats j) = s_i / (s_i + s_j),   score_i = (s_i - 1) / (s_i + 1),   with the strengths' geometric mean at 1
@@ -178,4 +178,4 @@ def is_skewed(scores: Sequence[float | None]) -> bool:
         Jia et al., Writing-Zero, arXiv 2506.00103, section 3.3.
     """
     found = [score for score in scores if score is not None]
-    return bool(found) and abs(sum(found)) / len(found) > SKEWED
+    return bool(found) and abs(sum(found)) / len(found) > _SKEWED

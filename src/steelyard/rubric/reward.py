@@ -12,12 +12,13 @@ from typing import Any
 from steelyard.errors import InputError, RunError, nearest
 from steelyard.messages import text_of
 from steelyard.objectives import Objective
+from steelyard.rubric._against_start import AgainstStart
 from steelyard.rubric._judged import Judged, JudgedBatch, digest
 from steelyard.rubric.judge import PairwiseJudge
 from steelyard.rubric.references import COLUMN, REFERENCES
 from steelyard.rubric.values import FORMS, GRADES
 
-ON_FAILURE = ("stop", "missing")
+_ON_FAILURE = ("stop", "missing")
 _LONGEST_WAIT = 60.0
 _ENOUGH, _ALWAYS = 40, 0.95
 """Judgements from which on a judge that nearly always prefers one place is named, and how often that is."""
@@ -53,6 +54,7 @@ class RubricReward:
         most_failed: the share of a batch's pairs that may fail. A failed pair gives no score and is never a tie.
         patience: seconds to wait for a judge with which more than that fails, before `on_failure` is done.
         on_failure: "stop" the run, which can be resumed, or "missing": leave the objective out of this batch.
+        measured_by: the judges of the measure on held-out prompts, where others than those of the reward; a judge that is trained against flatters.
 
     Raises:
         InputError: where an argument is out of range.
@@ -85,12 +87,13 @@ class RubricReward:
         most_failed: float = 0.5,
         patience: float = 300.0,
         on_failure: str = "stop",
+        measured_by: Sequence[PairwiseJudge] | None = None,
     ) -> None:
         judges = [judge] if isinstance(judge, PairwiseJudge) else list(judge or ())
         if not judges or not all(isinstance(one, PairwiseJudge) for one in judges):
             raise InputError(f"a rubric reward needs a PairwiseJudge, or several, but got {judge!r}")
         grade = grade or ("sign" if reference == "bootstrap" else "aggregate")
-        for what, value, known in (("grade", grade, GRADES), ("form", form, FORMS), ("on_failure", on_failure, ON_FAILURE)):
+        for what, value, known in (("grade", grade, GRADES), ("form", form, FORMS), ("on_failure", on_failure, _ON_FAILURE)):
             if value not in known:
                 raise InputError(f"{what} must be one of {', '.join(known)}, but is {value!r}{nearest(str(value), known)}")
         if not isinstance(reference, str) or not reference:
@@ -115,6 +118,7 @@ class RubricReward:
         self.latest: Judged | None = None
         self._latest_key = ""
         self._under_way: dict[str, asyncio.Task[Judged]] = {}
+        self.against_start = AgainstStart(measured_by or judges, domain_column)
         self._places: Counter[bool] = Counter()
         self._named_places = False
 
@@ -125,11 +129,13 @@ class RubricReward:
         return (await self.judged(prompts, completions, columns)).scores
 
     def objective(self, **options: Any) -> Objective:
-        """The reward as one objective, with the options of `Objective`."""
-        return Objective(self.name, _Whole(self), bounds=(-1.0, 1.0), **options)
+        """The reward as one objective, with the options of `Objective`; measured as the win rate against the first policy's answers, ties half."""
+        return Objective(self.name, _Whole(self), measure=self.against_start.wins, bounds=(0.0, 1.0), **options)
 
     def objectives(self, **options: Any) -> list[Objective]:
         """An objective for each principle of the judge's rubrics, so that methods weigh the principles themselves; pairs are judged once for all.
+
+        Each is measured as the mean of its principle against the first policy's answers, -1 to 1.
 
         Raises:
             InputError: where a judge was not asked to name principles.
@@ -141,7 +147,7 @@ class RubricReward:
         made: list[Objective] = []
         for name in self.principles:
             reward = _Principle(self, name) if made else _WithState(self, name)
-            made.append(Objective(f"{self.name}-{name}", reward, bounds=(-1.0, 1.0), **options))
+            made.append(Objective(f"{self.name}-{name}", reward, measure=reward.measure, bounds=(-1.0, 1.0), **options))
         return made
 
     @property
@@ -155,8 +161,8 @@ class RubricReward:
         return self.scheme.calls(size)
 
     def state_dict(self) -> dict[str, Any]:
-        """What it has spent so far, and who judges."""
-        return {"totals": dict(self.totals), "judges": self._identity()}
+        """What it has spent so far, who judges, and what the first policy answered to held-out prompts."""
+        return {"totals": dict(self.totals), "judges": self._identity(), "start": self.against_start.start}
 
     def load_state_dict(self, state: Mapping[str, Any]) -> None:
         """Go on with the counts of an earlier run.
@@ -176,6 +182,8 @@ class RubricReward:
                 "give those that it began with, or begin a new run"
             )
         self.totals = Counter(state["totals"])
+        # Kept from before, and not replaced: answers of the start stay what they are.
+        self.against_start.start = {**self.against_start.start, **state["start"]}
 
     def _identity(self) -> list[dict[str, Any]]:
         return [
@@ -310,6 +318,9 @@ class _Principle:
 
     async def __call__(self, prompts: Sequence, completions: Sequence, **columns: Any) -> list[float | None]:
         return (await self.of.judged(prompts, completions, columns)).by_principle[self.principle]
+
+    async def measure(self, prompts: Sequence, completions: Sequence, **columns: Any) -> list[float | None]:
+        return await self.of.against_start.by_principle(self.principle, prompts, completions, columns)
 
 
 class _WithState(_Principle):

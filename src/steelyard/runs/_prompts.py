@@ -1,10 +1,11 @@
 """Prompts from anywhere: generated, from JSONL, JSON, CSV or Parquet files (verl's schema included), or from Hugging Face datasets.
 
-Every row ends up with `prompt` (text or messages), `answer` (text or None), and `domain` where there is one; nothing else is kept.
+Every row ends up with `prompt` (text or messages), `answer` (text or None), and `domain` where there is one; of other columns those that objectives read.
 """
 
 from __future__ import annotations
 
+import json
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -33,13 +34,14 @@ class Prompts(NamedTuple):
     test: list[Row]
 
 
-def load_prompts(config: PromptsConfig, *, base: Path = Path("."), seed: int = 0) -> Prompts:
+def load_prompts(config: PromptsConfig, *, base: Path = Path("."), seed: int = 0, columns: Sequence[str] = ()) -> Prompts:
     """Load training, validation and test prompts.
 
     Args:
         config: the recipe's `prompts`.
         base: the folder that relative file names start from; the working directory is tried as well.
         seed: of generated prompts.
+        columns: of the rows that objectives read, beside those that the recipe names; one that a row lacks is None in it.
 
     Raises:
         InputError: where a source is missing, empty, malformed or lacks a column, or where two sets overlap.
@@ -61,7 +63,7 @@ def load_prompts(config: PromptsConfig, *, base: Path = Path("."), seed: int = 0
             for row in (*train, *validation, *sums_tested):
                 row["domain"] = domain.render(row, "sums")
         return Prompts(train, validation, train, sums_tested)
-    writer = RowWriter(config)
+    writer = RowWriter(config, columns)
     raw = read_rows(config.source, split=config.split, subset=config.subset, base=base)
     rows = [writer(row, i, config.source) for i, row in enumerate(raw)]
     left = list(range(len(rows)))
@@ -117,8 +119,10 @@ class RowWriter:
     `boxed` (51 becomes \\boxed{51}).
     """
 
-    def __init__(self, config: PromptsConfig) -> None:
+    def __init__(self, config: PromptsConfig, columns: Sequence[str] = ()) -> None:
         self.config = config
+        ours = ("prompt", "answer", "domain")
+        self.columns = [name for name in dict.fromkeys((*config.columns, *columns)) if name not in ours]
         self.prompt = None if config.prompt is None else Template(config.prompt, "prompts.prompt")
         self.answer = None if config.answer is None else Template(config.answer, "prompts.answer")
         self.domain = None if config.domain is None else Template(config.domain, "prompts.domain")
@@ -155,7 +159,7 @@ class RowWriter:
         domain = self.domain.render(row, where) if self.domain else row.get("domain")
         if self.domain or "domain" in row:
             out["domain"] = _text_of(domain, "domain", where) or None
-        return out
+        return out | {name: _kept(row.get(name)) for name in self.columns}
 
     def _answer(self, row: Mapping[str, Any], where: str) -> str | None:
         if self.answer:
@@ -166,6 +170,16 @@ class RowWriter:
         if isinstance(verl, dict) and verl.get("ground_truth") is not None:
             return _text_of(verl["ground_truth"], "reward_model.ground_truth", where)
         return None
+
+
+def _kept(value: Any) -> Any:
+    """A further column's value: plain as it is, nested as JSON, since the objects of different rows have different keys."""
+    if hasattr(value, "tolist"):
+        value = value.tolist()
+    nested = isinstance(value, dict) or (isinstance(value, list) and not all(isinstance(one, str) for one in value))
+    if nested:
+        return json.dumps(value, ensure_ascii=False, default=str)
+    return None if is_missing(value) else value
 
 
 def _text_of(value: Any, column: str, where: str) -> str:

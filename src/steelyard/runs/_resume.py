@@ -14,6 +14,7 @@ from pydantic import ValidationError
 
 from steelyard.errors import InputError
 from steelyard.files import is_file
+from steelyard.recipes._rubric import HARMLESS
 from steelyard.recipes.loading import parse_recipe
 from steelyard.recipes.recipe import Recipe
 from steelyard.recipes.supervised import SupervisedRecipe
@@ -98,6 +99,13 @@ def _flat(content: Mapping[str, Any], above: str = "") -> dict[str, Any]:
     return found
 
 
+def _asked(objective: Any) -> Any:
+    """An objective's settings without those that say where and how long a judge is asked."""
+    if not isinstance(objective, Mapping) or objective.get("kind") != "rubric":
+        return objective
+    return {key: value for key, value in objective.items() if key not in HARMLESS}
+
+
 def _short(value: Any) -> str:
     text = repr(value)
     return text if len(text) <= 60 else f"{text[:57]}..."
@@ -106,6 +114,8 @@ def _short(value: Any) -> str:
 def _is_the_same_run(recipe: Recipe | SupervisedRecipe, key: str, before: Any, now: Any) -> bool:
     """Whether a run with another value of a setting gives the same numbers, as far as it went."""
     supervised = isinstance(recipe, SupervisedRecipe)
+    if key == "objectives" and isinstance(before, list) and isinstance(now, list):
+        return list(map(_asked, before)) == list(map(_asked, now))
     if key in ("checkpoint.every", "checkpoint.front", "algorithm.micro_batch", "training.micro_batch"):
         return True
     if key == "validation.every":

@@ -12,9 +12,10 @@ from steelyard.files import damage_is_clear
 from steelyard.mixture.mixture import Mixture
 from steelyard.models.loading import load_policy
 from steelyard.recipes._parts import build_mixture
-from steelyard.recipes.recipe import Recipe
+from steelyard.recipes.recipe import ObjectiveConfig, Recipe, RubricConfig
 from steelyard.runlog import RunLog
 from steelyard.runs._fingerprint import fingerprint
+from steelyard.runs._judging import judging_costs
 from steelyard.runs._prompts import load_prompts
 from steelyard.runs._recorder import RunRecorder
 from steelyard.runs._trl_arguments import lora_config, quiet, training_arguments
@@ -54,7 +55,7 @@ class PolicyRun(Run):
         self.objectives = recipe.build_objectives(base=base)
         self.weighting = recipe.build_weighting(self.objectives, base=base)
         self.mixture = None if recipe.mixture is None else build_mixture(recipe.mixture, base=base)
-        self.prompts = load_prompts(recipe.prompts, base=base, seed=recipe.seed)
+        self.prompts = load_prompts(recipe.prompts, base=base, seed=recipe.seed, columns=recipe.columns)
         self.data = fingerprint([*self.prompts.train, *self.prompts.validation])
         if self.prompts.test:
             self.data["test"] = fingerprint(self.prompts.test)
@@ -81,7 +82,7 @@ class PolicyRun(Run):
             model = supervised_stage(recipe, model, tokenizer, self.prompts.raw, self.prompts.train, start.log, progress)
         with damage_is_clear(start.log.path):
             self.recorder = RunRecorder(start.log, recipe, self.objectives, progress, finished=start.step >= self.steps)
-        return quiet(
+        trainer = quiet(
             PolicyTrainer(
                 model=model,
                 args=training_arguments(recipe, start.log),
@@ -98,6 +99,20 @@ class PolicyRun(Run):
                 recorder=self.recorder,
             )
         )
+        if any(isinstance(one, RubricConfig) for one in recipe.objectives):
+            self._begin_judging(trainer, start, progress)
+        return trainer
+
+    def _begin_judging(self, trainer: Any, start: Start, progress: Progress) -> None:
+        """Say what judging will cost, and keep the untrained policy's answers to the test prompts, which the end is compared with."""
+        from datasets import Dataset
+
+        from steelyard.training._validation import measure
+
+        for line in judging_costs(self.recipe, len(self.prompts.validation)):
+            progress.message(line)
+        if start.checkpoint is None and self.prompts.test:
+            measure(trainer, Dataset.from_list(self.prompts.test))
 
     def shown(self, trainer: Any) -> list[str]:
         """The objectives."""
@@ -133,7 +148,11 @@ def _check_mixture(recipe: Recipe, mixture: Mixture, rows: Sequence[dict]) -> No
 
 def _check_answers(recipe: Recipe, rows: Sequence[dict], raw_rows: Sequence[dict]) -> None:
     """Refuse an accuracy objective where no training prompt has a ground truth."""
-    wanted = [config for config in recipe.objectives if config.kind == "accuracy" and "column" not in config.options]
+    wanted = [
+        one
+        for one in recipe.objectives
+        if isinstance(one, ObjectiveConfig) and one.kind == "accuracy" and "column" not in one.options
+    ]
     if wanted and all(row["answer"] is None for row in rows):
         raise InputError(
             f"objective 'accuracy' needs the ground truth, but {recipe.prompts.source} has no column 'answer' "

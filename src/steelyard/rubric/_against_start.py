@@ -1,0 +1,107 @@
+"""The measure of a rubric: how often answers to held-out prompts are better than those that the untrained policy gave."""
+
+from __future__ import annotations
+
+import asyncio
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from steelyard.messages import text_of
+from steelyard.rubric._judged import digest
+from steelyard.rubric.judge import PairwiseJudge
+from steelyard.rubric.values import mean_of, principle_values, value_of
+from steelyard.rubric.verdict import Verdict
+
+
+class AgainstStart:
+    """Compares answers with the first ones that were given to the same prompts.
+
+    Args:
+        judges: whose verdicts are averaged.
+        domain_column: of the row, which names the rubric.
+
+    Attributes:
+        start: by a checksum of the prompt, its first answers, one a copy.
+    """
+
+    def __init__(self, judges: Sequence[PairwiseJudge], domain_column: str) -> None:
+        self.judges, self.domain_column = list(judges), domain_column
+        self.start: dict[str, list[Any]] = {}
+        self.failed = 0
+        self._latest: tuple[str, list[list[Verdict] | None]] | None = None
+        self._under_way: dict[str, asyncio.Task[list[list[Verdict] | None]]] = {}
+
+    async def wins(self, prompts: Sequence, completions: Sequence, **columns: Any) -> list[float | None]:
+        """1 for an answer that is better than the start's, 0 for one that is worse, half for a tie; None where judging failed."""
+        found = []
+        for each in await self._verdicts(prompts, completions, columns):
+            value = 0.0 if each is None else mean_of([value_of(verdict, "sign") for verdict in each])
+            found.append(None if value is None else (value + 1) / 2)
+        return found
+
+    async def by_principle(
+        self, name: str, prompts: Sequence, completions: Sequence, columns: Mapping[str, Any]
+    ) -> list[float | None]:
+        """How much better each answer is than the start's by a principle, -1 to 1; 0 where the principle made no difference."""
+        found: list[float | None] = []
+        rows = _rows(columns, len(prompts))
+        for row, each in zip(rows, await self._verdicts(prompts, completions, columns), strict=True):
+            if each is None:
+                found.append(0.0)
+                continue
+            values = []
+            for verdict, judge in zip(each, self.judges, strict=True):
+                if verdict.winner is not None:
+                    values.append(principle_values(verdict, judge.rubric_of(row.get(self.domain_column))).get(name) or 0.0)
+            found.append(mean_of(values))
+        return found
+
+    async def _verdicts(self, prompts: Sequence, completions: Sequence, columns: Mapping[str, Any]) -> list[list[Verdict] | None]:
+        """The verdicts on every answer, one a judge; None for a prompt that is answered for the first time. Judged once, however many ask."""
+        key = digest([list(map(text_of, prompts)), list(map(text_of, completions))])
+        if self._latest is not None and self._latest[0] == key:
+            return self._latest[1]
+        if key not in self._under_way:
+            self._under_way[key] = asyncio.ensure_future(self._judge(prompts, completions, _rows(columns, len(prompts))))
+            self._under_way[key].add_done_callback(lambda _: self._under_way.pop(key, None))
+        found = await asyncio.shield(self._under_way[key])
+        self._latest = key, found
+        return found
+
+    async def _judge(
+        self, prompts: Sequence, completions: Sequence, rows: Sequence[Mapping[str, Any]]
+    ) -> list[list[Verdict] | None]:
+        copies: Counter[str] = Counter()
+        asked: list[Any] = []
+        for prompt, completion, row in zip(prompts, completions, rows, strict=True):
+            key = digest(text_of(prompt))
+            copy, first = copies[key], self.start.setdefault(key, [])
+            copies[key] += 1
+            if copy >= len(first):
+                first.append(completion)
+                asked.append(None)
+            else:
+                asked.append((prompt, completion, first[copy], row))
+        found = await asyncio.gather(*(self._compare(one) for one in asked))
+        self.failed += sum(verdict.winner is None for each in found if each is not None for verdict in each)
+        return list(found)
+
+    async def _compare(self, asked: Any) -> list[Verdict] | None:
+        if asked is None:
+            return None
+        prompt, completion, start, row = asked
+        return list(
+            await asyncio.gather(
+                *(
+                    judge.compare(prompt, completion, start, domain=row.get(self.domain_column), columns=row)
+                    for judge in self.judges
+                )
+            )
+        )
+
+
+def _rows(columns: Mapping[str, Any], count: int) -> list[dict[str, Any]]:
+    return [
+        {key: value[i] for key, value in columns.items() if isinstance(value, list) and len(value) == count} for i in range(count)
+    ]

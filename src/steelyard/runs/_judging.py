@@ -1,0 +1,31 @@
+"""What the judge of a recipe will be asked, said before a run begins."""
+
+from __future__ import annotations
+
+from steelyard.recipes.recipe import Recipe, RubricConfig
+from steelyard.rubric.references import COLUMN, REFERENCES
+
+_ORDERS = {"both": 2, "sum": 2, "adaptive": 2, "one": 1}
+
+
+def judging_costs(recipe: Recipe, validated: int) -> list[str]:
+    """A line for each judge: questions an update, a validation and a run, at most; checks, caches and equal answers take some away.
+
+    Args:
+        recipe: of the run.
+        validated: its validation prompts.
+    """
+    lines = []
+    algorithm = recipe.algorithm
+    for config in recipe.objectives:
+        if isinstance(config, RubricConfig):
+            asked = _ORDERS[config.orders] * config.stages
+            pairs = algorithm.prompts_per_step * REFERENCES.get(config.reference, COLUMN).calls(algorithm.answers_per_prompt)
+            step, validation = pairs * config.samples * asked, validated * asked
+            times = -(-algorithm.steps // recipe.validation.every)
+            whole = algorithm.steps * step + times * validation
+            lines.append(
+                f"judge {config.name!r} ({config.reference}): at most {step:,} questions an update and {validation:,} a validation, "
+                f"{whole:,} in {algorithm.steps} updates and {times} validations after the first"
+            )
+    return lines

@@ -1,0 +1,154 @@
+"""A recipe whose judge is one of the objectives, or each principle of its rubric."""
+
+import json
+
+import pyarrow.parquet as pq
+import pytest
+from datasets import Dataset
+from trl import GRPOConfig, GRPOTrainer
+
+from steelyard.errors import InputError, RunError
+from steelyard.llm import Client
+from steelyard.models.loading import load_policy
+from steelyard.recipes.loading import parse_recipe
+from steelyard.rubric import MetaRubric, PairwiseJudge, ProgrammaticJudge, RubricReward
+from steelyard.runlog import RunLog
+from steelyard.runs.progress import QuietProgress
+from steelyard.tasks.sums import sums_rows
+from steelyard.training import train
+
+
+@pytest.fixture(scope="module")
+def judge():
+    measures = {"correctness": lambda prompt, answer: answer.count("1"), "economy": lambda prompt, answer: -len(answer)}
+    with ProgrammaticJudge(measures, steps=(0.5, 3.0)) as server:
+        yield server
+
+
+def with_judge(recipe, server, **options):
+    recipe["objectives"] = [
+        {"kind": "conciseness"},
+        {"kind": "rubric", "base_url": server.url, "model": "m", "retries": 0, **options},
+    ]
+    return parse_recipe(recipe)
+
+
+class Lines(QuietProgress):
+    def __init__(self):
+        self.lines = []
+
+    def message(self, text):
+        self.lines.append(text)
+
+
+def test_a_judge_is_an_objective_of_a_recipe(tiny_recipe, judge, tmp_path):
+    said = Lines()
+    result = train(with_judge(tiny_recipe, judge, orders="one"), out=tmp_path / "run", progress=said)
+    log = RunLog(result.path)
+    # 4 prompts of 4 answers a step and 8 to validate, in one order.
+    assert any(
+        line.startswith("judge 'rubric' (bootstrap): at most 12 questions an update and 8 a validation") for line in said.lines
+    )
+    points = [validation["point"]["rubric"] for validation in log.validations()]
+    assert points[0] == 0.5
+    assert all(0 <= point <= 1 for point in points)
+    rewards = pq.read_table(result.path / "answers").to_pandas().filter(like="rubric").iloc[:, 0].dropna().tolist()
+    assert set(rewards) <= {-1.0, 0.0, 1.0}
+    # The start's answers to test prompts were kept, so that the end is compared with them.
+    tested = {
+        policy["step"]: policy["values"]["rubric"]
+        for policy in json.loads((result.path / "pareto.json").read_text())["test"]["policies"]
+    }
+    assert tested.get(0, 0.5) == 0.5
+
+
+def test_every_principle_is_an_objective_of_a_recipe(tiny_recipe, judge, tmp_path):
+    recipe = with_judge(tiny_recipe, judge, split="principles", reference="round-robin")
+    before = judge.questions
+    result = train(recipe, out=tmp_path / "run", progress=QuietProgress())
+    names = [f"rubric-{principle.id}" for principle in MetaRubric.load("general").principles]
+    assert list(RunLog(result.path).validations()[0]["point"]) == ["conciseness", *names]
+    # Asked once for all twelve: 4 steps of 4 groups of 6 pairs in both orders, and 8 prompts in validations and tests.
+    assert judge.questions - before <= 4 * 4 * 6 * 2 + 16 * (2 + 6)
+    weights = RunLog(result.path).steps()[-1]["weights"]
+    assert len(weights) == 13
+
+
+def test_a_run_that_goes_on_asks_the_same_and_ends_the_same(tiny_recipe, judge, tmp_path, monkeypatch):
+    recipe = with_judge(tiny_recipe, judge)
+    whole = train(recipe, out=tmp_path / "whole", progress=QuietProgress())
+    reply, asked = judge.reply, []
+
+    def dies(body):
+        asked.append(1)
+        return {} if len(asked) > 70 else reply(body)
+
+    monkeypatch.setattr(judge, "reply", dies)
+    stopping = with_judge(tiny_recipe, judge, patience=0)
+    with pytest.raises(RunError, match=r"pairs of answers have no verdict .*; see to the judge, and resume"):
+        train(stopping, out=tmp_path / "cut", progress=QuietProgress())
+    monkeypatch.setattr(judge, "reply", reply)
+    done = len(RunLog(tmp_path / "cut").steps())
+    assert 0 < done < 4
+    train(recipe, out=tmp_path / "cut", resume=True, progress=QuietProgress())
+    timed = ("seconds", "checkpoint_seconds")
+    for kept, again in zip(RunLog(whole.path).validations(), RunLog(tmp_path / "cut").validations(), strict=True):
+        assert {key: value for key, value in kept.items() if key not in timed} == {
+            key: value for key, value in again.items() if key not in timed
+        }
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        ({"base_url": None, "model": None}, "a rubric objective needs a judge: give base_url and model, or local: true"),
+        ({"local": True}, "and not both"),
+        ({"rubric": "generel"}, r"no meta-rubric 'generel' \(did you mean 'general'\?\)"),
+        ({"guards": [{"check": "wrods"}]}, r"unknown kind of check 'wrods' \(did you mean 'words'\?\)"),
+        ({"referense": "x"}, "unknown key 'referense'"),
+        ({"api_key_env": "NO_SUCH_KEY"}, "the environment has no NO_SUCH_KEY"),
+        ({"reference": "gold"}, "column 'gold' has no reference answer for the prompt"),
+    ],
+)
+def test_a_judge_that_cannot_be_is_refused_before_anything_is_learned(tiny_recipe, judge, jsonl, tmp_path, options, message):
+    tiny_recipe["prompts"] = {
+        "source": str(jsonl([{"prompt": f"{i}+1=", "answer": str(i + 1)} for i in range(24)])),
+        "validation": {"size": 8},
+    }
+    with pytest.raises(InputError, match=message):
+        train(with_judge(tiny_recipe, judge, **options), out=tmp_path / "run", progress=QuietProgress())
+
+
+def test_a_columns_references_are_kept_and_read(tiny_recipe, judge, jsonl, tmp_path):
+    rows = [{"prompt": f"{i}+1=", "answer": str(i + 1), "gold": f"It is {i + 1}."} for i in range(24)]
+    tiny_recipe["prompts"] = {"source": str(jsonl(rows)), "validation": {"size": 8}}
+    result = train(with_judge(tiny_recipe, judge, reference="gold"), out=tmp_path / "run", progress=QuietProgress())
+    assert RunLog(result.path).validations()[-1]["step"] == 4
+
+
+def test_where_the_judge_stands_may_change_and_what_it_is_asked_may_not(tiny_recipe, judge, tmp_path):
+    train(with_judge(tiny_recipe, judge), out=tmp_path / "run", progress=QuietProgress())
+    longer = {**tiny_recipe, "algorithm": {**tiny_recipe["algorithm"], "steps": 5}}
+    with pytest.raises(InputError, match="was started with another recipe"):
+        train(with_judge(longer, judge, orders="one"), out=tmp_path / "run", resume=True, progress=QuietProgress())
+    train(with_judge(longer, judge, concurrency=2, timeout=60), out=tmp_path / "run", resume=True, progress=QuietProgress())
+
+
+def test_trls_own_trainer_takes_the_reward_as_it_is(tiny_policy_dir, judge, tmp_path):
+    model, tokenizer = load_policy(str(tiny_policy_dir))
+    reward = RubricReward(PairwiseJudge(Client(judge.url, "m"), MetaRubric.load("general")), reference="tournament")
+    args = GRPOConfig(
+        output_dir=str(tmp_path), use_cpu=True, bf16=False, per_device_train_batch_size=8, num_generations=4, max_completion_length=12, max_steps=2,
+        logging_steps=1, report_to="none", save_strategy="no", disable_tqdm=True, gradient_checkpointing=False,
+    )  # fmt: skip
+    trainer = GRPOTrainer(
+        model=model,
+        reward_funcs=[reward],
+        args=args,
+        train_dataset=Dataset.from_list(sums_rows(16, 6)[0]),
+        processing_class=tokenizer,
+    )
+    trainer.train()
+    logged = [entry for entry in trainer.state.log_history if "loss" in entry]
+    assert [entry["rubric/failed"] for entry in logged] == [0.0, 0.0]
+    assert all(entry["rubric/calls"] > 0 and "rewards/rubric/mean" in entry for entry in logged)
