@@ -7,6 +7,7 @@ import pytest
 from datasets import Dataset
 from trl import GRPOConfig, GRPOTrainer
 
+from steelyard.cli.root import main
 from steelyard.errors import InputError, RunError
 from steelyard.llm import Client
 from steelyard.models.loading import load_policy
@@ -60,6 +61,47 @@ def test_a_judge_is_an_objective_of_a_recipe(tiny_recipe, judge, tmp_path):
         for policy in json.loads((result.path / "pareto.json").read_text())["test"]["policies"]
     }
     assert tested.get(0, 0.5) == 0.5
+
+
+def test_an_answers_reward_is_explained(tiny_recipe, judge, tmp_path, monkeypatch, capsys):
+    train(with_judge(tiny_recipe, judge, reference="round-robin"), out=tmp_path / "run", progress=QuietProgress())
+
+    def called(*words):
+        monkeypatch.setattr("sys.argv", ["steelyard", "explain", str(tmp_path / "run"), *map(str, words)])
+        with pytest.raises(SystemExit) as stop:
+            main()
+        seen = capsys.readouterr()
+        return stop.value.code or 0, seen.out, seen.err
+
+    rows = RunLog(tmp_path / "run").answers(step=2)
+    said = [json.loads(row["said/rubric"]) for row in rows]
+    assert all(len(each) == 3 for each in said)  # every other answer of the group
+    scores = []
+    for row, each in zip(rows, said, strict=True):
+        signs = [(1 if one["side"] == "a" else -1) * one["verdicts"][0]["score"] / 2 for one in each]
+        scores.append(sum(signs) / 3)
+        assert row["reward/rubric"] == pytest.approx(scores[-1])
+    code, out, _ = called("--step", 2, "--objective", "rubric", "--limit", 3)
+    assert code == 0
+    assert "update 2: 16 of 16 answers" in out
+    assert "13 more" in out
+    lowest = scores.index(min(scores)) + 1
+    code, out, _ = called("--step", 2, "--answer", lowest)
+    assert (code, "comparison 3 of 3" in out, "advantage:" in out) == (0, True, True)
+    _, out, _ = called("--step", 2, "--verdict", "lost")
+    assert (
+        f"update 2: {sum(any((one['verdicts'][0]['winner'] in 'ab') and one['verdicts'][0]['winner'] != one['side'] for one in each) for each in said)} of 16"
+        in out
+    )
+    for words, message in (
+        (("--step", 99), "has no answers of update 99: it has those of 1 to 4"),
+        (("--answer", 17), "has answers 1 to 16, and no 17"),
+        (("--objective", "rubrik"), "no objective 'rubrik' (did you mean 'rubric'?)"),
+        (("--verdict", "win"), "no verdict 'win'"),
+    ):
+        code, _, error = called(*words)
+        assert code == 2
+        assert message in error.replace("\n", " ")
 
 
 def test_every_principle_is_an_objective_of_a_recipe(tiny_recipe, judge, tmp_path):

@@ -10,6 +10,7 @@ import typer
 
 from steelyard.cli.bench import bench
 from steelyard.cli.console import LateHelp, quiet_environment, short_warnings, shown
+from steelyard.cli.explain import explain
 from steelyard.cli.judge import judge
 from steelyard.cli.mix import mix
 from steelyard.cli.rubric import rubric_app
@@ -32,6 +33,7 @@ EXAMPLES: dict[Callable[..., None], str] = {
     mix: "steelyard mix data/ --steps 30000 --batch-size 64 --schedule cooldown",
     recipes: "steelyard recipes sums-gradient > mine.yaml",
     judge: "steelyard judge pairs.jsonl --base-url http://127.0.0.1:8000/v1 --model NAME --out verdicts.jsonl",
+    explain: "steelyard explain runs/demo/gradient --step 20 --answer 3",
     bench: "steelyard bench llmbar --data LLMBar/Dataset --local --limit 20",
 }
 for command, example in EXAMPLES.items():

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import hashlib
+import json
 import random
 import time
 from collections import Counter
@@ -30,6 +31,8 @@ class Judged:
         verdicts: by pair of rows (the second `GIVEN` where it was a reference from outside), one a judge and sample.
         seconds: that judging took.
         counts: of pairs, failed ones, calls, tokens and so on, for the log.
+        texts: prompt and answer of every row.
+        against: by pair of a row and `GIVEN`, the text of the reference.
     """
 
     scores: list[float | None]
@@ -37,6 +40,28 @@ class Judged:
     verdicts: dict[Pair, list[Verdict]] = field(default_factory=dict)
     seconds: float = 0.0
     counts: Counter[str] = field(default_factory=Counter)
+    texts: list[tuple[str, str]] = field(default_factory=list)
+    against: dict[Pair, str] = field(default_factory=dict)
+
+    def notes(self) -> dict[tuple[str, str], list[str]]:
+        """By prompt and answer, what each such answer was compared with and what was said, as JSON: for the record of a run.
+
+        Example:
+            >>> judged = Judged([1.0, 0.0], {}, {(0, 1): [Verdict("a", 2.0, "checks")]}, texts=[("p", "x"), ("p", "y")])
+            >>> [(note["side"], note["other"]) for note in json.loads(judged.notes()["p", "y"][0])]
+            [('b', 'x')]
+        """
+        of_row: list[list[dict[str, Any]]] = [[] for _ in self.texts]
+        for (first, second), verdicts in self.verdicts.items():
+            said = [verdict.to_dict() for verdict in verdicts]
+            other = self.against[first, second] if second == GIVEN else self.texts[second][1]
+            of_row[first].append({"side": "a", "other": other, "verdicts": said})
+            if second != GIVEN:
+                of_row[second].append({"side": "b", "other": self.texts[first][1], "verdicts": said})
+        found: dict[tuple[str, str], list[str]] = {}
+        for texts, noted in zip(self.texts, of_row, strict=True):
+            found.setdefault(texts, []).append(json.dumps(noted, ensure_ascii=False))
+        return found
 
 
 class JudgedBatch:
@@ -96,7 +121,7 @@ class JudgedBatch:
 
     async def _verdict(self, judge: PairwiseJudge, first: int, second: int, sample: int) -> Verdict:
         row = self.rows[first]
-        against = self._reference(first) if second == GIVEN else self.completions[second]
+        against = self.reference(first) if second == GIVEN else self.completions[second]
         comparing = judge.compare(
             self.prompts[first],
             self.completions[first],
@@ -112,7 +137,8 @@ class JudgedBatch:
         except TimeoutError:
             return Verdict(None, None, "failure", error=f"no verdict within the deadline of {self.of.deadline:g} s")
 
-    def _reference(self, i: int) -> Any:
+    def reference(self, i: int) -> Any:
+        """The answer in a row that it is compared with."""
         found = self.rows[i].get(self.of.reference)
         if found is None or not text_of(found).strip():
             known = [*REFERENCES, *self.rows[i]]

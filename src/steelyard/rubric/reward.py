@@ -10,12 +10,12 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from steelyard.errors import InputError, RunError, nearest
-from steelyard.messages import text_of
+from steelyard.messages import answer_of, text_of
 from steelyard.objectives import Objective
 from steelyard.rubric._against_start import AgainstStart
 from steelyard.rubric._judged import Judged, JudgedBatch, digest
 from steelyard.rubric.judge import PairwiseJudge
-from steelyard.rubric.references import COLUMN, REFERENCES
+from steelyard.rubric.references import COLUMN, GIVEN, REFERENCES
 from steelyard.rubric.values import FORMS, GRADES
 
 _ON_FAILURE = ("stop", "missing")
@@ -191,6 +191,10 @@ class RubricReward:
             for judge in self.judges
         ]
 
+    def notes(self) -> dict[tuple[str, str], list[str]]:
+        """What was said of the answers of the last batch, by prompt and answer, as JSON."""
+        return {} if self.latest is None else self.latest.notes()
+
     # A batch --------------------------------------------------------------------------------------------------------------------------------
 
     async def judged(self, prompts: Sequence, completions: Sequence, columns: Mapping[str, Any]) -> Judged:
@@ -245,6 +249,10 @@ class RubricReward:
 
     def _noted(self, found: Judged, batch: JudgedBatch, began: float, columns: Mapping[str, Any]) -> Judged:
         found.verdicts, found.seconds, found.counts = batch.verdicts, time.monotonic() - began, batch.counts()
+        found.texts = [
+            (text_of(prompt), answer_of(answer)) for prompt, answer in zip(batch.prompts, batch.completions, strict=True)
+        ]
+        found.against = {pair: text_of(batch.reference(pair[0])) for pair in batch.verdicts if pair[1] == GIVEN}
         self.totals.update(found.counts)
         self._watch_places(batch)
         log = columns.get("log_metric")
@@ -308,6 +316,9 @@ class _Whole:
     def load_state_dict(self, state: Mapping[str, Any]) -> None:
         self.of.load_state_dict(state)
 
+    def notes(self) -> dict[tuple[str, str], list[str]]:
+        return self.of.notes()
+
 
 class _Principle:
     """One principle of a reward."""
@@ -331,3 +342,6 @@ class _WithState(_Principle):
 
     def load_state_dict(self, state: Mapping[str, Any]) -> None:
         self.of.load_state_dict(state)
+
+    def notes(self) -> dict[tuple[str, str], list[str]]:
+        return self.of.notes()

@@ -36,7 +36,18 @@ class RunRecorder:
             log.write_json("pareto.json", self.front())
 
     def on_answers(self, step: int, columns: dict[str, Sequence[Any]]) -> None:
-        """Write the answers of an update."""
+        """Write the answers of an update, with what a judge said of them."""
+        for objective in self.objectives:
+            notes = getattr(objective.reward, "notes", None)
+            if notes is not None:
+                # Answers of one text to one prompt may have been compared with different ones.
+                said = {key: iter(each) for key, each in notes().items()}
+                columns = {
+                    **columns,
+                    f"said/{objective.name}": [
+                        next(said.get(key, iter(())), None) for key in zip(columns["prompt"], columns["answer"], strict=True)
+                    ],
+                }
         self.log.write_answers(step, columns)
 
     def on_step(self, record: dict[str, Any]) -> None:

@@ -1,0 +1,133 @@
+"""The command `steelyard explain`: why an answer of a run got its reward."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+from steelyard.cli.console import shown, terminal
+from steelyard.errors import InputError, nearest
+
+_SHOWN = 60
+_VERDICTS = ("won", "lost", "tied", "failed")
+
+
+def explain(
+    run: Annotated[Path, typer.Argument(help="A run's folder.")],
+    step: Annotated[int | None, typer.Option(help="An update; default: the last one.")] = None,
+    answer: Annotated[int | None, typer.Option(help="The number of an answer in its update, from 1: show all about it.")] = None,
+    objective: Annotated[str | None, typer.Option(help="List by this objective's reward, the lowest first.")] = None,
+    domain: Annotated[str | None, typer.Option(help="Only answers to prompts of this domain.")] = None,
+    verdict: Annotated[str | None, typer.Option(help="Only answers that won, lost, tied, or failed to be judged.")] = None,
+    limit: Annotated[int, typer.Option(help="Answers to list.", min=1)] = 20,
+) -> None:
+    """Say which rewards an answer got, with which weights, against which other answer, and what the judge said."""
+    from steelyard.runlog import RunLog
+
+    log = RunLog(run)
+    steps = log.answer_steps()
+    if not steps:
+        raise InputError(f"{run} holds no answers: give the folder of a run of reinforcement learning that has made an update")
+    number = steps[-1] if step is None else step
+    if number not in steps:
+        raise InputError(f"{run} has no answers of update {number}: it has those of {steps[0]} to {steps[-1]}")
+    rows = log.answers(step=number)
+    names = [key.partition("/")[2] for key in rows[0] if key.startswith("reward/")]
+    for what, given, known in (("objective", objective, names), ("verdict", verdict, list(_VERDICTS))):
+        if given is not None and given not in known:
+            raise InputError(f"no {what} {given!r}{nearest(given, known)}: use one of {', '.join(known)}")
+    console = terminal()
+    if answer is not None:
+        if not 1 <= answer <= len(rows):
+            raise InputError(f"update {number} has answers 1 to {len(rows)}, and no {answer}")
+        _show(console, number, answer, rows[answer - 1], names)
+        return
+    _list(console, number, _chosen(rows, objective, domain, verdict), names, limit, of=len(rows))
+
+
+def _chosen(
+    rows: Sequence[Mapping[str, Any]], objective: str | None, domain: str | None, verdict: str | None
+) -> list[tuple[int, Mapping[str, Any]]]:
+    """The rows that a command asks for, with their numbers."""
+    found = [
+        (number, row)
+        for number, row in enumerate(rows, start=1)
+        if (domain is None or row.get("domain") == domain) and (verdict is None or verdict in _outcomes(row))
+    ]
+    if objective is not None:
+        key = f"reward/{objective}"
+        found = sorted((one for one in found if one[1][key] is not None), key=lambda one: one[1][key])
+    return found
+
+
+def _said(row: Mapping[str, Any]) -> dict[str, list[dict[str, Any]]]:
+    """What judges said of an answer, by objective."""
+    return {key.partition("/")[2]: json.loads(value) for key, value in row.items() if key.startswith("said/") and value}
+
+
+def _outcomes(row: Mapping[str, Any]) -> set[str]:
+    """How an answer did against those that it was compared with."""
+    found = set()
+    for comparisons in _said(row).values():
+        for one in comparisons:
+            for verdict in one["verdicts"]:
+                winner = verdict["winner"]
+                found.add(
+                    "failed" if winner is None else "tied" if winner == "tie" else "won" if winner == one["side"] else "lost"
+                )
+    return found
+
+
+def _list(
+    console: Any, step: int, rows: Sequence[tuple[int, Mapping[str, Any]]], names: Sequence[str], limit: int, *, of: int
+) -> None:
+    from rich.table import Table
+
+    table = Table(
+        "answer", "prompt", "said", *names, "advantage", title=f"update {step}: {len(rows)} of {of} answers", title_justify="left"
+    )
+    for number, row in rows[:limit]:
+        texts = [shown(" ".join(str(row[key]).split())[:_SHOWN]) for key in ("prompt", "answer")]
+        table.add_row(str(number), *texts, *(_number(row[f"reward/{name}"]) for name in names), _number(row["advantage"]))
+    console.print(table)
+    if len(rows) > limit:
+        console.print(f"{len(rows) - limit} more: --limit shows them", highlight=False)
+    console.print("all about one: --answer NUMBER", highlight=False)
+
+
+def _number(value: float | None) -> str:
+    return "" if value is None else f"{value:.3g}"
+
+
+def _show(console: Any, step: int, number: int, row: Mapping[str, Any], names: Sequence[str]) -> None:
+    from rich.table import Table
+
+    from steelyard.rubric.page import print_verdict
+    from steelyard.rubric.pairs import Pair
+    from steelyard.rubric.verdict import Verdict
+
+    console.print(
+        f"update {step}, answer {number}" + (f", domain {shown(str(row['domain']))}" if row.get("domain") else ""), style="bold"
+    )
+    console.print(f"prompt: {shown(str(row['prompt']))}", highlight=False, markup=False)
+    console.print(f"answer: {shown(str(row['answer']))}", highlight=False, markup=False)
+    table = Table("objective", "reward", "weight")
+    for name in names:
+        table.add_row(name, _number(row[f"reward/{name}"]) or "does not apply", _number(row.get(f"weight/{name}")))
+    console.print(table)
+    console.print(f"advantage: {_number(row['advantage'])}", highlight=False)
+    for name, comparisons in _said(row).items():
+        for at, one in enumerate(comparisons, start=1):
+            texts = (row["answer"], one["other"]) if one["side"] == "a" else (one["other"], row["answer"])
+            for said in one["verdicts"]:
+                console.print(
+                    f"\n{name}, comparison {at} of {len(comparisons)}: this answer is {one['side'].upper()}", highlight=False
+                )
+                print_verdict(console, Pair(f"{step}.{number}", row["prompt"], *texts), Verdict.from_dict(said))
+                console.print(
+                    f"{said['calls']} calls, {said['tokens_in']:,} tokens in, {said['tokens_out']:,} out", highlight=False
+                )
