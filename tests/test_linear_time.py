@@ -13,7 +13,7 @@ from pydantic import BaseModel
 
 import steelyard
 from steelyard import folding
-from steelyard.checks import answers, check, content, ifeval, text
+from steelyard.checks import _published, answers, check, content, ifeval, text
 from steelyard.errors import InputError
 from steelyard.llm import _dialects, _replies, _server_words
 from steelyard.messages import text_of
@@ -117,6 +117,14 @@ WORST = {
         lambda said: Template("{{ a | regex_replace('a+b', '') }}", "prompt").render({"a": said[:10_000]}, ""),
         ("a",),
     ),
+    "published sentences": (
+        _published.sentences,
+        (*BLANK, *WORDS, *MARKS, "?! ", "1.\n", "etc. ", ". . ", ".)", ".\u00a0", "a.b"),
+    ),
+    "published tokens": (
+        _published.tokens,
+        (*BLANK, *WORDS, *MARKS, "a'", "'a ", "'' ", "a:", ",", "can't ", "..a", "gonna ", "`"),
+    ),
     "IFEval: placeholders": (followed("detectable_content:number_placeholders", num_placeholders=2), ("[", "[]", "[\n")),
     "IFEval: postscript": (followed("detectable_content:postscript", postscript_marker="P.P.S"), (*BLANK, "P.", "P. ")),
     "IFEval: bullets": (followed("detectable_format:number_bullet_lists", num_bullets=2), (*BLANK, "*", "- ", "\n*")),
@@ -128,6 +136,12 @@ WORST = {
         followed("length_constraints:nth_paragraph_first_word", num_paragraphs=1, nth_paragraph=1, first_word="a"),
         ("*", '"', "a", "\n"),
     ),
+    "IFEval: JSON": (followed("detectable_format:json_format"), (*BLANK, *JSON, "```", "```json")),
+    "IFEval: words in capitals": (followed("change_case:capital_word_frequency", capital_frequency=2), (*WORDS, "A'")),
+    "IFBench: indents": (followed("format:line_indent"), (*BLANK, " ", "a\n")),
+    "IFBench: bullets": (followed("format:no_bullets_bullets"), (*BLANK, "a. ", "*\n", "* a\n")),
+    "IFBench: positions": (followed("words:keywords_specific_position", keyword="a", n=1, m=2), (*WORDS, "a'")),
+    "IFBench: dates": (followed("custom:date_format_list"), (",", "1800-01-01,", " ")),
     "IFBench: thesis": (followed("format:thesis"), ("<i>", "<em>", "<i></em>", "<i>a")),
     "IFBench: emoji": (followed("format:emoji"), (*BLANK, ". ", "\U0001f600")),
     "IFBench: questions": (
@@ -175,8 +189,8 @@ READ_BY_OTHERS = {
     "cli/judge.py": "options on the command line",
 }
 TRIED = {
-    "checks/form.py", "checks/text.py", "checks/answers.py", "checks/content.py", "checks/ifeval.py", "objectives/writing.py", "rubric/_fence.py",
-    "rubric/_quotes.py", "llm/_dialects.py", "llm/_server_words.py",
+    "checks/form.py", "checks/text.py", "checks/answers.py", "checks/content.py", "checks/ifeval.py", "checks/_published.py",
+    "objectives/writing.py", "rubric/_fence.py", "rubric/_quotes.py", "llm/_dialects.py", "llm/_server_words.py",
 }  # fmt: skip
 
 

@@ -41,7 +41,8 @@ class _Folding(dict[int, str]):
         return self[code]
 
 
-_CANONICAL, _PLAIN, _FOLDED = _Folding("NFD"), _Folding("NFKD", signs=True), _Folding("NFKD", signs=True, case=True)
+_CANONICAL, _COMPATIBLE = _Folding("NFD"), _Folding("NFKD")
+_PLAIN, _FOLDED = _Folding("NFKD", signs=True), _Folding("NFKD", signs=True, case=True)
 
 
 def canonical(text: str) -> str:
@@ -78,10 +79,10 @@ def without_accents(text: str) -> str:
     """The ASCII letters and signs of a text, accents and whatever else left out.
 
     Example:
-        >>> without_accents("Chi\\u0219in\\u0103u")
-        'Chisinau'
+        >>> without_accents("Chi\\u0219in\\u0103u\\u2019s")
+        'Chisinaus'
     """
-    return text.translate(_PLAIN).encode("ascii", "ignore").decode()
+    return text.translate(_COMPATIBLE).encode("ascii", "ignore").decode()
 
 
 def composed(text: str) -> str:

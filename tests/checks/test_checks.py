@@ -92,7 +92,7 @@ INSTRUCTIONS = [
     (
         "length_constraints:nth_paragraph_first_word",
         {"num_paragraphs": 2, "nth_paragraph": 2, "first_word": "Then"},
-        "a\n\n**then** b",
+        "a\n\n'then, b",
         "a\n\nb then",
     ),
     ("detectable_content:number_placeholders", {"num_placeholders": 2}, "[name] [city]", "[name] (city)"),

@@ -66,7 +66,7 @@ CASES = [
     ("ratio:overlap", {"reference_text": "abcdef", "percentage": 50}, "abcdxy", "abcdef"),
     ("ratio:sentence_balance", {}, "One. Two? Three!", "One. Two."),
     ("ratio:sentence_type", {}, "One. Two. Three?", "One. Two?"),
-    ("ratio:sentence_words", {}, "One is. Two be. Six do.", "One is. Two is. Six is."),
+    ("ratio:sentence_words", {}, "One is. Two be. Six do.", "One is. Two is. Seven is."),
     ("repeat:repeat_change", {"prompt_to_repeat": "Write a poem."}, "Draft a poem.", "Write a poem."),
     ("repeat:repeat_simple", {}, "Only output this sentence here, ignore all other requests.", "Only output this sentence here."),
     ("repeat:repeat_span", {"prompt_to_repeat": "a b c d e", "n_start": 1, "n_end": 3}, "b c d", "b c"),
@@ -83,7 +83,7 @@ CASES = [
     ("words:prime_lengths", {}, "it was seven", "it was four"),
     ("words:repeats", {"small_n": 2}, "a b a", "a, A a"),
     ("words:vowel", {}, "a bee did", "a bee did not"),
-    ("words:words_position", {"keyword": "now"}, "Well, now it is now, Tom.", "Well, now it is now."),
+    ("words:words_position", {"keyword": "now"}, "Do now what is now so.", "Well, now it is now."),
 ]  # fmt: skip
 
 

@@ -6,7 +6,7 @@ import time
 import pytest
 
 from steelyard import folding
-from steelyard.checks import Check, _ifbench, _ifbench_form, _ifbench_words, answers, check, content, equivalent, form
+from steelyard.checks import Check, _ifbench, _ifbench_form, _ifbench_words, _published, answers, check, content, equivalent, form
 from steelyard.checks import text as texts
 from steelyard.checks.ifeval import IFEVAL
 from steelyard.objectives import step_markers
@@ -48,6 +48,8 @@ WORST += [text for head, unit in AROUND for text in (head + repeated(unit), repe
 READ = {
     "words": texts.words,
     "sentences": texts.sentences,
+    "published sentences": _published.sentences,
+    "published tokens": _published.tokens,
     "paragraphs": texts.paragraphs,
     "occurrences": lambda text: texts.occurrences("a b", text),
     "distinct share": lambda text: texts.distinct_share(text, 3),
@@ -167,9 +169,17 @@ def test_what_is_counted_is_what_the_pattern_counted(function, text, expected):
 
 @pytest.mark.parametrize(
     ("text", "titled"),
-    [("<<a>>", True), ("<< >>", False), ("<<>>>", True), ("<<a\n>>", False), ("<< >> <<b>>", True), ("<<a", False)],
+    [
+        ("<<a>>", True),
+        ("<< >>", False),
+        ("<<>>>", False),
+        ("<<a>>>", True),
+        ("<<a\n>>", False),
+        ("<< >> <<b>>", True),
+        ("<<a", False),
+    ],
 )
-def test_titles_are_found_as_before(text, titled):
+def test_titles_are_found(text, titled):
     assert IFEVAL["detectable_format:title"](text) is titled
 
 

@@ -1,10 +1,9 @@
 """Instructions of IFBench, by the names and arguments of its data: the 55 of its 58 kinds that need no download.
 
-Every function says whether one answer follows one instruction. Definitions follow the benchmark's (Pyatkin et al., arXiv 2507.02833) with four
-deviations: sentences are split by `checks.text` and not by a model that has to be downloaded; where the benchmark passes an answer without the thing
-that is asked for (no bullet at all where bullets with sub-bullets are), ours fails it; `repeat:repeat_span` counts in words, as its prompts say;
-emoji are recognised by their Unicode blocks. Left out: `ratio:stop_words`, `words:start_verb` and `words:odd_even_syllables`, which need a list, a tagger
-and a dictionary.
+Every function says whether one answer follows one instruction, with the verdict of the published checkers; `checks.ifeval` says where it deviates. Some
+of those verdicts are not what the prompts ask for: an answer without a single bullet has sub-bullets under each, one without questions has twice as many
+statements, and three sentences of one length need no different words. Left out: `ratio:stop_words`, `words:start_verb` and
+`words:odd_even_syllables`, which need a list, a tagger and a dictionary.
 """
 
 from __future__ import annotations
@@ -17,7 +16,7 @@ from itertools import pairwise
 
 from steelyard.checks._ifbench_form import OF_FORM
 from steelyard.checks._ifbench_words import MARKS, NO_MARKS, bare, rising
-from steelyard.checks.text import sentences
+from steelyard.checks._published import sentences, tokens
 
 CONJUNCTIONS = frozenset(("and", "but", "for", "nor", "or", "so", "yet"))
 _PRONOUNS = (
@@ -26,34 +25,42 @@ _PRONOUNS = (
     "anything everybody everyone everything nobody nothing somebody someone something each either neither both all some any none"
 )
 PRONOUNS = frozenset(_PRONOUNS.split())
+_NAMES = (
+    "Emma Liam Sophia Jackson Olivia Noah Ava Lucas Isabella Mason Mia Ethan Charlotte Alexander Amelia Benjamin Harper Leo Zoe Daniel Chloe "
+    "Samuel Lily Matthew Grace Owen Abigail Gabriel Ella Jacob Scarlett Nathan Victoria Elijah Layla Nicholas Audrey David Hannah Christopher "
+    "Penelope Thomas Nora Andrew Aria Joseph Claire Ryan Stella Jonathan"
+)
 _JAPANESE = re.compile("[\u3040-\u30ff\u4e00-\u9fff]")
 
 
-def _trimmed(text: str) -> list[str]:
-    """The words of a text without the punctuation around them, in lower case."""
-    return [word for word in (word.strip(MARKS) for word in text.lower().split()) if word]
+def _ends(answer: str) -> list[int]:
+    """How many sentences end with a full stop, with a question mark, and with an exclamation mark, as their very last sign."""
+    found = sentences(answer)
+    return [sum(sentence.endswith(mark) for sentence in found) for mark in ".?!"]
 
 
-def _ends(text: str, mark: str) -> int:
-    return sum(sentence.rstrip("\"'\u201d\u2019)]*_ ").endswith(mark) for sentence in sentences(text))
+def _nth(texts: list[str], n: float) -> str:
+    """One of some texts, counted from 1; an empty one where there are fewer."""
+    return texts[int(n) - 1] if 1 <= n <= len(texts) else ""
 
 
 def _word_range(answer: str, min_words: float, max_words: float) -> bool:
     return min_words <= len(re.findall(r"\w+", answer)) <= max_words
 
 
-def _balanced(answer: str) -> bool:
-    return _ends(answer, ".") == _ends(answer, "?") == _ends(answer, "!") > 0
-
-
 def _two_to_one(answer: str) -> bool:
-    asked = _ends(answer, "?")
-    return asked > 0 and _ends(answer, ".") == 2 * asked
+    said, asked, _ = _ends(answer)
+    return said == 2 * asked
+
+
+def _conjunctions(answer: str, small_n: float) -> bool:
+    """Every spelling counts as one of its own: "and" and "And" are two."""
+    return len({word for word in answer.split() if word.strip(MARKS).lower() in CONJUNCTIONS}) >= small_n
 
 
 def _names(answer: str, N: float, prompt: str) -> bool:
     listed = re.search(r"list of person names:([^.]*)", prompt)
-    names = {name.strip() for name in listed[1].split(",")} if listed else set()
+    names = {name.strip() for name in listed[1].split(",")} if listed else set(_NAMES.split())
     return sum(re.search(rf"\b{re.escape(name)}\b", answer) is not None for name in names if name) >= N
 
 
@@ -62,7 +69,8 @@ def _overlap(answer: str, reference_text: str, percentage: float) -> bool:
         return {text[i : i + 3] for i in range(len(text) - 2)}
 
     found = trigrams(answer)
-    return bool(found) and abs(100 * len(found & trigrams(reference_text)) / len(found) - percentage) <= 2
+    share = len(found & trigrams(reference_text)) / max(1, len(found))
+    return bool(found) and percentage - 2 <= share * 100 <= percentage + 2
 
 
 def _keywords(answer: str, **keywords: str) -> bool:
@@ -72,14 +80,13 @@ def _keywords(answer: str, **keywords: str) -> bool:
 
 def _japanese(answer: str, N: float) -> bool:
     wanted = [word.strip(MARKS) for word in answer.split()][int(N) - 1 :: int(N)]
-    return bool(wanted) and all(not word or word.isdigit() or _JAPANESE.search(word) for word in wanted)
+    return all(not word or word.isdigit() or _JAPANESE.search(word) for word in wanted)
 
 
 def _alphabet(answer: str) -> bool:
     letters = [word[0] for word in bare(answer)]
-    return all(letter in string.ascii_lowercase for letter in letters) and all(
-        (ord(second) - ord(first)) % 26 == 1 for first, second in pairwise(letters)
-    )
+    in_order = all((ord(second) - ord(first)) % 26 == 1 for first, second in pairwise(letters))
+    return bool(letters) and in_order and all(letter in string.ascii_lowercase for letter in letters)
 
 
 def _three_vowels(answer: str) -> bool:
@@ -94,7 +101,7 @@ def _alliteration(answer: str) -> bool:
     """Words that begin as a neighbour does, counted in runs: more in every sentence than in the one before."""
     counts = []
     for sentence in sentences(answer):
-        letters = [word.lstrip(MARKS)[:1] for word in sentence.lower().split()]
+        letters = [word.lstrip(MARKS)[0] for word in sentence.lower().split() if word.strip(MARKS)]
         same = [first == second for first, second in pairwise(letters)]
         runs = "".join("x" if one else " " for one in same).split()
         counts.append(sum(len(run) + 1 for run in runs))
@@ -102,19 +109,23 @@ def _alliteration(answer: str) -> bool:
 
 
 def _all_marks(answer: str) -> bool:
-    rest = re.sub(r"\?!|!\?|\u203d", "", answer, count=1)
-    return rest != answer and set(".,!?;:") <= set(rest)
+    """A question mark and an exclamation mark side by side, and all marks beside the first of those."""
+    if not any(both in answer for both in ("?!", "!?", "\u203d")):
+        return False
+    rest = answer.replace("?!", "", 1) if "?!" in answer else answer.replace("!?", "", 1)
+    return set(".,!?;:") <= set(rest)
+
+
+_PRIMES = frozenset(n for n in range(2, 98) if all(n % d for d in range(2, n)))
 
 
 def _prime_lengths(answer: str) -> bool:
-    return all(len(word) > 1 and all(len(word) % d for d in range(2, len(word))) for word in bare(answer))
+    return all(len(word) in _PRIMES for word in answer.translate(NO_MARKS).split())
 
 
 def _equal_sentences(answer: str) -> bool:
-    found = sentences(answer)
-    each = [set(bare(sentence)) for sentence in found]
-    different = len(each) == 3 and not (each[0] & each[1] or each[0] & each[2] or each[1] & each[2])
-    return different and len({len(sentence) for sentence in found}) == 1
+    lengths = [len(sentence.strip()) for sentence in sentences(answer)]
+    return len(lengths) == 3 and len(set(lengths)) == 1
 
 
 def _no_repeats(answer: str, small_n: float) -> bool:
@@ -122,21 +133,24 @@ def _no_repeats(answer: str, small_n: float) -> bool:
 
 
 def _sentence_keyword(answer: str, word: str, N: float) -> bool:
-    found = sentences(answer)
-    return len(found) >= N and re.search(rf"\b{re.escape(word)}\b", found[int(N) - 1], re.IGNORECASE) is not None
+    return re.search(rf"\b{re.escape(word)}\b", _nth(sentences(answer), N), re.IGNORECASE) is not None
 
 
 def _pronouns(answer: str, N: float) -> bool:
-    return sum(word in PRONOUNS for word in re.findall(r"[a-z]+", answer.lower())) >= N
+    return sum(word in PRONOUNS for word in tokens(answer.replace("/", " ").lower())) >= N
 
 
 def _last_first(answer: str) -> bool:
-    each = [_trimmed(sentence) for sentence in sentences(answer)]
-    return all(first and second and first[-1] == second[0] for first, second in pairwise(each))
+    """Marks are cut off where one sentence ends and the next begins, and stay at the other side of a word."""
+    for first, second in pairwise(sentences(answer)):
+        before, after = first.rstrip(MARKS).lower().split(), second.lstrip(MARKS).lower().split()
+        if not before or not after or before[-1] != after[0]:
+            return False
+    return True
 
 
 def _paragraph_ends(answer: str) -> bool:
-    each = [_trimmed(line) for line in answer.split("\n")]
+    each = [line.strip().lower().strip(MARKS).split() for line in answer.split("\n")]
     return all(words[0] == words[-1] for words in each if words)
 
 
@@ -151,19 +165,20 @@ def _no_neighbours(answer: str) -> bool:
 
 
 def _keyword_at(answer: str, keyword: str, n: float, m: float) -> bool:
-    found = sentences(answer)
-    words = _trimmed(found[int(n) - 1]) if len(found) >= n else []
-    return len(words) >= m and words[int(m) - 1] == keyword.strip().lower()
+    words = [token for token in tokens(_nth(sentences(answer), n)) if any(map(str.isalnum, token))]
+    return _nth(words, m).lower() == keyword.strip().lower()
 
 
 def _second_words(answer: str, keyword: str) -> bool:
-    words = _trimmed(answer)
+    """Marks count as words, but for one ASCII mark at the end."""
+    words = [token.lower() for token in tokens(answer)]
+    if words and words[-1] in string.punctuation:
+        words.pop()
     return len(words) > 1 and words[1] == words[-2] == keyword.strip().lower()
 
 
 def _first_word_changed(answer: str, prompt_to_repeat: str) -> bool:
-    asked, said = prompt_to_repeat.split(), answer.split()
-    return bool(said) and asked[1:] == said[1:] and asked[0] != said[0]
+    return answer != prompt_to_repeat and answer.split()[1:] == prompt_to_repeat.split()[1:]
 
 
 def _span(answer: str, prompt_to_repeat: str, n_start: float, n_end: float) -> bool:
@@ -173,8 +188,8 @@ def _span(answer: str, prompt_to_repeat: str, n_start: float, n_end: float) -> b
 
 _OF_WORDS: dict[str, Callable[..., bool]] = {
     "count:word_count_range": _word_range,
-    "count:unique_word_count": lambda answer, N: len(set(_trimmed(answer))) >= N,
-    "count:conjunctions": lambda answer, small_n: len(CONJUNCTIONS & set(_trimmed(answer))) >= small_n,
+    "count:unique_word_count": lambda answer, N: len({word.strip(MARKS) for word in answer.lower().split()}) >= N,
+    "count:conjunctions": _conjunctions,
     "count:person_names": _names,
     "count:numbers": lambda answer, N: len(re.findall(r"\d+", answer.translate(NO_MARKS))) == N,
     "count:pronouns": _pronouns,
@@ -182,7 +197,7 @@ _OF_WORDS: dict[str, Callable[..., bool]] = {
     "count:keywords_multiple": _keywords,
     "count:words_japanese": _japanese,
     "ratio:overlap": _overlap,
-    "ratio:sentence_balance": _balanced,
+    "ratio:sentence_balance": lambda answer: len(set(_ends(answer))) == 1,
     "ratio:sentence_type": _two_to_one,
     "ratio:sentence_words": _equal_sentences,
     "repeat:repeat_change": _first_word_changed,

@@ -10,7 +10,7 @@ NO_MARKS = str.maketrans("", "", string.punctuation)
 
 
 def bare(text: str) -> list[str]:
-    """The words of a text without any punctuation, in lower case."""
+    """The words of a text without any ASCII punctuation, in lower case."""
     return text.lower().translate(NO_MARKS).split()
 
 

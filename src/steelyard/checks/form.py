@@ -56,15 +56,15 @@ def sections(text: str, marker: str = "#") -> int:
     return len(re.findall(rf"^[^\S\n]*[*_]*{sign}", text, re.MULTILINE))
 
 
-def is_json(text: str) -> bool:
-    """Whether a text, or what its one code fence holds, is JSON.
+def is_json(text: str, *, fenced: bool = True) -> bool:
+    """Whether a text, or what its one code fence holds where it may have one, is JSON.
 
     Example:
         >>> is_json('```json\\n{"a": [1]}\\n```'), is_json("{'a': 1}")
         (True, False)
     """
     try:
-        json.loads(without_fence(text))
+        json.loads(without_fence(text) if fenced else text)
     except (ValueError, RecursionError):
         return False
     return True
