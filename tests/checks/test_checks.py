@@ -4,6 +4,7 @@ import json
 
 import pytest
 
+from steelyard.checks.base import left_out
 from steelyard.checks.ifeval import IFEVAL, follows
 from steelyard.checks.text import sentences
 from steelyard.errors import InputError
@@ -150,6 +151,26 @@ def test_a_row_is_passed_by_the_share_that_is_followed_and_loosely_without_its_f
     assert check("ifeval")("p", framed, row) == 0.0
     assert check("ifeval", loose=True)("p", framed, row) == 1.0
     assert check("ifeval")("p", "x", {}) is None
+
+
+def test_an_instruction_that_cannot_be_checked_is_left_out_of_the_share_and_counted():
+    row = {
+        "instruction_id_list": ["nope:nope", "punctuation:no_comma", "keywords:frequency"],
+        "kwargs": [{}, {}, {"keyword": "a"}],
+    }
+    checked = check("ifeval")
+    with pytest.warns(UserWarning, match="it is left out of the shares") as told:
+        assert [checked("p", said, row) for said in ("no comma", "a, b", "no comma")] == [1.0, 0.0, 1.0]
+    assert [str(one.message)[:60] for one in told] == [
+        "no check for instruction 'nope:nope': there are the 25 of IF",
+        "instruction 'keywords:frequency': its arguments {'keyword': ",
+    ]
+    assert left_out(checked) == {"nope:nope": 3, "keywords:frequency": 3}
+    with pytest.warns(UserWarning, match=r"did you mean 'words:vowel'.* it is left out of the shares"):
+        assert check("ifbench")("p", "x", {"instruction_id_list": ["words:vowels"]}) is None
+    assert left_out(check("words", at_most=3)) == {}
+    with pytest.raises(InputError, match="no check for instruction"):
+        follows("nope:nope", "x")
 
 
 @pytest.mark.parametrize(

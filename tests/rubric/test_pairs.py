@@ -118,15 +118,22 @@ def test_a_folder_or_a_file_that_cannot_be_written_is_told_in_one_line(command, 
         assert (code, error.count("\n"), "Traceback" in said + error) == (2, 1, False)
 
 
-def test_an_instruction_that_is_none_names_the_pair(command, serve, jsonl):
-    row = {**ROWS[0], "instruction_id_list": ["nope:nope"], "kwargs": [{}]}
-    for wanted, problem in (
-        (["nope:nope"], "pair p0: no check for instruction 'nope:nope'"),
-        ("nope", "must be a list of instructions"),
-    ):
-        path = jsonl([{**row, "instruction_id_list": wanted}])
-        code, _, said = command("judge", path, "--base-url", serve(answer).url, "--model", "m", "--guard", "ifeval")
-        assert (code, problem in said) == (2, True)
+def test_a_column_without_instructions_names_the_pair(command, serve, jsonl):
+    path = jsonl([{**ROWS[0], "instruction_id_list": "nope", "kwargs": [{}]}])
+    code, _, said = command("judge", path, "--base-url", serve(answer).url, "--model", "m", "--guard", "ifeval")
+    assert (code, "must be a list of instructions" in said) == (2, True)
+
+
+def test_an_unknown_instruction_ends_no_run_and_is_counted(command, serve, jsonl):
+    row = {"instruction_id_list": ["punctuation:no_coma", "punctuation:no_comma"], "kwargs": [{}, {}]}
+    other = {"instruction_id_list": ["punctuation:no_coma"], "kwargs": [{}]}
+    path = jsonl([{**one, **(row if i else other)} for i, one in enumerate(ROWS)])
+    with pytest.warns(
+        UserWarning, match=r"'punctuation:no_coma' \(did you mean 'punctuation:no_comma'\?\).* is left out"
+    ) as told:
+        code, said, _ = command("judge", path, "--base-url", serve(answer).url, "--model", "m", "--guard", "ifeval")
+    assert (code, len([one for one in told if "no_coma" in str(one.message)])) == (0, 1)
+    assert f"check 'ifeval' left out what it could not check: 'punctuation:no_coma' in {2 * len(ROWS)} answers" in said
 
 
 def test_a_check_that_never_applies_is_told(command, serve, jsonl):

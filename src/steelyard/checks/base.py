@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Literal
@@ -117,6 +118,22 @@ def on_last_message(function: Function) -> Function:
 def reads_last_message(check: Check) -> bool:
     """Whether a check is shown the last of several messages, and not all that the model said."""
     return getattr(check.run, "on_last_message", False)
+
+
+def that_leaves_out(function: Function, left: list[str]) -> Function:
+    """Marks a function that may leave something out: it adds the name to a list each time that it does.
+
+    Example:
+        >>> left_out(Check("some", that_leaves_out(lambda prompt, answer, columns: 1.0, ["a", "b", "a"])))
+        Counter({'a': 2, 'b': 1})
+    """
+    function.left_out = left  # type: ignore[attr-defined]
+    return function
+
+
+def left_out(check: Check) -> Counter[str]:
+    """How often a check left out what it could not check, as an instruction that it does not know, by name."""
+    return Counter(getattr(check.run, "left_out", ()))
 
 
 def on_answer(test: Answer) -> Function:

@@ -21,12 +21,13 @@ from __future__ import annotations
 import inspect
 import json
 import re
+import warnings
 from collections.abc import Callable, Mapping
 from typing import Any
 
 from steelyard.checks._ifbench import IFBENCH
 from steelyard.checks._published import sentences, tokens
-from steelyard.checks.base import CHECKS, Function
+from steelyard.checks.base import CHECKS, Function, that_leaves_out
 from steelyard.checks.content import in_language
 from steelyard.checks.form import is_json
 from steelyard.errors import InputError, nearest
@@ -231,21 +232,30 @@ def follows(instruction: str, answer: str, arguments: Mapping[str, Any] | None =
 def _instructions(*, ids: str = "instruction_id_list", arguments: str = "kwargs", loose: bool = False) -> Function:
     """The share of a row's instructions (IFEval's and IFBench's) that an answer follows; as a guard, all must be followed.
 
+    One that is unknown, or whose arguments do not fit, is left out of the share, with a warning; a row that has no other does not apply.
+
     Args:
         ids: the row's column with the instructions' names. A row without one does not apply.
         arguments: the row's column with an object of arguments for each.
         loose: also try the answer without its first or last line, and without asterisks.
     """
 
-    def run(prompt: str, answer: str, columns: Mapping[str, Any]) -> float | None:
-        wanted = _instructions_of(columns, ids, arguments)
-        if not wanted:
-            return None
-        tried = _variants(answer) if loose else [answer]
-        kept = [any(follows(one, text, some, prompt) for text in tried) for one, some in wanted]
-        return sum(kept) / len(kept)
+    left: list[str] = []
+    told: set[str] = set()
 
-    return run
+    def run(prompt: str, answer: str, columns: Mapping[str, Any]) -> float | None:
+        tried, kept = _variants(answer) if loose else [answer], []
+        for one, some in _instructions_of(columns, ids, arguments):
+            try:
+                kept.append(any(follows(one, text, some, prompt) for text in tried))
+            except InputError as error:
+                left.append(one)
+                if one not in told:
+                    told.add(one)
+                    warnings.warn(f"{error}; it is left out of the shares", stacklevel=2)
+        return sum(kept) / len(kept) if kept else None
+
+    return that_leaves_out(run, left)
 
 
 def _instructions_of(columns: Mapping[str, Any], ids: str, arguments: str) -> list[tuple[str, Mapping[str, Any] | None]]:

@@ -93,6 +93,7 @@ def judge(
     show: Annotated[int, typer.Option(help="Verdicts to print in full.")] = 1,
 ) -> None:
     """Say which of two answers is better, and why: criterion by criterion, under written principles."""
+    from steelyard.checks.base import left_out
     from steelyard.llm import Budget, Client
     from steelyard.rows import files_of
     from steelyard.rubric.batch import run_pairs
@@ -118,7 +119,7 @@ def judge(
     if not rules and rubric == "auto":
         for pair in read:
             by_name(pair.domain or "general")
-    made_checks(guard, reward)
+    checks = made_checks(guard, reward)
     request = request_of(max_tokens, temperature, extra, structure)
     console = terminal()
     with ExitStack() as stack:
@@ -136,7 +137,7 @@ def judge(
             "limit": longest,
             "quotes": share_of(quotes, local),
         }
-        judging, route = make_judge(client, rubric, domain if rules else None, checks=made_checks(guard, reward), **options)
+        judging, route = make_judge(client, rubric, domain if rules else None, checks=checks, **options)
         printed: list[int] = []
 
         def tell(pair: Pair, verdict: Verdict) -> None:
@@ -161,6 +162,11 @@ def judge(
             soft_wrap=True,
             highlight=False,
         )
+    for check in checks:
+        if left := ", ".join(f"{one!r} in {count} answers" for one, count in left_out(check).most_common()):
+            console.print(
+                f"warning: check {check.name!r} left out what it could not check: {left}", soft_wrap=True, highlight=False
+            )
     fail_if_hopeless(summary)
 
 
