@@ -230,9 +230,8 @@ def follows(instruction: str, answer: str, arguments: Mapping[str, Any] | None =
 
 
 def _instructions(*, ids: str = "instruction_id_list", arguments: str = "kwargs", loose: bool = False) -> Function:
-    """The share of a row's instructions (IFEval's and IFBench's) that an answer follows; as a guard, all must be followed.
-
-    One that is unknown, or whose arguments do not fit, is left out of the share, with a warning; a row that has no other does not apply.
+    """The share of a row's instructions (IFEval's and IFBench's) that an answer follows; as a guard, all must be followed. One that is unknown, or whose
+    arguments do not fit, is left out with a warning.
 
     Args:
         ids: the row's column with the instructions' names. A row without one does not apply.
