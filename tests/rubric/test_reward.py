@@ -399,3 +399,30 @@ def test_strengths_follow_who_beat_whom():
     assert two[0] == pytest.approx(-two[1])
     assert strengths([0, 1], {(0, 1): 0.0}) == pytest.approx({0: 0.0, 1: 0.0})
     assert math.isclose(sum(strengths(range(3), {(0, 1): 1.0, (1, 2): 1.0, (2, 0): 1.0}).values()), 0.0, abs_tol=1e-9)
+
+
+def test_a_list_is_one_question_whatever_the_order(serve_judge):
+    server = serve_judge({"correctness": stars}, steps=(0.5, 2.5))
+    found = []
+    for seed in range(3):
+        before = server.questions
+        found.append(scores(RubricReward(judge_of(server), reference="listwise", seed=seed), ["**", "*", "****", "***"]))
+        assert server.questions == before + 1
+    assert found[0] == found[1] == found[2]
+    assert sorted(found[0]) == [found[0][i] for i in (1, 0, 3, 2)]
+    assert found[0][1] < 0 < found[0][2]
+
+
+def test_a_list_keeps_guards_and_failures(serve_judge, monkeypatch):
+    server = serve_judge({"correctness": stars})
+    guard = Check("clean", lambda prompt, answer, columns: float("!" not in answer))
+    reward = RubricReward(judge_of(server, checks=[guard]), reference="listwise", patience=0)
+    found = scores(reward, ["*****!", "*", "**", "!"])
+    assert found[0] == found[3] == -1.0
+    assert found[1] < found[2]
+    assert scores(reward, ["!", "*", "!!"]) == [-1.0, 1.0, -1.0]
+    monkeypatch.setattr(server, "reply", lambda body: {"answers": []})
+    with pytest.raises(RunError, match=r"4 of 4 pairs of answers have no verdict"):
+        scores(reward, ["*", "**", "***", "****"])
+    with pytest.raises(InputError, match="cannot be split by principles"):
+        reward.objectives()

@@ -41,7 +41,9 @@ class RubricConfig(Part):
     local: bool = Field(False, description="a small judge on this machine, to try things out (`make local`)")
     api_key_env: str | None = Field(None, description="the environment variable that holds the key; default: OPENAI_API_KEY")
     rubric: str = Field("general", description="a rubric that ships, a file, or auto: one by the prompt's domain, else by rules")
-    reference: str = Field("bootstrap", description="bootstrap, round-robin, tournament, or a column with a reference answer")
+    reference: str = Field(
+        "bootstrap", description="bootstrap, listwise, round-robin, tournament, or a column with a reference answer"
+    )
     split: Literal["none", "principles"] = Field("none", description="principles: every principle is an objective of its own")
     grade: Literal["sign", "aggregate"] | None = Field(
         None, description="who won, or by how much; default: sign with bootstrap, else aggregate"
@@ -81,6 +83,10 @@ class RubricConfig(Part):
     def _has_a_judge(self) -> RubricConfig:
         if self.local == bool(self.base_url or self.model) or (bool(self.base_url) != bool(self.model)):
             raise ValueError("a rubric objective needs a judge: give base_url and model, or local: true, and not both")
+        if self.reference == "listwise" and self.split == "principles":
+            raise ValueError(
+                "a listwise judge gives one score an answer, which cannot be split by principles: choose another reference"
+            )
         return self
 
 

@@ -17,6 +17,8 @@ if TYPE_CHECKING:
     from steelyard.rubric.conversation import Turn as Turn
     from steelyard.rubric.criteria import Criterion as Criterion
     from steelyard.rubric.judge import PairwiseJudge as PairwiseJudge
+    from steelyard.rubric.listwise import Ranking as Ranking
+    from steelyard.rubric.listwise import rank as rank
     from steelyard.rubric.meta_rubric import MetaRubric as MetaRubric
     from steelyard.rubric.meta_rubric import Policies as Policies
     from steelyard.rubric.meta_rubric import Principle as Principle

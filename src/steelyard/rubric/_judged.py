@@ -8,15 +8,16 @@ import json
 import random
 import time
 from collections import Counter
-from collections.abc import Mapping
+from collections.abc import Awaitable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
 from steelyard.errors import InputError, nearest
 from steelyard.messages import text_of
 from steelyard.rubric.judge import PairwiseJudge
+from steelyard.rubric.listwise import Ranking, rank
 from steelyard.rubric.meta_rubric import MetaRubric
-from steelyard.rubric.references import GIVEN, REFERENCES, Pair, is_skewed
+from steelyard.rubric.references import GIVEN, LISTWISE, REFERENCES, Pair, is_skewed
 from steelyard.rubric.values import mean_of, principle_values, value_of
 from steelyard.rubric.verdict import Verdict
 
@@ -85,6 +86,7 @@ class JudgedBatch:
             until,
         )
         self.verdicts: dict[Pair, list[Verdict]] = {}
+        self.ranked: dict[tuple[int, ...], list[Ranking]] = {}
         self.orders: list[list[int]] = []
         self.passing: list[int] = []
 
@@ -94,11 +96,31 @@ class JudgedBatch:
             drawn = await asyncio.to_thread(lambda: [self._order(group) for group in self.groups])
             self.orders, self.passing = [order for order, _ in drawn], [passing for _, passing in drawn]
         playing = [
-            self.of.scheme.play(order, self._compare)
+            self._rank(order[:passing]) if self.of.reference == LISTWISE else self.of.scheme.play(order, self._compare)
             for order, passing in zip(self.orders, self.passing, strict=True)
             if passing and (len(order) > 1 or self.of.scheme.from_outside)
         ]
         await asyncio.gather(*playing)
+
+    async def _rank(self, members: list[int]) -> None:
+        """Score the members of a group that pass the guards, in one question a judge and sample."""
+        kept = self.ranked.get(tuple(members), [])
+        if len(members) < 2 or (kept and all(ranking.error is None for ranking in kept)):
+            return
+        row = self.rows[members[0]]
+        domain = row.get(self.of.domain_column)
+        answers = [self.completions[i] for i in members]
+        asked = [(judge, sample) for judge in self.of.judges for sample in range(self.of.samples)]
+        ranking = [rank(judge, self.prompts[members[0]], answers, domain=domain, sample=sample) for judge, sample in asked]
+        self.ranked[tuple(members)] = list(await asyncio.gather(*(self._in_time(one) for one in ranking)))
+
+    async def _in_time(self, asking: Awaitable[Ranking]) -> Ranking:
+        if self.until is None:
+            return await asking
+        try:
+            return await asyncio.wait_for(asking, max(0.0, self.until - time.monotonic()))
+        except TimeoutError:
+            return Ranking([], [], error=f"no scores within the deadline of {self.of.deadline:g} s")
 
     def _order(self, group: list[int]) -> tuple[list[int], int]:
         """The members of a group in an order drawn by seed, those that pass the guards first, and how many these are."""
@@ -164,13 +186,17 @@ class JudgedBatch:
         return self.until is not None and time.monotonic() >= self.until
 
     def failed(self) -> tuple[int, int]:
-        """Pairs without any verdict, and all pairs."""
+        """Pairs without any verdict, and all pairs; of lists, the answers."""
+        if self.of.reference == LISTWISE:
+            lost = [len(members) for members, each in self.ranked.items() if all(ranking.error for ranking in each)]
+            return sum(lost), sum(map(len, self.ranked))
         without = sum(all(verdict.winner is None for verdict in each) for each in self.verdicts.values())
         return without, len(self.verdicts)
 
     def last_error(self) -> str:
         """Why the last pair without a verdict has none."""
         errors = [verdict.error for each in self.verdicts.values() for verdict in each if verdict.error]
+        errors += [ranking.error for ranked in self.ranked.values() for ranking in ranked if ranking.error]
         return errors[-1] if errors else "no reason given"
 
     def fresh(self) -> list[Verdict]:
@@ -187,6 +213,11 @@ class JudgedBatch:
             found["tokens_out"] += verdict.tokens_out
             found["flips"] += len(set(verdict.orders)) == 2
             found["both"] += len(verdict.orders) == 2
+        rankings = [ranking for each in self.ranked.values() for ranking in each]
+        for ranking in rankings:
+            found["calls"] += ranking.calls
+            found["tokens_in"] += ranking.tokens_in
+            found["tokens_out"] += ranking.tokens_out
         found["groups"] = len(self.groups)
         found["guarded"] = sum(not passing for passing in self.passing)
         found["no_gradient"] = sum(
@@ -223,11 +254,23 @@ class JudgedBatch:
             }
         if not passing:
             return [None] * len(order)
-        found = self.of.scheme.scores(order, values)
+        found = self._of_list(order, passing) if self.of.reference == LISTWISE else self.of.scheme.scores(order, values)
         scores = [found.get(i) for i in order]
         # By who won, and not by how much: a filter on a shaped spread would prefer some rewards to others.
         outcomes = [None if score is None else float((score > 0) - (score < 0)) for score in scores]
         return [None] * len(order) if self.of.scheme.skewed and is_skewed(outcomes) else scores
+
+    def _of_list(self, order: list[int], passing: int) -> dict[int, float | None]:
+        """Scores from a list, -1 to 1; answers that fail a guard are below all others."""
+        failing: dict[int, float | None] = dict.fromkeys(order[passing:], -1.0)
+        members = tuple(order[:passing])
+        if len(members) == 1:
+            return failing | {members[0]: 1.0 if failing else None}
+        rankings = [ranking for ranking in self.ranked.get(members, []) if ranking.error is None]
+        for place, member in enumerate(members):
+            score = mean_of([ranking.scores[place] for ranking in rankings])
+            failing[member] = None if score is None else 2 * score - 1
+        return failing
 
     def _split(self, order: list[int]) -> dict[Pair, dict[str, float | None]]:
         """The values of a group's pairs by principle."""

@@ -98,6 +98,8 @@ class ProgrammaticJudge:
                     for name, tier in self._known(tiers)
                 ]
             }
+        if '"Answer"' in json.dumps(body.get("response_format", {})) or "answer 3" in texts:
+            return {"answers": self._listed(prompt, texts, tiers)}
         first, second = texts["answer 1"], texts["answer 2"]
         # The schema is a part of the request, or stands in the words of the question.
         names_principle = '"principle"' in json.dumps(body.get("response_format", {})) or '"principle"' in system + asked
@@ -118,6 +120,21 @@ class ProgrammaticJudge:
                 }
             )
         return {"differences": [one["reason"] for one in criteria][:4], "criteria": criteria}
+
+    def _listed(self, prompt: str, texts: Mapping[str, str], tiers: Mapping[str, str]) -> list[dict[str, Any]]:
+        """Scores of a list: an answer begins in the middle, and gains and loses by every other one."""
+        answers = {name: text for name, text in texts.items() if name.startswith("answer ")}
+        found = []
+        for name, text in answers.items():
+            gaps = [
+                self._score(self.measures[measure](prompt, text) - self.measures[measure](prompt, other))
+                for measure, _ in self._known(tiers)
+                for other in answers.values()
+                if other != text
+            ]
+            mean = sum(gaps) / len(gaps) if gaps else 0.0
+            found.append({"answer": name, "reason": f"a mean difference of {mean:.2f}", "score": round(5 + 2.5 * mean)})
+        return found
 
     def _known(self, tiers: Mapping[str, str]) -> list[tuple[str, str]]:
         """The principles of the question that it has a measure for."""

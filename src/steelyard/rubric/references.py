@@ -118,10 +118,29 @@ class _Tournament:
         return size - 1
 
 
+@dataclass(frozen=True)
+class _List:
+    """No pairs: all answers of a group stand in one question, and are scored beside each other."""
+
+    from_outside: bool = False
+    skewed: bool = False
+
+    async def play(self, order: Sequence[int], compare: _Compare) -> None:
+        raise NotImplementedError("a list is judged whole")
+
+    def scores(self, order: Sequence[int], values: _Values) -> dict[int, float | None]:
+        raise NotImplementedError("a list has its scores from the judge")
+
+    def calls(self, size: int) -> int:
+        return 1
+
+
+LISTWISE = "listwise"
 COLUMN: _Scheme = _OneReference(from_outside=True, skewed=False)
 """Answers are compared with one that stands in the row."""
 REFERENCES: dict[str, _Scheme] = {
     "bootstrap": _OneReference(from_outside=False, skewed=True),
+    LISTWISE: _List(),
     "round-robin": _RoundRobin(),
     "tournament": _Tournament(),
 }

@@ -15,7 +15,7 @@ from steelyard.objectives import Objective
 from steelyard.rubric._against_start import AgainstStart
 from steelyard.rubric._judged import Judged, JudgedBatch, digest
 from steelyard.rubric.judge import PairwiseJudge
-from steelyard.rubric.references import COLUMN, GIVEN, REFERENCES
+from steelyard.rubric.references import COLUMN, GIVEN, LISTWISE, REFERENCES
 from steelyard.rubric.values import FORMS, GRADES
 
 _ON_FAILURE = ("stop", "missing")
@@ -40,6 +40,8 @@ class RubricReward:
             "round-robin": every other answer of its group; the mean. G (G - 1) / 2 pairs.
 
             "tournament": single elimination in an order drawn by seed, then Bradley-Terry strengths. G - 1 pairs.
+
+            "listwise": no pairs; all answers of a group in one question, in an order drawn by seed, each scored from 0 to 10 beside the others.
 
             any other name: the column of the row that holds a reference answer. G pairs.
         name: of the objective, and of the metrics in the log.
@@ -140,6 +142,10 @@ class RubricReward:
         Raises:
             InputError: where a judge was not asked to name principles.
         """
+        if self.reference == LISTWISE:
+            raise InputError(
+                "a listwise judge gives one score an answer, which cannot be split by principles: choose another reference"
+            )
         if not all(judge.principles for judge in self.judges):
             raise InputError(
                 "a reward is split by principles where the judge names them: make it with PairwiseJudge(..., principles=True)"

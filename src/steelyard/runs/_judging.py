@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from steelyard.recipes.recipe import Recipe, RubricConfig
-from steelyard.rubric.references import COLUMN, REFERENCES
+from steelyard.rubric.references import COLUMN, LISTWISE, REFERENCES
 
 _ORDERS = {"both": 2, "sum": 2, "adaptive": 2, "one": 1}
 
@@ -19,9 +19,9 @@ def judging_costs(recipe: Recipe, validated: int) -> list[str]:
     algorithm = recipe.algorithm
     for config in recipe.objectives:
         if isinstance(config, RubricConfig):
-            asked = _ORDERS[config.orders] * config.stages
+            asked = 1 if config.reference == LISTWISE else _ORDERS[config.orders] * config.stages
             pairs = algorithm.prompts_per_step * REFERENCES.get(config.reference, COLUMN).calls(algorithm.answers_per_prompt)
-            step, validation = pairs * config.samples * asked, validated * asked
+            step, validation = pairs * config.samples * asked, validated * _ORDERS[config.orders] * config.stages
             times = -(-algorithm.steps // recipe.validation.every)
             whole = algorithm.steps * step + times * validation
             lines.append(
