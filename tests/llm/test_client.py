@@ -343,3 +343,21 @@ def test_an_exit_in_the_loop_reaches_the_caller_and_the_loop_lives_on():
     with pytest.raises(SystemExit):
         run_sync(leave())
     assert run_sync(answer()) == 42
+
+
+@pytest.mark.parametrize(
+    "url",
+    [
+        "http://me:secretword@host:80x/v1",
+        "htp://me:secretword@host/v1",
+        "me:secretword@host",
+        "http:/me:secretword@host/v1?key=secretword",
+        "http://[me:secretword@x",
+    ],
+)
+def test_an_address_that_is_none_is_refused_without_its_password(url):
+    with pytest.raises(InputError, match="base_urls must be addresses") as caught:
+        Client(url, "m")
+    assert "secretword" not in str(caught.value)
+    with pytest.raises(InputError, match="base_urls must be addresses"):
+        Client([url, 3], "m")

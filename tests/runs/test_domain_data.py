@@ -1,5 +1,6 @@
 """Rows of many domains: what is held out, what is learned of a row, and that nothing is learned as Python writes it."""
 
+import csv
 import datetime
 import json
 import random
@@ -355,3 +356,13 @@ def test_a_domain_of_weight_0_is_measured_and_not_trained_on(recipe, tmp_path, d
 
     assert "lo" in write_report([tmp_path / "run"]).read_text()
     assert {domain.name for domain in plan_of_recipe(made).domains} == {"en", "sw"}
+
+
+def test_conversations_in_a_tables_cells_are_read(recipe, tmp_path):
+    rows = [[{"role": "user", "content": f"{i}+1?"}, {"role": "assistant", "content": str(i + 1)}] for i in range(8)]
+    with (tmp_path / "chat.csv").open("w", newline="", encoding="utf-8") as file:
+        writer = csv.writer(file)
+        writer.writerow(["messages", "domain"])
+        writer.writerows([json.dumps(row), "maths" if i % 2 else "sums"] for i, row in enumerate(rows))
+    found = load_domains(recipe(str(tmp_path / "chat.csv")).data)
+    assert sorted(row["messages"][1]["content"] for row in (*found.train, *found.held_out)) == [str(i + 1) for i in range(8)]

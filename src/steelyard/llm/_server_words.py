@@ -140,6 +140,14 @@ def shown_address(url: str) -> str:
     Example:
         >>> shown_address("http://me:secret@host:8000/v1?api-version=1")
         'http://host:8000/v1'
+        >>> shown_address("htp:/me:secret@host:80x/v1?key=1")
+        'host:80x/v1'
     """
-    parts = urlsplit(url)
-    return urlunsplit((parts.scheme, parts.netloc.rpartition("@")[2], parts.path, "", ""))
+    try:
+        parts = urlsplit(url)
+        if parts.scheme in ("http", "https") and parts.netloc:
+            return urlunsplit((parts.scheme, parts.netloc.rpartition("@")[2], parts.path, "", ""))
+    except ValueError:
+        pass
+    # No address: what may be a password stands before the last "@", or after the first question mark.
+    return url.partition("?")[0].rpartition("@")[2]

@@ -96,8 +96,9 @@ class Client:
         longest_string: int | None = None,
     ) -> None:
         self.base_urls = [base_urls] if isinstance(base_urls, str) else list(base_urls)
-        if not self.base_urls or not all(map(is_address, self.base_urls)):
-            raise InputError(f"base_urls must be addresses such as http://127.0.0.1:8000/v1, but are {self.base_urls}")
+        if not self.base_urls or not all(isinstance(url, str) and is_address(url) for url in self.base_urls):
+            given = [shown_address(url) if isinstance(url, str) else url for url in self.base_urls]
+            raise InputError(f"base_urls must be addresses such as http://127.0.0.1:8000/v1, but are {given}")
         for url in self.base_urls:
             check_proxies(url)
         api_key = (api_key or os.environ.get("OPENAI_API_KEY") or "none").strip()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -21,7 +22,7 @@ def read_conversation(value: Any, column: str) -> list[dict[str, Any]]:
     """A row's conversation as messages with role and content.
 
     Args:
-        value: messages (`role`, `content`), or ShareGPT's (`from`, `value`).
+        value: messages (`role`, `content`), or ShareGPT's (`from`, `value`); or their JSON, as a table's cell holds it.
         column: where it stands, for messages.
 
     Raises:
@@ -31,8 +32,7 @@ def read_conversation(value: Any, column: str) -> list[dict[str, Any]]:
         >>> read_conversation([{"from": "human", "value": "2+2?"}, {"from": "gpt", "value": "4"}], "conversations")
         [{'role': 'user', 'content': '2+2?'}, {'role': 'assistant', 'content': '4'}]
     """
-    if hasattr(value, "tolist"):
-        value = value.tolist()
+    value = turns_in(value)
     if not isinstance(value, (list, tuple)) or not value or not all(isinstance(turn, Mapping) for turn in value):
         raise ValueError(
             f"column {column!r} must hold a list of messages, each with role and content, but holds {kind_of(value)}"
@@ -59,6 +59,24 @@ def read_conversation(value: Any, column: str) -> list[dict[str, Any]]:
     if not any(turn["role"] == "assistant" and (turn.get("content") or turn.get("tool_calls")) for turn in read):
         raise ValueError(f"the assistant says nothing in column {column!r}: there is nothing to learn")
     return read
+
+
+def turns_in(value: Any) -> Any:
+    """The list in a cell: as it is, or from its JSON where the cell is a text, as those of CSV files are; anything else unchanged.
+
+    Example:
+        >>> turns_in('[{"role": "user", "content": "hi"}]'), turns_in("hello")
+        ([{'role': 'user', 'content': 'hi'}], 'hello')
+    """
+    if hasattr(value, "tolist"):
+        value = value.tolist()
+    if isinstance(value, str) and value.lstrip().startswith("["):
+        try:
+            read = json.loads(value)
+        except (ValueError, RecursionError):
+            return value
+        return read if isinstance(read, list) and read and all(isinstance(turn, dict) for turn in read) else value
+    return value
 
 
 def _part(part: Any, column: str, number: int) -> str:

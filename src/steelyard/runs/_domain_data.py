@@ -15,7 +15,7 @@ from steelyard.mixture.mixture import Mixture
 from steelyard.mixture.schedules.shares import Shares
 from steelyard.recipes.supervised import DataConfig, HeldOutConfig
 from steelyard.rows import Row, read_rows
-from steelyard.runs._conversations import COLUMNS, question_of, read_conversation, tokens_of
+from steelyard.runs._conversations import COLUMNS, question_of, read_conversation, tokens_of, turns_in
 from steelyard.runs._held_out import held_out_by_checksum
 from steelyard.runs._templates import Template
 
@@ -168,7 +168,7 @@ class _Writer:
         """The column that holds the row's conversation, where one is learned."""
         if self.config.messages is not None or self.config.text is not None or self.config.prompt is not None or "text" in raw:
             return self.config.messages
-        return next((name for name in COLUMNS if isinstance(raw.get(name), list)), None)
+        return next((name for name in COLUMNS if isinstance(turns_in(raw.get(name)), list)), None)
 
     def _field(self, name: str, raw: Mapping[str, Any], where: str) -> str:
         if name in self.templates:
