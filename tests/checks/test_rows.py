@@ -68,6 +68,22 @@ def test_arguments_that_do_not_fit_name_the_instruction(arguments):
         follows("keywords:frequency", "a b", arguments)
 
 
+@pytest.mark.parametrize(
+    ("instruction", "arguments"),
+    [
+        ("count:keywords_multiple", {"keyword1": "a"}),
+        ("count:words_japanese", {"N": 0}),
+        ("repeat:repeat_span", {"prompt_to_repeat": "a", "n_start": math.nan, "n_end": 1}),
+        ("length_constraints:number_words", {"num_words": 1, "relation": "about"}),
+    ],
+)
+def test_arguments_of_no_use_are_refused_by_name_and_left_out_of_a_row(instruction, arguments):
+    with pytest.raises(InputError, match=rf"instruction {instruction!r}: (its arguments .* do not fit|unknown relation)"):
+        follows(instruction, "a b", arguments)
+    with pytest.warns(UserWarning, match="it is left out of the shares"):
+        assert reward_of("ifeval", "a b", instruction_id_list=[instruction], kwargs=[arguments]) is None
+
+
 @pytest.mark.parametrize("schema", [{"type": "array"}, '{"type": "array"}'])
 def test_a_schema_is_an_object_or_its_text(schema):
     assert reward_of("json-schema", "[1]", schema=schema) == 1.0

@@ -223,9 +223,9 @@ def follows(instruction: str, answer: str, arguments: Mapping[str, Any] | None =
         given["prompt"] = prompt
     try:
         return bool(answer.strip()) and bool(function(answer, **given))
-    except InputError:
-        raise
-    except (TypeError, AttributeError, ValueError, ArithmeticError) as error:
+    except InputError as error:
+        raise InputError(f"instruction {instruction!r}: {error}") from None
+    except (TypeError, AttributeError, ValueError, ArithmeticError, LookupError) as error:
         raise InputError(f"instruction {instruction!r}: its arguments {given} do not fit: {error}") from None
 
 
