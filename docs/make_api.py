@@ -15,6 +15,7 @@ ROOMS = (
     "weighting",
     "mixture",
     "rubric",
+    "rubric_reward",
     "llm",
     "bench",
     "training",

@@ -23,6 +23,7 @@ LEVELS = [
     {"cli"},
     {"runs"},
     {"recipes", "training", "bench"},
+    {"rubric_reward"},
     {"rubric", "weighting", "report"},
     {"objectives", "mixture", "models", "runlog", "llm"},
     {"checks", "advantages", "pareto", "rows", "tasks"},

@@ -43,6 +43,7 @@ if TYPE_CHECKING:
     from steelyard.recipes import load_recipe as load_recipe
     from steelyard.rubric import MetaRubric as MetaRubric
     from steelyard.rubric import PairwiseJudge as PairwiseJudge
+    from steelyard.rubric_reward import RubricReward as RubricReward
     from steelyard.runs import train as train
     from steelyard.weighting import GDPO as GDPO
     from steelyard.weighting import FixedWeights as FixedWeights

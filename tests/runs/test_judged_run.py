@@ -12,7 +12,8 @@ from steelyard.errors import InputError, RunError
 from steelyard.llm import Client
 from steelyard.models.loading import load_policy
 from steelyard.recipes.loading import parse_recipe
-from steelyard.rubric import MetaRubric, PairwiseJudge, ProgrammaticJudge, RubricReward
+from steelyard.rubric import MetaRubric, PairwiseJudge, ProgrammaticJudge
+from steelyard.rubric_reward import RubricReward
 from steelyard.runlog import RunLog
 from steelyard.runs.progress import QuietProgress
 from steelyard.tasks.sums import sums_rows

@@ -107,7 +107,7 @@ def rubric_objectives(config: RubricConfig, *, group_size: int, seed: int, base:
         >>> [objective.name for objective in rubric_objectives(config, group_size=4, seed=0)][:2]
         ['rubric-harmful-content', 'rubric-answers-the-question']
     """
-    from steelyard.rubric import RubricReward
+    from steelyard.rubric_reward import RubricReward
 
     reward = RubricReward(
         _judge_of(config, base),

@@ -15,7 +15,7 @@ from steelyard.objectives.kinds import objective_of
 from steelyard.recipes._parts import AdapterConfig, MixtureConfig
 from steelyard.recipes._rubric import RubricConfig, rubric_objectives
 from steelyard.recipes._weighting import any_of, load_weighting
-from steelyard.rubric.references import REFERENCES
+from steelyard.rubric_reward.references import REFERENCES
 from steelyard.settings import Part
 from steelyard.weighting import METHODS, Weighting
 

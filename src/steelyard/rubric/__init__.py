@@ -34,9 +34,6 @@ if TYPE_CHECKING:
     from steelyard.rubric.pairs import Pair as Pair
     from steelyard.rubric.pairs import read_pairs as read_pairs
     from steelyard.rubric.programmatic import ProgrammaticJudge as ProgrammaticJudge
-    from steelyard.rubric.references import strengths as strengths
-    from steelyard.rubric.reward import Judged as Judged
-    from steelyard.rubric.reward import RubricReward as RubricReward
     from steelyard.rubric.router import by_judge as by_judge
     from steelyard.rubric.router import by_name as by_name
     from steelyard.rubric.router import by_rules as by_rules

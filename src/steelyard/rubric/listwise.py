@@ -18,7 +18,7 @@ from steelyard.rubric.conversation import Given, conversation_of
 from steelyard.rubric.judge import PairwiseJudge
 
 _BEST = 10
-MOST_ANSWERS = 32
+_MOST_ANSWERS = 32
 
 
 @dataclass(frozen=True)
@@ -65,8 +65,8 @@ async def rank(
     Reference:
         The form of a listwise judge follows ART's RULER: scores of a group's answers beside each other, from one question.
     """
-    if not 2 <= len(answers) <= MOST_ANSWERS:
-        raise InputError(f"a listwise judge takes 2 to {MOST_ANSWERS} answers, but was given {len(answers)}")
+    if not 2 <= len(answers) <= _MOST_ANSWERS:
+        raise InputError(f"a listwise judge takes 2 to {_MOST_ANSWERS} answers, but was given {len(answers)}")
     rubric = judge.rubric_of(domain)
     shown = {"prompt": conversation_of(prompt, speaker="user")}
     shown |= {f"answer {i}": conversation_of(answer, speaker="assistant") for i, answer in enumerate(answers, start=1)}

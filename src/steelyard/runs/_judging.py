@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from steelyard.recipes.recipe import Recipe, RubricConfig
-from steelyard.rubric.references import COLUMN, LISTWISE, REFERENCES
+from steelyard.rubric_reward.references import COLUMN, LISTWISE, REFERENCES
 
 _ORDERS = {"both": 2, "sum": 2, "adaptive": 2, "one": 1}
 

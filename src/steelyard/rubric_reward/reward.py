@@ -12,11 +12,11 @@ from typing import Any
 from steelyard.errors import InputError, RunError, nearest
 from steelyard.messages import answer_of, text_of
 from steelyard.objectives import Objective
-from steelyard.rubric._against_start import AgainstStart
-from steelyard.rubric._judged import Judged, JudgedBatch, digest
 from steelyard.rubric.judge import PairwiseJudge
-from steelyard.rubric.references import COLUMN, GIVEN, LISTWISE, REFERENCES
 from steelyard.rubric.values import FORMS, GRADES
+from steelyard.rubric_reward._against_start import AgainstStart
+from steelyard.rubric_reward._judged import Judged, JudgedBatch, digest
+from steelyard.rubric_reward.references import COLUMN, GIVEN, LISTWISE, REFERENCES
 
 _ON_FAILURE = ("stop", "missing")
 _LONGEST_WAIT = 60.0

@@ -8,10 +8,10 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from steelyard.messages import text_of
-from steelyard.rubric._judged import digest
 from steelyard.rubric.judge import PairwiseJudge
 from steelyard.rubric.values import mean_of, principle_values, value_of
 from steelyard.rubric.verdict import Verdict
+from steelyard.rubric_reward._judged import digest
 
 
 class AgainstStart:

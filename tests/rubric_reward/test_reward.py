@@ -18,14 +18,13 @@ from steelyard.rubric import (
     MetaRubric,
     PairwiseJudge,
     ProgrammaticJudge,
-    RubricReward,
     Scored,
     Verdict,
     aggregate,
     principle_values,
     tier_weights,
 )
-from steelyard.rubric.references import strengths
+from steelyard.rubric_reward import RubricReward, strengths
 
 GENERAL = MetaRubric.load("general")
 

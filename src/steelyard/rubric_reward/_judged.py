@@ -17,9 +17,9 @@ from steelyard.messages import text_of
 from steelyard.rubric.judge import PairwiseJudge
 from steelyard.rubric.listwise import Ranking, rank
 from steelyard.rubric.meta_rubric import MetaRubric
-from steelyard.rubric.references import GIVEN, LISTWISE, REFERENCES, Pair, is_skewed
 from steelyard.rubric.values import mean_of, principle_values, value_of
 from steelyard.rubric.verdict import Verdict
+from steelyard.rubric_reward.references import GIVEN, LISTWISE, REFERENCES, Pair, is_skewed
 
 
 @dataclass
