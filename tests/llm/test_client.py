@@ -7,7 +7,7 @@ import time
 
 import pytest
 
-from misbehaving_server import Verdict, completion
+from misbehaving_server import Verdict, completion, said
 from steelyard.errors import BudgetError, InputError, LLMError, UnreachableError
 from steelyard.llm import Budget, Client, ReplyCache
 
@@ -361,3 +361,13 @@ def test_an_address_that_is_none_is_refused_without_its_password(url):
     assert "secretword" not in str(caught.value)
     with pytest.raises(InputError, match="base_urls must be addresses"):
         Client([url, 3], "m")
+
+
+def test_a_larger_limit_that_is_refused_does_not_hide_the_reply_that_was_cut_off(serve):
+    refusal = json.dumps({"error": {"message": "max_tokens=200 cannot be greater than max_model_len=150", "code": 400}})
+
+    def answer(number, body):
+        return said({"content": '{"score": '}, finish="length") if body["max_tokens"] <= 100 else (400, {}, refusal)
+
+    with pytest.raises(LLMError, match=r"cut off at 100 tokens: .*, and asked for more, .*max_tokens=200 cannot be greater"):
+        Client(serve(answer).url, "m", max_tokens=100).ask_sync([{"role": "user", "content": "hi"}], schema=Verdict)

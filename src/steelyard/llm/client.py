@@ -211,7 +211,7 @@ class Client:
     async def _ask(self, state: OfLoop, messages: Messages, schema: Any, check: Any, settings: dict[str, Any]) -> Reply:
         async with state.turns:
             question = Question(messages, schema, check, settings)
-            calls, failure, barred = 0, LLMError("never asked"), False
+            calls, failure, barred, cut_off = 0, LLMError("never asked"), False, ""
             shut: set[str] = set()
             last = ""
             while calls <= self.retries:
@@ -224,7 +224,8 @@ class Client:
                     return reply
                 except CutOffError as cut:
                     self.usage.failures += 1
-                    failure = LLMError(f"{self.model}: {question.cut_off()}", calls=calls, reply=cut.text)
+                    cut_off = question.cut_off()
+                    failure = LLMError(f"{self.model}: {cut_off}", calls=calls, reply=cut.text)
                     if not question.longer():
                         break
                 except BadReplyError as bad:
@@ -233,7 +234,12 @@ class Client:
                 except FailedError as failed:
                     self.usage.failures += 1
                     kind = UnreachableError if failed.unreachable else LLMError
-                    failure, barred = kind(self._why(url, failed, calls), calls=calls), failed.barred or failed.unreachable
+                    # A limit that nobody set may be refused: then the cut-off is what there is to know.
+                    before = f"{self.model}: {cut_off}, and asked for more, " if cut_off and failed.hopeless else ""
+                    failure, barred = (
+                        kind(before + self._why(url, failed, calls), calls=calls),
+                        failed.barred or failed.unreachable,
+                    )
                     if failed.barred:
                         self._shut[url] = (self._shut.get(url, (0, 0.0))[0] + 1, time.monotonic() + _PAUSE)
                         # Another server may let us in.
