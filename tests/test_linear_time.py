@@ -23,8 +23,8 @@ from steelyard.rubric.router import by_rules
 from steelyard.runs._templates import Template
 
 LONG = 100_000
-SECONDS = 1.0
-"""Ten times what a slow machine takes; quadratic time is a minute."""
+SECONDS = 3.0
+"""Of processor time: several times what a busy machine takes, where two processes share a core; quadratic time is a minute."""
 
 
 class Schema(BaseModel):
@@ -211,7 +211,7 @@ def test_a_pattern_of_a_user_that_never_ends_is_undecided_in_a_second():
         UserWarning, match=r"pattern '\(a\|aa\)\+\$' takes more than 1 s on a text of 81 characters, and is undecided"
     ):
         assert made("p", "a" * 80 + "b") is None
-    assert time.monotonic() - begun < 10
+    assert time.monotonic() - begun < 30
     assert made("p", "aaa") == 1.0
 
 
@@ -237,7 +237,7 @@ def test_a_schema_that_never_ends_is_undecided_in_a_second(schema):
     begun = time.monotonic()
     with pytest.warns(UserWarning, match="takes more than 1 s"):
         assert check("json-schema", schema=schema)("p", said) is None
-    assert time.monotonic() - begun < 10
+    assert time.monotonic() - begun < 30
 
 
 def test_equal_items_are_found_in_linear_time_and_by_the_standard():
