@@ -100,6 +100,10 @@ def _known_keys(location: tuple[str | int, ...], root: type[BaseModel]) -> list[
 
 def _explain(problem: Any, root: type[BaseModel]) -> str:
     location = tuple(problem["loc"])
+    if location[:1] == ("objectives",) and location[2:3] in (("rubric",), ("other",)):
+        # Which kind of objective it is: no key of the recipe.
+        location = (*location[:2], *location[3:])
+        problem = {**problem, "loc": location}
     path = ".".join(str(part) for part in location)
     if problem["type"] == "extra_forbidden":
         known = _known_keys(location[:-1], root)
