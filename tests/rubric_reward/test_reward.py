@@ -22,6 +22,7 @@ from steelyard.rubric import (
     Verdict,
     aggregate,
     principle_values,
+    shipped_rubrics,
     tier_weights,
 )
 from steelyard.rubric_reward import RubricReward, strengths
@@ -125,10 +126,10 @@ def test_a_columns_answer_is_the_reference(serve_judge):
 @pytest.mark.parametrize(
     ("columns", "message"),
     [
-        ({}, r"the rows have no column 'gold' .*: give one of bootstrap, round-robin, tournament"),
-        ({"golf": ["x", "y"]}, r"the rows have no column 'gold' .*\(did you mean 'golf'\?\)"),
-        ({"gold": ["x", None]}, r"column 'gold' has no reference answer for the prompt 'b': fill it in"),
-        ({"gold": ["x", "  "]}, r"column 'gold' has no reference answer for the prompt 'b'"),
+        ({}, r"there is no column 'gold': give one of bootstrap, listwise, round-robin, tournament"),
+        ({"golf": ["x", "y"]}, r"there is no column 'gold': .*\(did you mean 'golf'\?\)"),
+        ({"gold": ["x", None]}, r"prompt 'b': column 'gold' has no reference answer: fill it in"),
+        ({"gold": ["x", "  "]}, r"prompt 'b': column 'gold' has no reference answer"),
     ],
 )
 def test_a_missing_reference_is_named(serve_judge, columns, message):
@@ -410,6 +411,30 @@ def test_a_list_is_one_question_whatever_the_order(serve_judge):
     assert found[0] == found[1] == found[2]
     assert sorted(found[0]) == [found[0][i] for i in (1, 0, 3, 2)]
     assert found[0][1] < 0 < found[0][2]
+
+
+def test_the_same_answers_beside_another_reference_are_judged_anew(serve_judge):
+    reward = RubricReward(judge_of(serve_judge({"correctness": stars}, steps=(0.5, 1.5))), reference="gold")
+    assert scores(reward, ["**"], gold=["*"]) == [0.5]
+    assert scores(reward, ["**"], gold=["***"]) == [-0.5]
+
+
+def test_of_several_rubrics_the_prompts_own_is_used_or_the_one_that_rules_find(serve_judge):
+    server = serve_judge({"correctness": stars})
+    judge = PairwiseJudge(Client(server.url, "m"), shipped_rubrics())
+    reward = RubricReward(judge, reference="gold")
+    prompts, domains = ["2+2?", "Write a haiku about rain.", "Write a haiku about rain."], ["maths", None, "unheard-of"]
+    scores(reward, ["*"] * 3, prompts, gold=["."] * 3, domain=domains)
+    used = [reward.latest.verdicts[i, -1][0].rubric.partition("@")[0] for i in range(3)]
+    assert used == ["maths", "creative", "creative"]
+
+
+def test_what_a_list_said_is_noted(serve_judge):
+    reward = RubricReward(judge_of(serve_judge({"correctness": stars})), reference="listwise")
+    scores(reward, ["*", "**"])
+    (note,) = json.loads(reward.notes()["Say something.", "**"][0])
+    assert note["listed"][0]["score"] > 0.5
+    assert "mean difference" in note["listed"][0]["reason"]
 
 
 def test_a_list_keeps_guards_and_failures(serve_judge, monkeypatch):

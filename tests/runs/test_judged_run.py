@@ -150,7 +150,7 @@ def test_a_run_that_goes_on_asks_the_same_and_ends_the_same(tiny_recipe, judge, 
         ({"guards": [{"check": "wrods"}]}, r"unknown kind of check 'wrods' \(did you mean 'words'\?\)"),
         ({"referense": "x"}, "unknown key 'referense'"),
         ({"api_key_env": "NO_SUCH_KEY"}, "the environment has no NO_SUCH_KEY"),
-        ({"reference": "gold"}, "column 'gold' has no reference answer for the prompt"),
+        ({"reference": "gold"}, "column 'gold' has no reference answer: fill it in"),
     ],
 )
 def test_a_judge_that_cannot_be_is_refused_before_anything_is_learned(tiny_recipe, judge, jsonl, tmp_path, options, message):

@@ -120,11 +120,11 @@ def reads_last_message(check: Check) -> bool:
     return getattr(check.run, "on_last_message", False)
 
 
-def that_leaves_out(function: Function, left: list[str]) -> Function:
-    """Marks a function that may leave something out: it adds the name to a list each time that it does.
+def that_leaves_out(function: Function, left: Counter[str]) -> Function:
+    """Marks a function that may leave something out: it counts the name each time that it does.
 
     Example:
-        >>> left_out(Check("some", that_leaves_out(lambda prompt, answer, columns: 1.0, ["a", "b", "a"])))
+        >>> left_out(Check("some", that_leaves_out(lambda prompt, answer, columns: 1.0, Counter("aba"))))
         Counter({'a': 2, 'b': 1})
     """
     function.left_out = left  # type: ignore[attr-defined]
@@ -133,7 +133,7 @@ def that_leaves_out(function: Function, left: list[str]) -> Function:
 
 def left_out(check: Check) -> Counter[str]:
     """How often a check left out what it could not check, as an instruction that it does not know, by name."""
-    return Counter(getattr(check.run, "left_out", ()))
+    return Counter(getattr(check.run, "left_out", {}))
 
 
 def on_answer(test: Answer) -> Function:

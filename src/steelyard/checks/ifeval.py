@@ -22,6 +22,7 @@ import inspect
 import json
 import re
 import warnings
+from collections import Counter
 from collections.abc import Callable, Mapping
 from typing import Any
 
@@ -59,7 +60,7 @@ def _letters(answer: str, letter: str, let_frequency: int, let_relation: str | N
 
 
 def _language(answer: str, language: str) -> bool:
-    # Without a letter nothing can be told: no failure.
+    # A text without letters is in no language: no failure.
     return not any(map(str.isalpha, answer)) or in_language(answer, language) is True
 
 
@@ -239,8 +240,7 @@ def _instructions(*, ids: str = "instruction_id_list", arguments: str = "kwargs"
         loose: also try the answer without its first or last line, and without asterisks.
     """
 
-    left: list[str] = []
-    told: set[str] = set()
+    left: Counter[str] = Counter()
 
     def run(prompt: str, answer: str, columns: Mapping[str, Any]) -> float | None:
         tried, kept = _variants(answer) if loose else [answer], []
@@ -248,9 +248,8 @@ def _instructions(*, ids: str = "instruction_id_list", arguments: str = "kwargs"
             try:
                 kept.append(any(follows(one, text, some, prompt) for text in tried))
             except InputError as error:
-                left.append(one)
-                if one not in told:
-                    told.add(one)
+                left[one] += 1
+                if left[one] == 1:
                     warnings.warn(f"{error}; it is left out of the shares", stacklevel=2)
         return sum(kept) / len(kept) if kept else None
 

@@ -74,7 +74,7 @@ def _outcomes(row: Mapping[str, Any]) -> set[str]:
     found = set()
     for comparisons in _said(row).values():
         for one in comparisons:
-            for verdict in one["verdicts"]:
+            for verdict in one.get("verdicts", ()):
                 winner = verdict["winner"]
                 found.add(
                     "failed" if winner is None else "tied" if winner == "tie" else "won" if winner == one["side"] else "lost"
@@ -122,6 +122,11 @@ def _show(console: Any, step: int, number: int, row: Mapping[str, Any], names: S
     console.print(f"advantage: {_number(row['advantage'])}", highlight=False)
     for name, comparisons in _said(row).items():
         for at, one in enumerate(comparisons, start=1):
+            for said in one.get("listed", ()):
+                line = f"failed: {said['error']}" if "error" in said else f"{said['score']:.1f} of 1: {said['reason']}"
+                console.print(f"{name}, beside the others of its group: {shown(line)}", highlight=False, markup=False)
+            if "verdicts" not in one:
+                continue
             texts = (row["answer"], one["other"]) if one["side"] == "a" else (one["other"], row["answer"])
             for said in one["verdicts"]:
                 console.print(

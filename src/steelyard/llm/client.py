@@ -38,6 +38,7 @@ from steelyard.llm._replies import (
 from steelyard.llm._requests import RefusedError, post
 from steelyard.llm._server_words import LONGEST_WAIT, shown_address
 from steelyard.llm.cache import ReplyCache
+from steelyard.llm.loop import run_sync
 from steelyard.llm.usage import Budget, Reply, Usage
 
 _STRUCTURES = ("auto", "schema", "prompt")
@@ -197,8 +198,6 @@ class Client:
 
     def ask_sync(self, messages: Messages, **keywords: Any) -> Reply:
         """As `ask`, from code without an event loop."""
-        from steelyard.llm.loop import run_sync
-
         return run_sync(self.ask(messages, **keywords))
 
     def notes(self) -> list[str]:
@@ -234,7 +233,7 @@ class Client:
                 except FailedError as failed:
                     self.usage.failures += 1
                     kind = UnreachableError if failed.unreachable else LLMError
-                    # A limit that nobody set may be refused: then the cut-off is what there is to know.
+                    # A limit that nobody set may be refused.
                     before = f"{self.model}: {cut_off}, and asked for more, " if cut_off and failed.hopeless else ""
                     failure, barred = (
                         kind(before + self._why(url, failed, calls), calls=calls),

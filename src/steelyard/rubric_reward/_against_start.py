@@ -11,7 +11,7 @@ from steelyard.messages import text_of
 from steelyard.rubric.judge import PairwiseJudge
 from steelyard.rubric.values import mean_of, principle_values, value_of
 from steelyard.rubric.verdict import Verdict
-from steelyard.rubric_reward._judged import digest
+from steelyard.rubric_reward._judged import digest, domain_of, rows_of
 
 
 class AgainstStart:
@@ -45,15 +45,16 @@ class AgainstStart:
     ) -> list[float | None]:
         """How much better each answer is than the start's by a principle, -1 to 1; 0 where the principle made no difference."""
         found: list[float | None] = []
-        rows = _rows(columns, len(prompts))
-        for row, each in zip(rows, await self._verdicts(prompts, completions, columns), strict=True):
+        rows = rows_of(columns, len(prompts))
+        for prompt, row, each in zip(prompts, rows, await self._verdicts(prompts, completions, columns), strict=True):
             if each is None:
                 found.append(0.0)
                 continue
             values = []
             for verdict, judge in zip(each, self.judges, strict=True):
                 if verdict.winner is not None:
-                    values.append(principle_values(verdict, judge.rubric_of(row.get(self.domain_column))).get(name) or 0.0)
+                    rubric = judge.rubric_of(domain_of(judge, row.get(self.domain_column), prompt))
+                    values.append(principle_values(verdict, rubric).get(name) or 0.0)
             found.append(mean_of(values))
         return found
 
@@ -63,7 +64,7 @@ class AgainstStart:
         if self._latest is not None and self._latest[0] == key:
             return self._latest[1]
         if key not in self._under_way:
-            self._under_way[key] = asyncio.ensure_future(self._judge(prompts, completions, _rows(columns, len(prompts))))
+            self._under_way[key] = asyncio.ensure_future(self._judge(prompts, completions, rows_of(columns, len(prompts))))
             self._under_way[key].add_done_callback(lambda _: self._under_way.pop(key, None))
         found = await asyncio.shield(self._under_way[key])
         self._latest = key, found
@@ -91,17 +92,9 @@ class AgainstStart:
         if asked is None:
             return None
         prompt, completion, start, row = asked
-        return list(
-            await asyncio.gather(
-                *(
-                    judge.compare(prompt, completion, start, domain=row.get(self.domain_column), columns=row)
-                    for judge in self.judges
-                )
-            )
+        domains = [domain_of(judge, row.get(self.domain_column), prompt) for judge in self.judges]
+        asking = (
+            judge.compare(prompt, completion, start, domain=domain, columns=row)
+            for judge, domain in zip(self.judges, domains, strict=True)
         )
-
-
-def _rows(columns: Mapping[str, Any], count: int) -> list[dict[str, Any]]:
-    return [
-        {key: value[i] for key, value in columns.items() if isinstance(value, list) and len(value) == count} for i in range(count)
-    ]
+        return list(await asyncio.gather(*asking))

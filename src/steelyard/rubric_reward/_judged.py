@@ -8,18 +8,21 @@ import json
 import random
 import time
 from collections import Counter
-from collections.abc import Awaitable, Mapping
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, TypeVar
 
 from steelyard.errors import InputError, nearest
-from steelyard.messages import text_of
+from steelyard.messages import answer_of, text_of
+from steelyard.rubric.conversation import conversation_of
 from steelyard.rubric.judge import PairwiseJudge
 from steelyard.rubric.listwise import Ranking, rank
-from steelyard.rubric.meta_rubric import MetaRubric
+from steelyard.rubric.router import by_rules
 from steelyard.rubric.values import mean_of, principle_values, value_of
 from steelyard.rubric.verdict import Verdict
 from steelyard.rubric_reward.references import GIVEN, LISTWISE, REFERENCES, Pair, is_skewed
+
+T = TypeVar("T")
 
 
 @dataclass
@@ -34,6 +37,7 @@ class Judged:
         counts: of pairs, failed ones, calls, tokens and so on, for the log.
         texts: prompt and answer of every row.
         against: by pair of a row and `GIVEN`, the text of the reference.
+        listed: by row, what a listwise judge said of it.
     """
 
     scores: list[float | None]
@@ -43,6 +47,7 @@ class Judged:
     counts: Counter[str] = field(default_factory=Counter)
     texts: list[tuple[str, str]] = field(default_factory=list)
     against: dict[Pair, str] = field(default_factory=dict)
+    listed: dict[int, list[dict[str, Any]]] = field(default_factory=dict)
 
     def notes(self) -> dict[tuple[str, str], list[str]]:
         """By prompt and answer, what each such answer was compared with and what was said, as JSON: for the record of a run.
@@ -59,6 +64,8 @@ class Judged:
             of_row[first].append({"side": "a", "other": other, "verdicts": said})
             if second != GIVEN:
                 of_row[second].append({"side": "b", "other": self.texts[first][1], "verdicts": said})
+        for row, scores in self.listed.items():
+            of_row[row].append({"listed": scores})
         found: dict[tuple[str, str], list[str]] = {}
         for texts, noted in zip(self.texts, of_row, strict=True):
             found.setdefault(texts, []).append(json.dumps(noted, ensure_ascii=False))
@@ -66,7 +73,14 @@ class Judged:
 
 
 class JudgedBatch:
-    """The pairs of a batch, and what came of them."""
+    """The groups of a batch, and what came of them.
+
+    Args:
+        reward: whose judges, scheme and settings are used.
+        prompts, completions, rows: one an answer; a row holds the columns.
+        groups: the places of answers to one prompt that stand together.
+        until: when judging must end, on the monotonic clock; None for no such time.
+    """
 
     def __init__(
         self,
@@ -77,109 +91,27 @@ class JudgedBatch:
         groups: list[list[int]],
         until: float | None,
     ) -> None:
-        self.of, self.prompts, self.completions, self.rows, self.groups, self.until = (
-            reward,
-            prompts,
-            completions,
-            rows,
-            groups,
-            until,
-        )
-        self.verdicts: dict[Pair, list[Verdict]] = {}
-        self.ranked: dict[tuple[int, ...], list[Ranking]] = {}
-        self.orders: list[list[int]] = []
-        self.passing: list[int] = []
+        self.of, self.prompts, self.completions, self.rows, self.until = reward, prompts, completions, rows, until
+        self.groups = [_Group(self, members) for members in groups]
 
     async def play(self) -> None:
-        """Judge all pairs; those that have a verdict are not judged again."""
-        if not self.orders:
-            drawn = await asyncio.to_thread(lambda: [self._order(group) for group in self.groups])
-            self.orders, self.passing = [order for order, _ in drawn], [passing for _, passing in drawn]
-        playing = [
-            self._rank(order[:passing]) if self.of.reference == LISTWISE else self.of.scheme.play(order, self._compare)
-            for order, passing in zip(self.orders, self.passing, strict=True)
-            if passing and (len(order) > 1 or self.of.scheme.from_outside)
-        ]
-        await asyncio.gather(*playing)
+        """Judge all groups; what has a verdict is not judged again."""
+        await asyncio.to_thread(self._draw)
+        await asyncio.gather(*(group.play() for group in self.groups))
 
-    async def _rank(self, members: list[int]) -> None:
-        """Score the members of a group that pass the guards, in one question a judge and sample."""
-        kept = self.ranked.get(tuple(members), [])
-        if len(members) < 2 or (kept and all(ranking.error is None for ranking in kept)):
-            return
-        row = self.rows[members[0]]
-        domain = row.get(self.of.domain_column)
-        answers = [self.completions[i] for i in members]
-        asked = [(judge, sample) for judge in self.of.judges for sample in range(self.of.samples)]
-        ranking = [rank(judge, self.prompts[members[0]], answers, domain=domain, sample=sample) for judge, sample in asked]
-        self.ranked[tuple(members)] = list(await asyncio.gather(*(self._in_time(one) for one in ranking)))
+    def _draw(self) -> None:
+        for group in self.groups:
+            if not group.order:
+                group.draw()
 
-    async def _in_time(self, asking: Awaitable[Ranking]) -> Ranking:
+    async def in_time(self, asking: Awaitable[T], late: Callable[[str], T]) -> T:
+        """What is asked, or a failure where the deadline is before it."""
         if self.until is None:
             return await asking
         try:
             return await asyncio.wait_for(asking, max(0.0, self.until - time.monotonic()))
         except TimeoutError:
-            return Ranking([], [], error=f"no scores within the deadline of {self.of.deadline:g} s")
-
-    def _order(self, group: list[int]) -> tuple[list[int], int]:
-        """The members of a group in an order drawn by seed, those that pass the guards first, and how many these are."""
-        said = [text_of(self.prompts[group[0]]), *(text_of(self.completions[i]) for i in group)]
-        drawn = list(group)
-        random.Random(digest([self.of.seed, said])).shuffle(drawn)
-        passing = [i for i in drawn if self._passes(i)]
-        return passing + [i for i in drawn if i not in set(passing)], len(passing)
-
-    def _passes(self, i: int) -> bool:
-        return all(judge.passes_guards(self.prompts[i], self.completions[i], self.rows[i]) for judge in self.of.judges)
-
-    async def _compare(self, first: int, second: int) -> float | None:
-        kept = self.verdicts.get((first, second), [])
-        if not kept or any(verdict.winner is None for verdict in kept):
-            asked = [(judge, sample) for judge in self.of.judges for sample in range(self.of.samples)]
-            kept = list(await asyncio.gather(*(self._verdict(judge, first, second, sample) for judge, sample in asked)))
-            self.verdicts[first, second] = kept
-        return mean_of([value_of(verdict, self.of.grade) for verdict in kept])
-
-    async def _verdict(self, judge: PairwiseJudge, first: int, second: int, sample: int) -> Verdict:
-        row = self.rows[first]
-        against = self.reference(first) if second == GIVEN else self.completions[second]
-        comparing = judge.compare(
-            self.prompts[first],
-            self.completions[first],
-            against,
-            domain=row.get(self.of.domain_column),
-            columns=row,
-            sample=sample,
-        )
-        if self.until is None:
-            return await comparing
-        try:
-            return await asyncio.wait_for(comparing, max(0.0, self.until - time.monotonic()))
-        except TimeoutError:
-            return Verdict(None, None, "failure", error=f"no verdict within the deadline of {self.of.deadline:g} s")
-
-    def reference(self, i: int) -> Any:
-        """The answer in a row that it is compared with."""
-        found = self.rows[i].get(self.of.reference)
-        if found is None or not text_of(found).strip():
-            known = [*REFERENCES, *self.rows[i]]
-            there = self.of.reference in self.rows[i]
-            raise InputError(
-                f"objective {self.of.name!r}: "
-                + (
-                    f"column {self.of.reference!r} has no reference answer"
-                    if there
-                    else f"the rows have no column {self.of.reference!r}"
-                )
-                + f" for the prompt {text_of(self.prompts[i])[:80]!r}: "
-                + (
-                    "fill it in, or leave such rows out"
-                    if there
-                    else f"give one of {', '.join(known)}{nearest(self.of.reference, known)}"
-                )
-            )
-        return found
+            return late(f"no verdict within the deadline of {self.of.deadline:g} s")
 
     def is_late(self) -> bool:
         """Whether the deadline has passed."""
@@ -187,106 +119,213 @@ class JudgedBatch:
 
     def failed(self) -> tuple[int, int]:
         """Pairs without any verdict, and all pairs; of lists, the answers."""
-        if self.of.reference == LISTWISE:
-            lost = [len(members) for members, each in self.ranked.items() if all(ranking.error for ranking in each)]
-            return sum(lost), sum(map(len, self.ranked))
-        without = sum(all(verdict.winner is None for verdict in each) for each in self.verdicts.values())
-        return without, len(self.verdicts)
+        lost, asked = zip(*(group.failed() for group in self.groups), strict=True)
+        return sum(lost), sum(asked)
 
     def last_error(self) -> str:
         """Why the last pair without a verdict has none."""
-        errors = [verdict.error for each in self.verdicts.values() for verdict in each if verdict.error]
-        errors += [ranking.error for ranked in self.ranked.values() for ranking in ranked if ranking.error]
+        errors = [one.error for group in self.groups for one in group.replies() if one.error]
         return errors[-1] if errors else "no reason given"
 
-    def fresh(self) -> list[Verdict]:
-        """The verdicts of this batch."""
-        return [verdict for each in self.verdicts.values() for verdict in each]
+    def verdicts(self) -> dict[Pair, list[Verdict]]:
+        """The verdicts of all groups, by pair."""
+        return {pair: each for group in self.groups for pair, each in group.verdicts.items()}
 
     def counts(self) -> Counter[str]:
         """Pairs, failures, calls and tokens, and groups without a gradient."""
-        found: Counter[str] = Counter()
+        found: Counter[str] = Counter(groups=len(self.groups))
         found["failed"], found["pairs"] = self.failed()
-        for verdict in self.fresh():
-            found["calls"] += verdict.calls
-            found["tokens_in"] += verdict.tokens_in
-            found["tokens_out"] += verdict.tokens_out
-            found["flips"] += len(set(verdict.orders)) == 2
-            found["both"] += len(verdict.orders) == 2
-        rankings = [ranking for each in self.ranked.values() for ranking in each]
-        for ranking in rankings:
-            found["calls"] += ranking.calls
-            found["tokens_in"] += ranking.tokens_in
-            found["tokens_out"] += ranking.tokens_out
-        found["groups"] = len(self.groups)
-        found["guarded"] = sum(not passing for passing in self.passing)
-        found["no_gradient"] = sum(
-            len({score for score in self._of_group(order, passing) if score is not None}) < 2 for order, passing in self._drawn()
-        )
+        for group in self.groups:
+            for reply in group.replies():
+                found["calls"] += reply.calls
+                found["tokens_in"] += reply.tokens_in
+                found["tokens_out"] += reply.tokens_out
+            found["guarded"] += not group.passing
+            found["no_gradient"] += len(set(group.scores()) - {None}) < 2
         return found
 
     def result(self) -> Judged:
         """The scores of all answers."""
-        scores: list[float | None] = [None] * len(self.prompts)
-        by_principle: dict[str, list[float | None]] = {name: list(scores) for name in self.of.principles}
-        for order, passing in self._drawn():
-            for i, score in zip(order, self._of_group(order, passing), strict=True):
-                scores[i] = score
-            split = self._split(order)
-            for name, found in by_principle.items():
-                for i, score in zip(
-                    order, self._of_group(order, passing, {pair: each.get(name) for pair, each in split.items()}), strict=True
-                ):
-                    found[i] = score
-        return Judged(scores, by_principle)
+        judged = Judged([None] * len(self.prompts), {name: [None] * len(self.prompts) for name in self.of.principles})
+        judged.verdicts = self.verdicts()
+        judged.texts = [
+            (text_of(prompt), answer_of(answer)) for prompt, answer in zip(self.prompts, self.completions, strict=True)
+        ]
+        for group in self.groups:
+            for i, score in zip(group.order, group.scores(), strict=True):
+                judged.scores[i] = score
+            for name, values in group.by_principle().items():
+                for i, score in zip(group.order, group.scores(values), strict=True):
+                    judged.by_principle[name][i] = score
+            judged.against |= {pair: text_of(group.reference(pair[0])) for pair in group.verdicts if pair[1] == GIVEN}
+            judged.listed |= group.reasons()
+        return judged
 
-    def _drawn(self) -> list[tuple[list[int], int]]:
-        return list(zip(self.orders, self.passing, strict=True))
 
-    def _of_group(self, order: list[int], passing: int, values: Mapping[Pair, float | None] | None = None) -> list[float | None]:
-        """The scores of a group in the order of its members; none where all fail a guard, or no reference was fair."""
-        members = set(order)
-        if values is None:
-            values = {
-                pair: mean_of([value_of(verdict, self.of.grade) for verdict in each])
-                for pair, each in self.verdicts.items()
-                if pair[0] in members
-            }
-        if not passing:
-            return [None] * len(order)
-        found = self._of_list(order, passing) if self.of.reference == LISTWISE else self.of.scheme.scores(order, values)
-        scores = [found.get(i) for i in order]
+class _Group:
+    """Answers to one prompt, as a scheme asks about them (`references._Judging`)."""
+
+    def __init__(self, batch: JudgedBatch, members: list[int]) -> None:
+        self.batch, self.of, self.members = batch, batch.of, members
+        self.order: list[int] = []
+        self.passing: list[int] = []
+        self.verdicts: dict[Pair, list[Verdict]] = {}
+        self.rankings: list[Ranking] = []
+
+    def draw(self) -> None:
+        """Put the members in an order drawn by seed, those that pass the guards first."""
+        batch, drawn = self.batch, list(self.members)
+        said = [text_of(batch.prompts[drawn[0]]), *(text_of(batch.completions[i]) for i in drawn)]
+        random.Random(digest([self.of.seed, said])).shuffle(drawn)
+        self.passing = [i for i in drawn if self._passes(i)]
+        self.order = self.passing + [i for i in drawn if i not in self.passing]
+
+    def _passes(self, i: int) -> bool:
+        batch = self.batch
+        return all(judge.passes_guards(batch.prompts[i], batch.completions[i], batch.rows[i]) for judge in self.of.judges)
+
+    async def play(self) -> None:
+        """Ask what the scheme asks, where anybody passes and there is somebody to compare with."""
+        if self.passing and (len(self.order) > 1 or self.of.scheme.from_outside):
+            await self.of.scheme.play(self.order, self)
+
+    def _asked(self) -> list[tuple[PairwiseJudge, int]]:
+        """Every judge, as often as it is asked."""
+        return [(judge, sample) for judge in self.of.judges for sample in range(self.of.samples)]
+
+    async def compare(self, first: int, second: int) -> float | None:
+        """Judge a pair, unless every judge has."""
+        kept = self.verdicts.get((first, second), [])
+        if not kept or any(verdict.winner is None for verdict in kept):
+            kept = list(await asyncio.gather(*(self._verdict(*asked, first, second) for asked in self._asked())))
+            self.verdicts[first, second] = kept
+        return mean_of([value_of(verdict, self.of.grade) for verdict in kept])
+
+    async def _verdict(self, judge: PairwiseJudge, sample: int, first: int, second: int) -> Verdict:
+        batch = self.batch
+        prompt, row = batch.prompts[first], batch.rows[first]
+        against = self.reference(first) if second == GIVEN else batch.completions[second]
+        domain = domain_of(judge, row.get(self.of.domain_column), prompt)
+        asking = judge.compare(prompt, batch.completions[first], against, domain=domain, columns=row, sample=sample)
+        return await batch.in_time(asking, lambda error: Verdict(None, None, "failure", error=error))
+
+    async def rank(self, members: Sequence[int]) -> None:
+        """Score the members that pass the guards beside each other, unless every judge has."""
+        if len(self.passing) < 2 or (self.rankings and not any(ranking.error for ranking in self.rankings)):
+            return
+        batch = self.batch
+        prompt, row = batch.prompts[self.passing[0]], batch.rows[self.passing[0]]
+        answers = [batch.completions[i] for i in self.passing]
+
+        async def one(judge: PairwiseJudge, sample: int) -> Ranking:
+            domain = domain_of(judge, row.get(self.of.domain_column), prompt)
+            asking = rank(judge, prompt, answers, domain=domain, sample=sample)
+            return await batch.in_time(asking, lambda error: Ranking([], [], error=error))
+
+        self.rankings = list(await asyncio.gather(*(one(*asked) for asked in self._asked())))
+
+    def reference(self, i: int) -> Any:
+        """The answer in a row that it is compared with.
+
+        Raises:
+            InputError: where there is none.
+        """
+        row, name = self.batch.rows[i], self.of.reference
+        found = row.get(name)
+        if found is not None and text_of(found).strip():
+            return found
+        where = f"objective {self.of.name!r}, prompt {text_of(self.batch.prompts[i])[:80]!r}"
+        if name in row:
+            raise InputError(f"{where}: column {name!r} has no reference answer: fill it in, or leave such rows out")
+        known = [*REFERENCES, *row]
+        raise InputError(f"{where}: there is no column {name!r}: give one of {', '.join(known)}{nearest(name, known)}")
+
+    def replies(self) -> list[Verdict | Ranking]:
+        """All that judges said, failures included."""
+        return [*(verdict for each in self.verdicts.values() for verdict in each), *self.rankings]
+
+    def failed(self) -> tuple[int, int]:
+        """Pairs without any verdict, and all pairs; of a list, the answers."""
+        if self.rankings:
+            return len(self.passing) * all(ranking.error for ranking in self.rankings), len(self.passing)
+        return sum(all(verdict.winner is None for verdict in each) for each in self.verdicts.values()), len(self.verdicts)
+
+    def scores(self, values: Mapping[Pair, float | None] | None = None) -> list[float | None]:
+        """The scores in the order of the members, by all that was said or by the values given; none where all fail a guard, or no reference was fair."""
+        if not self.passing:
+            return [None] * len(self.order)
+        found = self.of.scheme.scores(self.order, self._values() if values is None else values)
+        scores = [found.get(i) for i in self.order]
         # By who won, and not by how much: a filter on a shaped spread would prefer some rewards to others.
         outcomes = [None if score is None else float((score > 0) - (score < 0)) for score in scores]
-        return [None] * len(order) if self.of.scheme.skewed and is_skewed(outcomes) else scores
+        return [None] * len(scores) if self.of.scheme.skewed and is_skewed(outcomes) else scores
 
-    def _of_list(self, order: list[int], passing: int) -> dict[int, float | None]:
-        """Scores from a list, -1 to 1; answers that fail a guard are below all others."""
-        failing: dict[int, float | None] = dict.fromkeys(order[passing:], -1.0)
-        members = tuple(order[:passing])
-        if len(members) == 1:
-            return failing | {members[0]: 1.0 if failing else None}
-        rankings = [ranking for ranking in self.ranked.get(members, []) if ranking.error is None]
-        for place, member in enumerate(members):
-            score = mean_of([ranking.scores[place] for ranking in rankings])
-            failing[member] = None if score is None else 2 * score - 1
-        return failing
+    def _values(self) -> dict[Pair, float | None]:
+        """How much better each first member is; of a list, than the others, with those that fail a guard below all."""
+        values: dict[Pair, float | None] = {
+            pair: mean_of([value_of(verdict, self.of.grade) for verdict in each]) for pair, each in self.verdicts.items()
+        }
+        if self.of.reference != LISTWISE:
+            return values
+        values |= {(i, GIVEN): -1.0 for i in self.order[len(self.passing) :]}
+        if len(self.passing) == 1 and len(self.order) > 1:
+            values[self.passing[0], GIVEN] = 1.0
+        useful = [ranking for ranking in self.rankings if ranking.error is None]
+        for place, i in enumerate(self.passing if useful else ()):
+            score = mean_of([ranking.scores[place] for ranking in useful])
+            values[i, GIVEN] = None if score is None else 2 * score - 1
+        return values
 
-    def _split(self, order: list[int]) -> dict[Pair, dict[str, float | None]]:
-        """The values of a group's pairs by principle."""
-        members, out = set(order), {}
+    def by_principle(self) -> dict[str, dict[Pair, float | None]]:
+        """The values of the pairs by each principle; empty where the judges do not name principles."""
+        found: dict[str, dict[Pair, float | None]] = {name: {} for name in self.of.principles}
         if not all(judge.principles for judge in self.of.judges):
             return {}
         for pair, each in self.verdicts.items():
-            if pair[0] in members:
-                splits = []
-                for verdict, judge in zip(each, (judge for judge in self.of.judges for _ in range(self.of.samples)), strict=True):
-                    splits.append(principle_values(verdict, self._rubric(judge, pair[0]), self.of.form))
-                out[pair] = {name: mean_of([split.get(name) for split in splits]) for name in self.of.principles}
-        return out
+            prompt, row = self.batch.prompts[pair[0]], self.batch.rows[pair[0]]
+            splits = []
+            for verdict, (judge, _) in zip(each, self._asked(), strict=True):
+                rubric = judge.rubric_of(domain_of(judge, row.get(self.of.domain_column), prompt))
+                splits.append(principle_values(verdict, rubric, self.of.form))
+            for name, values in found.items():
+                values[pair] = mean_of([split.get(name) for split in splits])
+        return found
 
-    def _rubric(self, judge: PairwiseJudge, i: int) -> MetaRubric:
-        return judge.rubric_of(self.rows[i].get(self.of.domain_column))
+    def reasons(self) -> dict[int, list[dict[str, Any]]]:
+        """What a list said of each member: score and reason, or why it failed."""
+        return {
+            i: [
+                {"error": one.error} if one.error else {"score": one.scores[place], "reason": one.reasons[place]}
+                for one in self.rankings
+            ]
+            for place, i in enumerate(self.passing if self.rankings else ())
+        }
+
+
+def domain_of(judge: PairwiseJudge, named: Any, prompt: Any) -> str | None:
+    """The domain whose rubric a judge uses: the one that is named, where it has a rubric for it; else by the rules of its rubrics.
+
+    Example:
+        >>> from steelyard.llm import Client
+        >>> from steelyard.rubric import shipped_rubrics
+        >>> judge = PairwiseJudge(Client("http://127.0.0.1:9/v1", "judge"), shipped_rubrics())
+        >>> domain_of(judge, "maths", "2+2?"), domain_of(judge, None, "Write a haiku about rain.")
+        ('maths', 'creative')
+    """
+    if len(judge.rubrics) == 1 or named in judge.rubrics:
+        return None if named is None else str(named)
+    return by_rules(conversation_of(prompt, speaker="user"), judge.rubrics)
+
+
+def rows_of(columns: Mapping[str, Any], count: int) -> list[dict[str, Any]]:
+    """The row of every answer, of the columns that have a value for each; TRL passes other things as well.
+
+    Example:
+        >>> rows_of({"gold": ["x", "y"], "trainer_state": None}, 2)
+        [{'gold': 'x'}, {'gold': 'y'}]
+    """
+    lists = {key: value for key, value in columns.items() if isinstance(value, list) and len(value) == count}
+    return [{key: value[i] for key, value in lists.items()} for i in range(count)]
 
 
 def digest(what: Any) -> str:

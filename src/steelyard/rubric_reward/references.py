@@ -1,24 +1,35 @@
 """What an answer is compared with to get its reward: which pairs of a group are judged, and what each answer gets of them.
 
-A scheme has two halves. `play` says which pairs are judged, and calls `compare` for them. `scores` turns the values of those pairs into one score an
-answer, -1 to 1, and is a pure function: it serves the verdicts' total and each principle of a rubric alike.
+A scheme has two halves. `play` says what is judged, and asks for it. `scores` turns the values that come of it into one score an answer, -1 to 1, and
+is a pure function: it serves the verdicts' total and each principle of a rubric alike.
 """
 
 from __future__ import annotations
 
 import asyncio
 import math
-from collections.abc import Awaitable, Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
 Pair = tuple[int, int]
-"""Two members of a group; a second one of `GIVEN` is the reference from outside."""
+"""Two members of a group, or one and `GIVEN`."""
 GIVEN = -1
+"""Stands for what is no member: a reference from outside, or all the others of a list."""
 _Values = Mapping[Pair, float | None]
 """By pair, how much better its first member is, -1 to 1; None where judging failed, or where a principle did not come up."""
-_Compare = Callable[[int, int], Awaitable[float | None]]
-"""Judges a pair, and says how much better its first member is."""
+
+
+class _Judging(Protocol):
+    """What a scheme asks."""
+
+    async def compare(self, first: int, second: int) -> float | None:
+        """Judge a pair, and say how much better its first member is."""
+
+    async def rank(self, members: Sequence[int]) -> None:
+        """Judge members beside each other, in one question."""
+
+
 _SKEWED = 0.6
 """A group whose scores add up to more than this a member, either way, had no fair reference."""
 
@@ -37,8 +48,8 @@ class _Scheme(Protocol):
     @property
     def skewed(self) -> bool: ...
 
-    async def play(self, order: Sequence[int], compare: _Compare) -> None:
-        """Judge pairs of a group, whose members stand in an order drawn by seed; the first may serve as the reference."""
+    async def play(self, order: Sequence[int], judging: _Judging) -> None:
+        """Have a group judged, whose members stand in an order drawn by seed; the first may serve as the reference."""
 
     def scores(self, order: Sequence[int], values: _Values) -> dict[int, float | None]:
         """A score for each member, from the values of the pairs that were judged."""
@@ -54,9 +65,9 @@ class _OneReference:
     from_outside: bool
     skewed: bool
 
-    async def play(self, order: Sequence[int], compare: _Compare) -> None:
+    async def play(self, order: Sequence[int], judging: _Judging) -> None:
         others, reference = (order, GIVEN) if self.from_outside else (order[1:], order[0])
-        await asyncio.gather(*(compare(member, reference) for member in others))
+        await asyncio.gather(*(judging.compare(member, reference) for member in others))
 
     def scores(self, order: Sequence[int], values: _Values) -> dict[int, float | None]:
         if self.from_outside:
@@ -77,9 +88,9 @@ class _RoundRobin:
     from_outside: bool = False
     skewed: bool = False
 
-    async def play(self, order: Sequence[int], compare: _Compare) -> None:
+    async def play(self, order: Sequence[int], judging: _Judging) -> None:
         pairs = [(first, second) for i, first in enumerate(order) for second in order[i + 1 :]]
-        await asyncio.gather(*(compare(*pair) for pair in pairs))
+        await asyncio.gather(*(judging.compare(*pair) for pair in pairs))
 
     def scores(self, order: Sequence[int], values: _Values) -> dict[int, float | None]:
         found: dict[int, list[float]] = {member: [] for member in order}
@@ -100,11 +111,11 @@ class _Tournament:
     from_outside: bool = False
     skewed: bool = False
 
-    async def play(self, order: Sequence[int], compare: _Compare) -> None:
+    async def play(self, order: Sequence[int], judging: _Judging) -> None:
         left = list(order)
         while len(left) > 1:
             pairs = list(zip(left[::2], left[1::2], strict=False))
-            values = await asyncio.gather(*(compare(*pair) for pair in pairs))
+            values = await asyncio.gather(*(judging.compare(*pair) for pair in pairs))
             # Where a match ends in a tie, or was not judged, the one goes on that was drawn first.
             winners = [
                 second if value is not None and value < 0 else first for (first, second), value in zip(pairs, values, strict=True)
@@ -125,11 +136,11 @@ class _List:
     from_outside: bool = False
     skewed: bool = False
 
-    async def play(self, order: Sequence[int], compare: _Compare) -> None:
-        raise NotImplementedError("a list is judged whole")
+    async def play(self, order: Sequence[int], judging: _Judging) -> None:
+        await judging.rank(order)
 
     def scores(self, order: Sequence[int], values: _Values) -> dict[int, float | None]:
-        raise NotImplementedError("a list has its scores from the judge")
+        return {member: values.get((member, GIVEN)) for member in order}
 
     def calls(self, size: int) -> int:
         return 1

@@ -10,13 +10,13 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from steelyard.errors import InputError, RunError, nearest
-from steelyard.messages import answer_of, text_of
+from steelyard.messages import text_of
 from steelyard.objectives import Objective
 from steelyard.rubric.judge import PairwiseJudge
 from steelyard.rubric.values import FORMS, GRADES
 from steelyard.rubric_reward._against_start import AgainstStart
-from steelyard.rubric_reward._judged import Judged, JudgedBatch, digest
-from steelyard.rubric_reward.references import COLUMN, GIVEN, LISTWISE, REFERENCES
+from steelyard.rubric_reward._judged import Judged, JudgedBatch, digest, rows_of
+from steelyard.rubric_reward.references import COLUMN, LISTWISE, REFERENCES
 
 _ON_FAILURE = ("stop", "missing")
 _LONGEST_WAIT = 60.0
@@ -152,7 +152,7 @@ class RubricReward:
             )
         made: list[Objective] = []
         for name in self.principles:
-            reward = _Principle(self, name) if made else _WithState(self, name)
+            reward = _Principle(self, name) if made else _FirstPrinciple(self, name)
             made.append(Objective(f"{self.name}-{name}", reward, measure=reward.measure, bounds=(-1.0, 1.0), **options))
         return made
 
@@ -211,24 +211,20 @@ class RubricReward:
             RunError: where too much fails, with `on_failure="stop"`.
             BudgetError: where a judge's budget is used up.
         """
-        key = digest([list(map(text_of, prompts)), list(map(text_of, completions))])
+        rows = rows_of(columns, len(prompts))
+        key = digest([list(map(text_of, prompts)), list(map(text_of, completions)), rows])
         if self.latest is not None and key == self._latest_key:
             return self.latest
         if key not in self._under_way:
-            task = asyncio.ensure_future(self._judge(list(prompts), list(completions), columns))
+            task = asyncio.ensure_future(self._judge(list(prompts), list(completions), rows, columns.get("log_metric")))
             self._under_way[key] = task
             task.add_done_callback(lambda _: self._under_way.pop(key, None))
         found = await asyncio.shield(self._under_way[key])
         self.latest, self._latest_key = found, key
         return found
 
-    async def _judge(self, prompts: list, completions: list, columns: Mapping[str, Any]) -> Judged:
+    async def _judge(self, prompts: list, completions: list, rows: list[dict[str, Any]], log: Any) -> Judged:
         began = time.monotonic()
-        count = len(prompts)
-        rows = [
-            {key: value[i] for key, value in columns.items() if isinstance(value, list) and len(value) == count}
-            for i in range(count)
-        ]
         batch = JudgedBatch(
             self, prompts, completions, rows, self._groups(prompts), began + self.deadline if self.deadline else None
         )
@@ -242,7 +238,7 @@ class RubricReward:
                 return self._given_up(batch, failed, pairs, began)
             await asyncio.sleep(wait)
             wait = min(2 * wait, _LONGEST_WAIT)
-        return self._noted(batch.result(), batch, began, columns)
+        return self._noted(batch.result(), batch, began, log)
 
     def _given_up(self, batch: JudgedBatch, failed: int, pairs: int, began: float) -> Judged:
         said = f"objective {self.name!r}: {failed} of {pairs} pairs of answers have no verdict ({batch.last_error()})"
@@ -251,17 +247,12 @@ class RubricReward:
         warnings.warn(f"{said}; this batch goes on without it", stacklevel=2)
         nothing: list[float | None] = [None] * len(batch.prompts)
         found = Judged(list(nothing), {name: list(nothing) for name in self.principles})
-        return self._noted(found, batch, began, {})
+        return self._noted(found, batch, began, None)
 
-    def _noted(self, found: Judged, batch: JudgedBatch, began: float, columns: Mapping[str, Any]) -> Judged:
-        found.verdicts, found.seconds, found.counts = batch.verdicts, time.monotonic() - began, batch.counts()
-        found.texts = [
-            (text_of(prompt), answer_of(answer)) for prompt, answer in zip(batch.prompts, batch.completions, strict=True)
-        ]
-        found.against = {pair: text_of(batch.reference(pair[0])) for pair in batch.verdicts if pair[1] == GIVEN}
+    def _noted(self, found: Judged, batch: JudgedBatch, began: float, log: Any) -> Judged:
+        found.seconds, found.counts = time.monotonic() - began, batch.counts()
         self.totals.update(found.counts)
-        self._watch_places(batch)
-        log = columns.get("log_metric")
+        self._watch_places(found)
         if callable(log):
             counts = found.counts
             log(f"{self.name}/seconds", found.seconds)
@@ -287,9 +278,9 @@ class RubricReward:
             )
         return groups
 
-    def _watch_places(self, batch: JudgedBatch) -> None:
+    def _watch_places(self, found: Judged) -> None:
         """Name a judge that goes by the place where an answer stands."""
-        for verdict in batch.fresh():
+        for verdict in (verdict for each in found.verdicts.values() for verdict in each):
             for order in verdict.judgements:
                 if order.score:
                     self._places[(order.score > 0) != order.swapped] += 1
@@ -306,15 +297,10 @@ class RubricReward:
                 )
 
 
-class _Whole:
-    """A reward as an objective's function: with its state, and its name."""
+class _WithState:
+    """What keeps the state of a reward, and says what was said, for all of its objectives."""
 
-    def __init__(self, reward: RubricReward) -> None:
-        self.of = reward
-        self.__name__ = reward.name
-
-    async def __call__(self, prompts: Sequence, completions: Sequence, **columns: Any) -> list[float | None]:
-        return await self.of(prompts, completions, **columns)
+    of: RubricReward
 
     def state_dict(self) -> dict[str, Any]:
         return self.of.state_dict()
@@ -324,6 +310,17 @@ class _Whole:
 
     def notes(self) -> dict[tuple[str, str], list[str]]:
         return self.of.notes()
+
+
+class _Whole(_WithState):
+    """A reward as an objective's function."""
+
+    def __init__(self, reward: RubricReward) -> None:
+        self.of = reward
+        self.__name__ = reward.name
+
+    async def __call__(self, prompts: Sequence, completions: Sequence, **columns: Any) -> list[float | None]:
+        return await self.of(prompts, completions, **columns)
 
 
 class _Principle:
@@ -340,14 +337,5 @@ class _Principle:
         return await self.of.against_start.by_principle(self.principle, prompts, completions, columns)
 
 
-class _WithState(_Principle):
-    """The first principle: it keeps the state for all."""
-
-    def state_dict(self) -> dict[str, Any]:
-        return self.of.state_dict()
-
-    def load_state_dict(self, state: Mapping[str, Any]) -> None:
-        self.of.load_state_dict(state)
-
-    def notes(self) -> dict[tuple[str, str], list[str]]:
-        return self.of.notes()
+class _FirstPrinciple(_Principle, _WithState):
+    """The first principle of a reward."""
