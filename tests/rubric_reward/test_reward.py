@@ -275,7 +275,7 @@ def test_where_too_much_fails_the_run_stops_or_goes_on_without(serve_judge, monk
     server = serve_judge()
     monkeypatch.setattr(server, "reply", lambda body: {})
     with pytest.raises(
-        RunError, match=r"objective 'rubric': 6 of 6 pairs of answers have no verdict \(.*\); see to the judge, and resume"
+        RunError, match=r"objective 'rubric': 6 of 6 pairs of answers have no verdict \(.*\); check the judge, and resume"
     ):
         scores(RubricReward(judge_of(server), reference="round-robin", patience=0), ANSWERS)
     going_on = RubricReward(judge_of(server), reference="round-robin", patience=0, on_failure="missing")

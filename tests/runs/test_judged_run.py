@@ -128,7 +128,7 @@ def test_a_run_that_goes_on_asks_the_same_and_ends_the_same(tiny_recipe, judge, 
 
     monkeypatch.setattr(judge, "reply", dies)
     stopping = with_judge(tiny_recipe, judge, patience=0)
-    with pytest.raises(RunError, match=r"pairs of answers have no verdict .*; see to the judge, and resume"):
+    with pytest.raises(RunError, match=r"pairs of answers have no verdict .*; check the judge, and resume"):
         train(stopping, out=tmp_path / "cut", progress=QuietProgress())
     monkeypatch.setattr(judge, "reply", reply)
     done = len(RunLog(tmp_path / "cut").steps())

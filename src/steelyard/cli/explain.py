@@ -96,7 +96,7 @@ def _list(
     console.print(table)
     if len(rows) > limit:
         console.print(f"{len(rows) - limit} more: --limit shows them", highlight=False)
-    console.print("all about one: --answer NUMBER", highlight=False)
+    console.print("--answer NUMBER shows one in full", highlight=False)
 
 
 def _number(value: float | None) -> str:

@@ -243,7 +243,7 @@ class RubricReward:
     def _given_up(self, batch: JudgedBatch, failed: int, pairs: int, began: float) -> Judged:
         said = f"objective {self.name!r}: {failed} of {pairs} pairs of answers have no verdict ({batch.last_error()})"
         if self.on_failure == "stop":
-            raise RunError(f"{said}; see to the judge, and resume")
+            raise RunError(f"{said}; check the judge, and resume")
         warnings.warn(f"{said}; this batch goes on without it", stacklevel=2)
         nothing: list[float | None] = [None] * len(batch.prompts)
         found = Judged(list(nothing), {name: list(nothing) for name in self.principles})

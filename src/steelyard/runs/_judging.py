@@ -26,6 +26,6 @@ def judging_costs(recipe: Recipe, validated: int) -> list[str]:
             whole = algorithm.steps * step + times * validation
             lines.append(
                 f"judge {config.name!r} ({config.reference}): at most {step:,} questions an update and {validation:,} a validation, "
-                f"{whole:,} in {algorithm.steps} updates and {times} validations after the first"
+                f"{whole:,} in the whole run (updates: {algorithm.steps}, validations after the first: {times})"
             )
     return lines
