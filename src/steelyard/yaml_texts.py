@@ -58,7 +58,7 @@ def parse_yaml(text: str, what: str, *, as_text: bool = False) -> Any:
     if len(text) > _LONGEST:
         raise InputError(f"{what}: {len(text):,} characters of YAML, where at most {_LONGEST:,} are read")
     try:
-        loader: Any = yaml.BaseLoader(text) if as_text else _Loader(text)
+        loader: Any = _TextLoader(text) if as_text else _Loader(text)
         node = loader.get_single_node()
         if node is None:
             return None
@@ -73,7 +73,28 @@ def parse_yaml(text: str, what: str, *, as_text: bool = False) -> Any:
         raise InputError(f"{what}: not valid YAML: more than {_DEEPEST} levels inside each other") from None
 
 
-class _Loader(yaml.SafeLoader):
+class _Shallow(yaml.composer.Composer):
+    """Stops at the first level too many: to read on costs seconds, since PyYAML looks at every open level again for each sign."""
+
+    _level = 0
+
+    def compose_node(self, parent: Any, index: Any) -> Any:
+        # The outermost part is on no level.
+        if self._level > _DEEPEST:
+            said = f"more than {_DEEPEST} levels inside each other"
+            raise yaml.composer.ComposerError(None, None, said, self.peek_event().start_mark)  # type: ignore[attr-defined]
+        self._level += 1
+        try:
+            return super().compose_node(parent, index)
+        finally:
+            self._level -= 1
+
+
+class _TextLoader(_Shallow, yaml.BaseLoader):
+    """Every value is the text that it is written as."""
+
+
+class _Loader(_Shallow, yaml.SafeLoader):
     """The safe loader, which says where a value is none: a date that no calendar has, or what a tag says and the value is not."""
 
     def construct_object(self, node: yaml.Node, deep: bool = False) -> Any:

@@ -95,6 +95,21 @@ def test_a_repeated_key_is_found_in_json_as_a_parser_finds_it(text):
 
 
 @pytest.mark.parametrize(
+    ("text", "key"),
+    [
+        ("""{"": null, "'": null}""", None),
+        ("""{"a'": 1, "a": 2}""", None),
+        ("""{"'a'": 1, "a": 2}""", None),
+        ("""{'a': 1, "a": 2}""", "a"),
+        ("""{"": 1, '': 2}""", ""),
+        ("""{a: 1, 'a': 2}""", "a"),
+    ],
+)
+def test_quotes_inside_a_key_are_a_part_of_it(text, key):
+    assert repeated_key(text) == key
+
+
+@pytest.mark.parametrize(
     "text",
     ["{'" * 50_000, '{"' * 50_000, "{'a':" * 20_000, '{"\\' + '\\"' * 50_000, "':\\" * 33_000, "{'a'" + ",'\\" * 30_000, "//" * 50_000, "'" * 100_000],
 )  # fmt: skip

@@ -119,12 +119,15 @@ def texts(rows):
     return [row["prompt"] for row in rows]
 
 
-def test_test_prompts_are_held_out_before_those_for_validation(jsonl):
+def test_prompts_for_validation_and_for_the_test_are_held_out_of_one_file(jsonl):
     found = load_prompts(config(jsonl(ROWS), test={"size": 3}))
-    assert texts(found.validation) == texts(ROWS[16:])
-    assert texts(found.test) == texts(ROWS[13:16])
-    assert texts(found.train) == texts(ROWS[:13]) == texts(found.raw)
-    assert load_prompts(config(jsonl(ROWS))).test == []
+    assert [len(side) for side in (found.train, found.validation, found.test)] == [13, 4, 3]
+    assert texts(found.train) == texts(found.raw)
+    assert sorted(texts([*found.train, *found.validation, *found.test])) == sorted(texts(ROWS))
+    without = load_prompts(config(jsonl(ROWS)))
+    assert without.test == []
+    # The test takes its prompts from those that would be trained on, and leaves validation as it is.
+    assert without.validation == found.validation
 
 
 def test_one_source_for_validation_and_test_gives_each_rows_of_its_own(jsonl):
@@ -143,7 +146,7 @@ def test_generated_sums_have_as_many_for_the_test_as_for_validation_and_share_no
 
 def test_too_many_test_prompts_are_refused(jsonl):
     with pytest.raises(
-        InputError, match=r"prompts.test.size: 16 prompts are to be held out, but .* has only 16 rows beside those"
+        InputError, match=r"prompts.test.size: 16 prompts are to be held out, but .* has only 16 that differ beside those"
     ):
         load_prompts(config(jsonl(ROWS), test={"size": 16}))
     with pytest.raises(InputError, match=r"sums: 7,000 prompts can be held out, but 4 for validation and 7000 for the test"):

@@ -55,7 +55,7 @@ def repeated_key(text: str) -> str | None:
         elif token in ("}", "]") and objects:
             objects.pop()
         elif token == ":" and objects and (known := objects[-1]) is not None:
-            key = last.strip("\"'")
+            key = last[1:-1] if last[:1] in ('"', "'") else last
             if before in ("{", ","):
                 if key in known:
                     return key
