@@ -126,7 +126,7 @@ def test_a_columns_answer_is_the_reference(serve_judge):
 @pytest.mark.parametrize(
     ("columns", "message"),
     [
-        ({}, r"there is no column 'gold': give one of bootstrap, listwise, round-robin, tournament"),
+        ({}, r"there is no column 'gold': give one of bootstrap, greedy, listwise, round-robin, start, tournament"),
         ({"golf": ["x", "y"]}, r"there is no column 'gold': .*\(did you mean 'golf'\?\)"),
         ({"gold": ["x", None]}, r"prompt 'b': column 'gold' has no reference answer: fill it in"),
         ({"gold": ["x", "  "]}, r"prompt 'b': column 'gold' has no reference answer"),

@@ -17,7 +17,7 @@ from steelyard.rubric_reward import RubricReward
 from steelyard.runlog import RunLog
 from steelyard.runs.progress import QuietProgress
 from steelyard.tasks.sums import sums_rows
-from steelyard.training import train
+from steelyard.training import train, use_references
 
 
 @pytest.fixture(scope="module")
@@ -169,6 +169,63 @@ def test_a_columns_references_are_kept_and_read(tiny_recipe, judge, jsonl, tmp_p
     assert RunLog(result.path).validations()[-1]["step"] == 4
 
 
+def test_a_hole_in_a_column_of_references_is_found_before_anything_is_loaded(tiny_recipe, judge, jsonl, tmp_path):
+    rows = [{"prompt": f"{i}+1=", "answer": str(i + 1), "gold": "" if i == 20 else "It is."} for i in range(24)]
+    tiny_recipe["prompts"] = {"source": str(jsonl(rows)), "validation": {"size": 2}}
+    with pytest.raises(InputError, match=r"objective 'rubric', .*prompt \d+: column 'gold' has no reference answer: fill it in"):
+        train(with_judge(tiny_recipe, judge, reference="gold"), out=tmp_path / "run", progress=QuietProgress())
+    assert not (tmp_path / "run").exists()
+
+
+@pytest.mark.parametrize("reference", ["greedy", "start"])
+def test_the_policys_own_answers_are_the_reference(tiny_recipe, judge, tmp_path, reference):
+    recipe = with_judge(tiny_recipe, judge, reference=reference)
+    whole = train(recipe, out=tmp_path / "whole", progress=QuietProgress())
+    log = RunLog(whole.path)
+    others: dict = {}
+    for step in range(1, 5):
+        for row in log.answers(step=step):
+            (said,) = json.loads(row["said/rubric"])
+            others.setdefault((row["prompt"], step if reference == "greedy" else 0), set()).add(said["other"])
+    # One answer a prompt that all of its group are compared with; of the start, one for the whole run.
+    assert all(len(each) == 1 for each in others.values())
+    # The extra answers are in no count of tokens, and another run is the same run.
+    again = train(with_judge(tiny_recipe, judge, reference=reference), out=tmp_path / "again", progress=QuietProgress())
+    assert [v["point"] for v in log.validations()] == [v["point"] for v in RunLog(again.path).validations()]
+    kept = list(whole.path.rglob("start_answers.jsonl"))
+    assert len(kept) == (reference == "start")
+
+
+def test_the_start_is_the_start_of_a_run_that_goes_on(tiny_recipe, judge, tmp_path, monkeypatch):
+    recipe = with_judge(tiny_recipe, judge, reference="start", orders="one")
+    whole = train(recipe, out=tmp_path / "whole", progress=QuietProgress())
+    reply, asked = judge.reply, []
+
+    def dies(body):
+        asked.append(1)
+        return {} if len(asked) > 48 else reply(body)
+
+    monkeypatch.setattr(judge, "reply", dies)
+    with pytest.raises(RunError, match="have no verdict"):
+        train(
+            with_judge(tiny_recipe, judge, reference="start", orders="one", patience=0),
+            out=tmp_path / "cut",
+            progress=QuietProgress(),
+        )
+    monkeypatch.setattr(judge, "reply", reply)
+    (kept,) = (tmp_path / "cut").rglob("start_answers.jsonl")
+    before = kept.read_text()
+    assert len(RunLog(tmp_path / "cut").steps()) >= 2
+    train(recipe, out=tmp_path / "cut", resume=True, progress=QuietProgress())
+    assert kept.read_text() == before
+    for step in range(1, 5):
+        first, second = (
+            {row["prompt"]: json.loads(row["said/rubric"])[0]["other"] for row in RunLog(path).answers(step=step)}
+            for path in (whole.path, tmp_path / "cut")
+        )
+        assert first == second
+
+
 def test_where_the_judge_stands_may_change_and_what_it_is_asked_may_not(tiny_recipe, judge, tmp_path):
     train(with_judge(tiny_recipe, judge), out=tmp_path / "run", progress=QuietProgress())
     longer = {**tiny_recipe, "algorithm": {**tiny_recipe["algorithm"], "steps": 5}}
@@ -177,20 +234,45 @@ def test_where_the_judge_stands_may_change_and_what_it_is_asked_may_not(tiny_rec
     train(with_judge(longer, judge, concurrency=2, timeout=60), out=tmp_path / "run", resume=True, progress=QuietProgress())
 
 
-def test_trls_own_trainer_takes_the_reward_as_it_is(tiny_policy_dir, judge, tmp_path):
+def trls_trainer(tiny_policy_dir, judge, tmp_path, reference, prompts=6, **given):
     model, tokenizer = load_policy(str(tiny_policy_dir))
-    reward = RubricReward(PairwiseJudge(Client(judge.url, "m"), MetaRubric.load("general")), reference="tournament")
+    reward = RubricReward(PairwiseJudge(Client(judge.url, "m"), MetaRubric.load("general")), reference=reference)
     args = GRPOConfig(
         output_dir=str(tmp_path), use_cpu=True, bf16=False, per_device_train_batch_size=8, num_generations=4, max_completion_length=12, max_steps=2,
-        logging_steps=1, report_to="none", save_strategy="no", disable_tqdm=True, gradient_checkpointing=False,
+        logging_steps=1, report_to="none", save_strategy="no", disable_tqdm=True, gradient_checkpointing=False, **given,
     )  # fmt: skip
-    trainer = GRPOTrainer(
+    return GRPOTrainer(
         model=model,
         reward_funcs=[reward],
         args=args,
-        train_dataset=Dataset.from_list(sums_rows(16, 6)[0]),
+        train_dataset=Dataset.from_list(sums_rows(16, prompts)[0]),
+        eval_dataset=Dataset.from_list(sums_rows(16, 4)[1]),
         processing_class=tokenizer,
     )
+
+
+@pytest.mark.parametrize("reference", ["greedy", "start"])
+def test_trls_own_trainer_gives_the_policys_answers_after_one_call(tiny_policy_dir, judge, tmp_path, reference):
+    # Fewer updates than it takes to see all prompts, in more than one epoch's order.
+    trainer = trls_trainer(tiny_policy_dir, judge, tmp_path, reference, prompts=7, eval_strategy="steps", eval_steps=1)
+    with pytest.raises(InputError, match=r"call steelyard.training.use_references\(trainer\) before training"):
+        trainer.train()
+    trainer = trls_trainer(tiny_policy_dir, judge, tmp_path, reference, prompts=7, eval_strategy="steps", eval_steps=1)
+    use_references(trainer)
+    trainer.evaluate()
+    trainer.train()
+    logged = [entry for entry in trainer.state.log_history if "loss" in entry]
+    assert [entry["rubric/failed"] for entry in logged] == [0.0, 0.0]
+    lengths = [entry["num_tokens"] for entry in logged]
+    assert lengths[1] - lengths[0] < 8 * (16 + 12)  # the greedy answers are not in it
+    assert trainer.num_generations == 4
+    if reference == "start":
+        kept = [json.loads(line) for line in (tmp_path / "start_answers.jsonl").read_text().splitlines()]
+        assert len(kept) == 4 + 4  # two updates of two prompts, and the held-out ones
+
+
+def test_trls_own_trainer_takes_the_reward_as_it_is(tiny_policy_dir, judge, tmp_path):
+    trainer = trls_trainer(tiny_policy_dir, judge, tmp_path, "tournament")
     trainer.train()
     logged = [entry for entry in trainer.state.log_history if "loss" in entry]
     assert [entry["rubric/failed"] for entry in logged] == [0.0, 0.0]

@@ -10,6 +10,8 @@ from pathlib import Path
 import pytest
 import torch
 
+from steelyard.rubric import ProgrammaticJudge
+
 
 @pytest.mark.xdist_group("distributed")
 @pytest.mark.parametrize(("influence", "within"), [("jvp", 1e-4), ("finite-difference", 1e-2)])
@@ -94,3 +96,37 @@ def test_a_supervised_run_on_two_processes_is_the_run_on_one(tiny_policy_dir, tm
     assert first["metrics"] == second["metrics"]
     for name, value in alone["metrics"].items():
         assert first["metrics"][name] == pytest.approx(value, rel=1e-4)
+
+
+def judged_by_two(tiny_policy_dir, out, url, reference):
+    script = str(Path(__file__).parent / "two_processes_judged.py")
+    launch = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc_per_node", "2"]
+    command = [*launch, script, str(tiny_policy_dir), str(out), url, reference]
+    done = subprocess.run(command, capture_output=True, text=True, timeout=300, env={**os.environ, "OMP_NUM_THREADS": "1"})
+    assert done.returncode == 0, done.stderr[-3000:]
+    return [json.loads((out / f"rank{rank}.json").read_text()) for rank in (0, 1)]
+
+
+@pytest.mark.xdist_group("distributed")
+@pytest.mark.parametrize(("reference", "pairs"), [("round-robin", 28), ("start", 8)])
+def test_a_group_that_spans_processes_is_judged_once_and_as_a_whole(tiny_policy_dir, tmp_path, reference, pairs):
+    with ProgrammaticJudge({"economy": lambda prompt, answer: -len(answer)}, steps=(0.5, 3.0)) as judge:
+        first, second = judged_by_two(tiny_policy_dir, tmp_path, judge.url, reference)
+        # 2 updates of 2 groups, each pair in both orders at most: equal answers need no question, and the 4 held-out prompts are answered for the first time.
+        assert 0 < judge.questions <= 2 * 2 * pairs * 2
+    assert first["scores"] == second["scores"]
+    assert [len(batch) for batch in first["scores"]] == [16, 16]
+    assert first["totals"]["pairs"] == 2 * 2 * pairs
+    assert not second["totals"]
+    # Each process measured two of the held-out prompts, and both know what was said to all four.
+    assert first["start"] == second["start"] == 4
+    if reference == "start":
+        kept = [json.loads(line) for line in (tmp_path / "start_answers.jsonl").read_text().splitlines()]
+        assert len({row["prompt"] for row in kept}) == len(kept) == 4
+
+
+@pytest.mark.xdist_group("distributed")
+def test_a_judge_that_fails_stops_every_process_with_the_same_line(tiny_policy_dir, tmp_path):
+    first, second = judged_by_two(tiny_policy_dir, tmp_path, "http://127.0.0.1:9/v1", "bootstrap")
+    assert "have no verdict" in first["error"]
+    assert first["error"] == second["error"]

@@ -42,7 +42,8 @@ class RubricConfig(Part):
     api_key_env: str | None = Field(None, description="the environment variable that holds the key; default: OPENAI_API_KEY")
     rubric: str = Field("general", description="a rubric that ships, a file, or auto: one by the prompt's domain, else by rules")
     reference: str = Field(
-        "bootstrap", description="bootstrap, listwise, round-robin, tournament, or a column with a reference answer"
+        "bootstrap",
+        description="bootstrap, greedy, listwise, round-robin, start, tournament, or a column with a reference answer",
     )
     split: Literal["none", "principles"] = Field("none", description="principles: every principle is an objective of its own")
     grade: Literal["sign", "aggregate"] | None = Field(

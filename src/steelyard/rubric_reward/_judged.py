@@ -230,13 +230,19 @@ class _Group:
         Raises:
             InputError: where there is none.
         """
-        row, name = self.batch.rows[i], self.of.reference
+        row, name = self.batch.rows[i], self.of.column
         found = row.get(name)
-        if found is not None and text_of(found).strip():
+        # What the policy said may be empty; what somebody wrote down is then missing.
+        if found is not None and (self.of.answers_needed or text_of(found).strip()):
             return found
         where = f"objective {self.of.name!r}, prompt {text_of(self.batch.prompts[i])[:80]!r}"
         if name in row:
             raise InputError(f"{where}: column {name!r} has no reference answer: fill it in, or leave such rows out")
+        if self.of.answers_needed:
+            raise InputError(
+                f"{where}: reference {self.of.reference!r} is an answer of the policy, which the trainer provides: call "
+                "steelyard.training.use_references(trainer) before training, or train with PolicyTrainer"
+            )
         known = [*REFERENCES, *row]
         raise InputError(f"{where}: there is no column {name!r}: give one of {', '.join(known)}{nearest(name, known)}")
 

@@ -146,13 +146,17 @@ class _List:
         return 1
 
 
-LISTWISE = "listwise"
+LISTWISE, GREEDY, START = "listwise", "greedy", "start"
+POLICY_ANSWERS = {GREEDY: "greedy_answer", START: "start_answer"}
+"""Of references that only the policy can give, the columns in which the trainer provides them."""
 COLUMN: _Scheme = _OneReference(from_outside=True, skewed=False)
 """Answers are compared with one that stands in the row."""
 REFERENCES: dict[str, _Scheme] = {
     "bootstrap": _OneReference(from_outside=False, skewed=True),
+    GREEDY: COLUMN,
     LISTWISE: _List(),
     "round-robin": _RoundRobin(),
+    START: COLUMN,
     "tournament": _Tournament(),
 }
 """The schemes by name."""

@@ -16,7 +16,7 @@ from steelyard.rubric.judge import PairwiseJudge
 from steelyard.rubric.values import FORMS, GRADES
 from steelyard.rubric_reward._against_start import AgainstStart
 from steelyard.rubric_reward._judged import Judged, JudgedBatch, digest, rows_of
-from steelyard.rubric_reward.references import COLUMN, LISTWISE, REFERENCES
+from steelyard.rubric_reward.references import COLUMN, LISTWISE, POLICY_ANSWERS, REFERENCES
 
 _ON_FAILURE = ("stop", "missing")
 _LONGEST_WAIT = 60.0
@@ -43,6 +43,10 @@ class RubricReward:
 
             "listwise": no pairs; all answers of a group in one question, in an order drawn by seed, each scored from 0 to 10 beside the others.
 
+            "greedy": one more answer to the prompt, which the policy generates greedily. G pairs.
+
+            "start": the untrained policy's answer to the prompt, kept from before the first update. G pairs.
+
             any other name: the column of the row that holds a reference answer. G pairs.
         name: of the objective, and of the metrics in the log.
         grade: "sign" (1 for a win, -1 for a defeat) or "aggregate" (half the verdict's score); default: "sign" with "bootstrap", else "aggregate".
@@ -67,6 +71,9 @@ class RubricReward:
         >>> judge = PairwiseJudge(Client("http://127.0.0.1:9/v1", "judge"), MetaRubric.load("general"))
         >>> RubricReward(judge, reference="tournament").pairs_of_a_group(8)
         7
+
+    With several processes, `PolicyTrainer` has the main one ask for all, so that a group that spans processes is judged once and as a whole. In a
+    `trl.GRPOTrainer` each process judges its own answers: let `num_generations` divide `per_device_train_batch_size`, or a group's parts are judged apart.
 
     Reference:
         Jia et al., Open Rubric System, arXiv 2602.14069, section on reinforcement learning; "bootstrap" is BRPO, Jia et al., arXiv 2506.00103, where a
@@ -103,7 +110,7 @@ class RubricReward:
         for what, count in (("samples", samples), ("group_size", group_size)):
             if count is not None and (not isinstance(count, int) or count < 1):
                 raise InputError(f"{what} must be a whole number, at least 1, but is {count!r}")
-        if group_size == 1 and reference in REFERENCES:
+        if group_size == 1 and not REFERENCES.get(reference, COLUMN).from_outside:
             raise InputError(
                 f"{reference!r} compares answers to one prompt, but group_size is 1: give a column with a reference answer"
             )
@@ -113,6 +120,8 @@ class RubricReward:
             )
         self.judges, self.reference, self.grade, self.form = judges, reference, grade, form
         self.scheme = REFERENCES.get(reference, COLUMN)
+        self.column = POLICY_ANSWERS.get(reference, reference)
+        self.answers_needed = (reference,) if reference in POLICY_ANSWERS else ()
         self.group_size, self.samples, self.seed, self.domain_column = group_size, samples, seed, domain_column
         self.deadline, self.most_failed, self.patience, self.on_failure = deadline, most_failed, patience, on_failure
         self.__name__ = self.name = name
@@ -188,8 +197,12 @@ class RubricReward:
                 "give those that it began with, or begin a new run"
             )
         self.totals = Counter(state["totals"])
-        # Kept from before, and not replaced: answers of the start stay what they are.
-        self.against_start.start = {**self.against_start.start, **state["start"]}
+        self.merge(state)
+
+    def merge(self, state: Mapping[str, Any]) -> None:
+        """Take in what the first policy answered to held-out prompts, as another process, or an earlier run, has seen it."""
+        # Answers that were kept stay what they are.
+        self.against_start.start = {**state["start"], **self.against_start.start}
 
     def _identity(self) -> list[dict[str, Any]]:
         return [
@@ -297,16 +310,28 @@ class RubricReward:
                 )
 
 
-class _WithState:
-    """What keeps the state of a reward, and says what was said, for all of its objectives."""
+class _Asked:
+    """What a trainer has to know of a reward: of several processes one asks, for all."""
 
     of: RubricReward
+    ask_once = True
+
+    @property
+    def answers_needed(self) -> tuple[str, ...]:
+        return self.of.answers_needed
+
+
+class _WithState(_Asked):
+    """What keeps the state of a reward, and says what was said, for all of its objectives."""
 
     def state_dict(self) -> dict[str, Any]:
         return self.of.state_dict()
 
     def load_state_dict(self, state: Mapping[str, Any]) -> None:
         self.of.load_state_dict(state)
+
+    def merge(self, state: Mapping[str, Any]) -> None:
+        self.of.merge(state)
 
     def notes(self) -> dict[tuple[str, str], list[str]]:
         return self.of.notes()
@@ -323,7 +348,7 @@ class _Whole(_WithState):
         return await self.of(prompts, completions, **columns)
 
 
-class _Principle:
+class _Principle(_Asked):
     """One principle of a reward."""
 
     def __init__(self, reward: RubricReward, principle: str) -> None:
@@ -337,5 +362,5 @@ class _Principle:
         return await self.of.against_start.by_principle(self.principle, prompts, completions, columns)
 
 
-class _FirstPrinciple(_Principle, _WithState):
+class _FirstPrinciple(_WithState, _Principle):
     """The first principle of a reward."""

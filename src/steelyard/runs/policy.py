@@ -9,10 +9,12 @@ from typing import Any
 
 from steelyard.errors import InputError
 from steelyard.files import damage_is_clear
+from steelyard.messages import text_of
 from steelyard.mixture.mixture import Mixture
 from steelyard.models.loading import load_policy
 from steelyard.recipes._parts import build_mixture
 from steelyard.recipes.recipe import ObjectiveConfig, Recipe, RubricConfig
+from steelyard.rubric_reward.references import REFERENCES
 from steelyard.runlog import RunLog
 from steelyard.runs._fingerprint import fingerprint
 from steelyard.runs._judging import judging_costs
@@ -61,6 +63,7 @@ class PolicyRun(Run):
             self.data["test"] = fingerprint(self.prompts.test)
         self.source, self.steps = recipe.prompts.source, recipe.algorithm.steps
         _check_answers(recipe, self.prompts.train, self.prompts.raw)
+        _check_references(recipe, self.prompts.train)
         _check_enough(recipe, self.prompts.train)
         if self.mixture is not None:
             _check_mixture(recipe, self.mixture, self.prompts.train)
@@ -158,6 +161,20 @@ def _check_answers(recipe: Recipe, rows: Sequence[dict], raw_rows: Sequence[dict
             f"objective 'accuracy' needs the ground truth, but {recipe.prompts.source} has no column 'answer' "
             f"(found: {', '.join(map(str, raw_rows[0]))}): name the right one in prompts.answer, as in '{{{{ solution }}}}'"
         )
+
+
+def _check_references(recipe: Recipe, rows: Sequence[dict]) -> None:
+    """Refuse prompts without the reference answer that a judge would compare with."""
+    for one in recipe.objectives:
+        if not isinstance(one, RubricConfig) or one.reference in REFERENCES:
+            continue
+        for number, row in enumerate(rows, start=1):
+            judged = one.applies_to is None or row.get("domain") in one.applies_to
+            if judged and not text_of(row.get(one.reference) or "").strip():
+                raise InputError(
+                    f"objective {one.name!r}, {recipe.prompts.source}, prompt {number}: column {one.reference!r} has no reference answer: fill it in, or "
+                    "leave such rows out"
+                )
 
 
 def _check_enough(recipe: Recipe, rows: Sequence[dict]) -> None:

@@ -12,6 +12,7 @@ if TYPE_CHECKING:
     from steelyard.training.callback import WeightingCallback as WeightingCallback
     from steelyard.training.mixing import use_mixture as use_mixture
     from steelyard.training.record import Recorder as Recorder
+    from steelyard.training.references import use_references as use_references
     from steelyard.training.sft import MixtureSFTTrainer as MixtureSFTTrainer
     from steelyard.training.sft import SFTRecorder as SFTRecorder
     from steelyard.training.trainer import PolicyTrainer as PolicyTrainer

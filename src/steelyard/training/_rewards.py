@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
-from accelerate.utils import gather_object
-from torch import nn
+import torch
+from accelerate.utils import broadcast_object_list, gather_object
+from torch import Tensor, nn
 
-from steelyard.errors import RunError
+from steelyard.errors import RunError, SteelyardError
 from steelyard.objectives import Objective
 
 
@@ -20,6 +21,8 @@ class WholeBatch:
     Attributes:
         rows, prompts, completions, completion_ids: of every answer, process after process.
         mine: which of them are this process's.
+        is_main: whether this is the main process, which alone asks rewards that are to be asked once.
+        asked: what such rewards said, or why they failed, by the objective's name; on the main process.
     """
 
     rows: list[dict[str, Any]]
@@ -27,13 +30,16 @@ class WholeBatch:
     completions: list[Any]
     completion_ids: list[Any]
     mine: slice
+    is_main: bool
+    asked: dict[str, list[float | None] | SteelyardError] = field(default_factory=dict)
 
     @classmethod
     def gathered(cls, rows: list, prompts: list, completions: list, completion_ids: list, *, rank: int) -> WholeBatch:
         """Ask all processes for their answers; every one must call it. Each has as many."""
         everyone = gather_object(list(zip(rows, prompts, completions, completion_ids, strict=True)))
         all_rows, all_prompts, all_completions, all_ids = (list(column) for column in zip(*everyone, strict=True))
-        return cls(all_rows, all_prompts, all_completions, all_ids, mine=slice(rank * len(rows), (rank + 1) * len(rows)))
+        mine = slice(rank * len(rows), (rank + 1) * len(rows))
+        return cls(all_rows, all_prompts, all_completions, all_ids, mine, is_main=rank == 0)
 
     def arguments(self, given: Mapping[str, Any]) -> dict[str, Any]:
         """What a reward is called with in the place of what TRL gave it for this process's answers alone."""
@@ -43,10 +49,37 @@ class WholeBatch:
         others = {key: value for key, value in given.items() if key not in own and key not in columns and key != "log_extra"}
         return own | columns | others
 
+    async def ask_once(self, objective: Objective, domain_column: str, given: Mapping[str, Any]) -> list[float | None]:
+        """A reward that is asked on the main process alone; the others' scores, and all failures, come with `spread`."""
+        if not self.is_main:
+            return [0.0] * (self.mine.stop - self.mine.start)
+        try:
+            found = await objective.scores_async(domain_column=domain_column, **self.arguments(given))
+        except SteelyardError as error:
+            # Raised here, the other processes would wait for this one for ever.
+            self.asked[objective.name] = error
+            return [0.0] * (self.mine.stop - self.mine.start)
+        self.asked[objective.name] = found
+        return found[self.mine]
+
+    def spread(self, scores_BK: Tensor, names: Sequence[str]) -> Tensor:
+        """The scores of all processes, with those of the rewards that the main process has asked; every process must call it.
+
+        Raises:
+            SteelyardError: where such a reward failed, on every process.
+        """
+        (asked,) = broadcast_object_list([self.asked])
+        for name, found in asked.items():
+            if isinstance(found, SteelyardError):
+                raise found
+            column_B = torch.tensor([float("nan") if score is None else score for score in found])
+            scores_BK[:, names.index(name)] = column_B.to(scores_BK)
+        return scores_BK
+
 
 def whole_batch_of(trainer: Any, *batch: list) -> WholeBatch | None:
     """The batch of all processes, where a reward keeps a state: every process then shows it the same answers, and has the same state."""
-    stateful = any(objective.keeps_state for objective in trainer.objectives)
+    stateful = any(one.keeps_state or getattr(one.reward, "ask_once", False) for one in trainer.objectives)
     if trainer.accelerator.num_processes == 1 or trainer.is_measuring() or not stateful:
         return None
     return WholeBatch.gathered(*batch, rank=trainer.accelerator.process_index)
@@ -64,6 +97,8 @@ def as_reward_function(
     A reward that keeps a state is shown the `whole_batch()` where there is one, so that every process has the same state.
     """
 
+    once = getattr(objective.reward, "ask_once", False)
+
     def shown(given: dict[str, Any]) -> tuple[dict[str, Any], slice]:
         whole = whole_batch() if objective.keeps_state else None
         return (given, slice(None)) if whole is None else (whole.arguments(given), whole.mine)
@@ -71,6 +106,9 @@ def as_reward_function(
     if objective.is_async:
 
         async def score_async(**given: Any) -> list[float | None]:
+            whole = whole_batch() if once else None
+            if whole is not None:
+                return await whole.ask_once(objective, domain_column, given)
             arguments, mine = shown(given)
             found = await objective.scores_async(measuring=measuring(), domain_column=domain_column, **arguments)
             return found[mine]
@@ -84,6 +122,15 @@ def as_reward_function(
 
     score.__name__ = objective.name
     return score
+
+
+def share_states(trainer: Any) -> None:
+    """Let rewards take in what those of other processes have learnt from a validation, where each measures prompts of its own."""
+    if trainer.accelerator.num_processes > 1:
+        for objective in trainer.objectives:
+            if hasattr(objective.reward, "merge"):
+                for state in gather_object([objective.state_dict()]):
+                    objective.reward.merge(state)
 
 
 def as_objective(function: Any) -> Objective | None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import copy
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass
 from typing import Any
 
@@ -17,6 +17,7 @@ from steelyard.fields import kind_of
 from steelyard.intervals import standard_error
 from steelyard.objectives import Objective
 from steelyard.seeds import spread_seed
+from steelyard.training._rewards import share_states
 
 
 @dataclass(frozen=True)
@@ -94,6 +95,7 @@ def measure_prompts(trainer: Any, dataset: Any) -> Tensor:
             trainer.model.eval()
             trainer._generate_and_score_completions(batch)
             columns.append(trainer._scores_BK.double().cpu())
+    share_states(trainer)
     if not columns:
         raise InputError(
             "the held-out prompts fill no evaluation batch: give more of them, a smaller per_device_eval_batch_size, or dataloader_drop_last=False"
@@ -112,7 +114,7 @@ def _measuring(trainer: Any) -> Iterator[None]:
     states = [copy.deepcopy(objective.state_dict()) for objective in trainer.objectives]
     trainer._measuring = True
     try:
-        with torch.random.fork_rng(), _greedy(trainer):
+        with torch.random.fork_rng(), greedy(trainer) if trainer.validation_sampling == "greedy" else nullcontext():
             # Processes answer different prompts, with different random numbers.
             rank = trainer.accelerator.process_index
             torch.manual_seed(spread_seed(trainer.args.seed, f"validation {rank}" if rank else "validation"))
@@ -125,18 +127,17 @@ def _measuring(trainer: Any) -> Iterator[None]:
 
 
 @contextmanager
-def _greedy(trainer: Any) -> Iterator[None]:
-    """Greedy generation where it was asked for, in transformers and in vLLM."""
+def greedy(trainer: Any) -> Iterator[None]:
+    """Greedy generation, in transformers and in vLLM."""
     vllm = getattr(trainer, "vllm_generation", None)
     kept_config = trainer.__dict__.get("generation_config")
     kept_vllm = (None, None) if vllm is None else (vllm.temperature, vllm.generation_kwargs)
-    if trainer.validation_sampling == "greedy":
-        if kept_config is not None:
-            config = trainer.generation_config = copy.deepcopy(kept_config)
-            config.do_sample, config.temperature, config.top_p, config.top_k = False, None, None, None
-        if vllm is not None:
-            vllm.temperature = 0.0
-            vllm.generation_kwargs = {k: v for k, v in (vllm.generation_kwargs or {}).items() if k not in _SAMPLING}
+    if kept_config is not None:
+        config = trainer.generation_config = copy.deepcopy(kept_config)
+        config.do_sample, config.temperature, config.top_p, config.top_k = False, None, None, None
+    if vllm is not None:
+        vllm.temperature = 0.0
+        vllm.generation_kwargs = {k: v for k, v in (vllm.generation_kwargs or {}).items() if k not in _SAMPLING}
     try:
         yield
     finally:

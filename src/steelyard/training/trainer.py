@@ -62,6 +62,7 @@ from steelyard.training._state import check_finite, checkpoint_of, divergence_is
 from steelyard.training._validation import Measured, check_validation, held_out_sets, log_evaluation, measure_sets
 from steelyard.training.mixing import MIXTURE_STATE, mixture_state, order_for, train_sampler
 from steelyard.training.record import ConstantRewards, Recorder, update_record
+from steelyard.training.references import policy_answers, with_policy_answers
 from steelyard.weighting import FixedWeights, Influence, Weighting
 
 
@@ -156,6 +157,7 @@ class PolicyTrainer(GRPOTrainer):
         self._in_update: dict[str, Any] | None = None
         self._influence: Influence | None = None
         self._constant = ConstantRewards([objective.name for objective in self.objectives])
+        self.policy_answers = policy_answers(self, [objective.reward for objective in self.objectives])
         self.add_callback(AfterStep(self))
 
     def is_measuring(self) -> bool:
@@ -169,8 +171,10 @@ class PolicyTrainer(GRPOTrainer):
         before = failures_of(self)
         if self._tool_masks is not None:  # so that a length can leave out what tools said
             inputs = [{**row, "tool_mask": mask} for row, mask in zip(inputs, self._tool_masks, strict=True)]
-        self._whole_batch = whole_batch_of(self, inputs, prompts, completions, completion_ids_list)
+        inputs = with_policy_answers(self, inputs)
+        whole = self._whole_batch = whole_batch_of(self, inputs, prompts, completions, completion_ids_list)
         scores_BK = super()._calculate_rewards(inputs, prompts, completions, completion_ids_list)
+        scores_BK = scores_BK if whole is None else whole.spread(scores_BK, self.reward_func_names)
         self._whole_batch = None
         log_failures(self, since=before)
         self._scores_BK = scores_BK
