@@ -9,7 +9,7 @@ import numpy as np
 from fronts_table import interval
 from matplotlib.figure import Figure
 
-from steelyard.report._figures import RUN_COLOURS, STYLE
+from steelyard.report._drawing import RUN_COLOURS, STYLE
 
 RESULTS = Path(__file__).parent / "results"
 GROUPS = ("high", "middle", "low")

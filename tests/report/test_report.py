@@ -6,7 +6,9 @@ import pytest
 
 from steelyard.errors import InputError
 from steelyard.report import write_report
-from steelyard.report._figures import RunData, _pairwise_front, cosines_figure, phase_seconds
+from steelyard.report._drawing import RunData
+from steelyard.report._figures import _pairwise_front, cosines_figure
+from steelyard.report._time import phase_seconds
 from steelyard.report.page import _read_run, _summarise
 from steelyard.runlog import RunLog
 
@@ -97,8 +99,11 @@ def test_a_page_needs_nothing_beside_itself_and_shows_every_picture(tmp_path):
     text = page.read_text(encoding="utf-8")
     outside = Outside()
     outside.feed(text)
-    assert outside.found == []
+    assert outside.found == ["answers.html"]  # the link to all answers, a page of its own
     assert outside.images == 7
+    answers = Outside()
+    answers.feed((tmp_path / "one" / "answers.html").read_text(encoding="utf-8"))
+    assert set(answers.found) == {"script"}  # its own, which its policy names by a checksum
     for part in ("balanced", "checkpoints/front/step-000001", "does not apply", "reference point"):
         assert part in text
     assert "url(" not in re.sub(r"data:[^\"']*", "", text)

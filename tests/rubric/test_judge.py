@@ -238,7 +238,7 @@ def test_domains_have_their_own_rubric(serve):
 @pytest.mark.parametrize(
     ("keywords", "message"),
     [
-        ({"orders": "bth"}, "orders must be one of both, adaptive, one, sum, but is 'bth' (did you mean 'both'?)"),
+        ({"orders": "bth"}, "orders must be one of both, adaptive, one, other, sum, but is 'bth' (did you mean 'both'?)"),
         ({"stages": 4}, "stages must be 1, 2 or 3"),
         ({"decisive": 3}, "decisive lies between 0 and 2"),
         ({"criteria": 0}, "criteria must be a number from 1 to 15"),

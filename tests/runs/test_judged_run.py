@@ -11,7 +11,8 @@ from steelyard.cli.root import main
 from steelyard.errors import InputError, RunError
 from steelyard.llm import Client
 from steelyard.models.loading import load_policy
-from steelyard.recipes.loading import parse_recipe
+from steelyard.recipes.loading import load_recipe, parse_recipe
+from steelyard.report import write_report
 from steelyard.rubric import MetaRubric, PairwiseJudge, ProgrammaticJudge
 from steelyard.rubric_reward import RubricReward
 from steelyard.runlog import RunLog
@@ -134,7 +135,8 @@ def test_a_run_that_goes_on_asks_the_same_and_ends_the_same(tiny_recipe, judge, 
     done = len(RunLog(tmp_path / "cut").steps())
     assert 0 < done < 4
     train(recipe, out=tmp_path / "cut", resume=True, progress=QuietProgress())
-    timed = ("seconds", "checkpoint_seconds")
+    # Answers that are known to be the start's are no pairs; a run that goes on has forgotten which were.
+    timed = ("seconds", "checkpoint_seconds", "judges")
     for kept, again in zip(RunLog(whole.path).validations(), RunLog(tmp_path / "cut").validations(), strict=True):
         assert {key: value for key, value in kept.items() if key not in timed} == {
             key: value for key, value in again.items() if key not in timed
@@ -277,3 +279,35 @@ def test_trls_own_trainer_takes_the_reward_as_it_is(tiny_policy_dir, judge, tmp_
     logged = [entry for entry in trainer.state.log_history if "loss" in entry]
     assert [entry["rubric/failed"] for entry in logged] == [0.0, 0.0]
     assert all(entry["rubric/calls"] > 0 and "rewards/rubric/mean" in entry for entry in logged)
+
+
+def test_one_recipe_has_a_mixture_a_judge_by_principles_and_moving_weights(tmp_path):
+    measures = {
+        name: lambda prompt, answer, k=k: len(answer) % k for k, name in enumerate(("form", "alive", "coherence"), start=2)
+    }
+    with ProgrammaticJudge(measures, steps=(0.5, 1.5)) as server:
+        recipe = load_recipe("smollm2-everyday").model_dump(mode="json")
+        recipe["objectives"][3] |= {"local": False, "base_url": server.url, "model": "m", "criteria": 3, "patience": 0}
+        recipe["prompts"]["validation"]["size"] = 3
+        recipe["algorithm"] |= {
+            "steps": 2,
+            "prompts_per_step": 3,
+            "answers_per_prompt": 2,
+            "micro_batch": 6,
+            "max_answer_tokens": 6,
+        }
+        result = train(parse_recipe(recipe), out=tmp_path / "run", progress=QuietProgress())
+    log = RunLog(result.path)
+    steps = log.steps()
+    names = ["accuracy", "ifeval", "repetition", "rubric-form", "rubric-alive", "rubric-coherence"]
+    assert list(steps[0]["weights"]) == names
+    assert set(steps[0]["draws"]) == {"maths", "instructions", "writing"}
+    assert steps[0]["judges"]["rubric"]["pairs"] == 1
+    rows = log.answers(step=1)
+    for row in rows:
+        applies = {"maths": "accuracy", "instructions": "ifeval"}.get(row["domain"])
+        assert [name for name in names[:2] if row[f"reward/{name}"] is not None] == ([applies] if applies else [])
+        assert row["domain"] == "writing" or not any(row[f"reward/{name}"] is not None for name in names[3:])
+    page = write_report([result.path]).read_text()
+    for part in ("<h2>Domains</h2>", "<h2>Judging</h2>", "<td>instructions</td>", "Weights over updates", "waited"):
+        assert part in page

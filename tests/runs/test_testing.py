@@ -152,7 +152,7 @@ def test_too_many_test_prompts_are_refused(jsonl):
     with pytest.raises(InputError, match=r"sums: 7,000 prompts can be held out, but 4 for validation and 7000 for the test"):
         load_prompts(config("sums", test={"size": 7000}))
     with pytest.raises(
-        InputError, match=r"prompts.test.source: generated sums are tested on generated sums, but found 'x.jsonl'"
+        InputError, match=r"prompts.test.source: generated sums have held-out prompts of their own, but found 'x.jsonl'"
     ):
         load_prompts(config("sums", test={"source": "x.jsonl"}))
 

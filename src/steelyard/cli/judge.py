@@ -19,7 +19,7 @@ BaseUrl = Annotated[
 Model = Annotated[str | None, typer.Option(help="The judge's name on the server.")]
 Local = Annotated[bool, typer.Option("--local", help="Start a small server on this machine: to try things out.")]
 Rubric = Annotated[str, typer.Option(help="Meta-rubric, a name or a file; `auto` takes each domain's.")]
-Orders = Annotated[str, typer.Option(help="both, adaptive, one or sum.")]
+Orders = Annotated[str, typer.Option(help="both, adaptive, one, other or sum.")]
 Decisive = Annotated[float, typer.Option(help="With adaptive: a first score of this size needs no second order.")]
 Stages = Annotated[int, typer.Option(help="Calls an order: 1, 2 or 3.")]
 PerPrompt = Annotated[bool, typer.Option("--per-prompt", help="Criteria from the prompt alone, once for all its pairs.")]

@@ -206,6 +206,30 @@ def repetition(*, ngram: Count = 3, name: str = "repetition") -> Objective:
     return Objective(name, score, goal="maximize", bounds=(0.0, 1.0))
 
 
+_MARKUP = re.compile(r"(?m)^[^\S\n]*(?:#{1,6}[^\S\n]|[-*•+][^\S\n]|\d{1,3}[.)][^\S\n])|\*\*[^*\n]{1,200}\*\*")
+
+
+@BUILT_IN.add("markup")
+@checked
+def markup(*, name: str = "markup") -> Objective:
+    r"""Headings, bullets, numbered lines and bold passages for every 100 tokens, to be minimised: judges like them whatever they hold.
+
+    Args:
+        name: the objective's name.
+
+    Example:
+        >>> markup().scores(prompts=[""] * 2, completions=["# One\n- two\n- three **four**", "Plain words."], completion_ids=[[1] * 50, [1] * 50])
+        [8.0, 0.0]
+    """
+
+    def score(completions: Sequence, completion_ids: Sequence | None = None, tool_mask: Sequence | None = None) -> list[float]:
+        found = [len(_MARKUP.findall(answer_of(completion))) for completion in completions]
+        tokens = lengths(completions, completion_ids, tool_mask)
+        return [100 * count / max(1, length) for count, length in zip(found, tokens, strict=True)]
+
+    return Objective(name, score, goal="minimize")
+
+
 @BUILT_IN.add("language")
 def language(*, expected: str | None = None, column: str = "language", name: str = "language") -> Objective:
     """1 where an answer is written in the expected language (by py3langid), else 0; empty answers get 0.

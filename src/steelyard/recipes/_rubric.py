@@ -18,8 +18,13 @@ if TYPE_CHECKING:
     from steelyard.objectives import Objective
     from steelyard.rubric import PairwiseJudge
 
-HARMLESS = ("base_url", "api_key_env", "concurrency", "timeout", "retries", "cache", "calls", "tokens", "patience", "deadline")
+HARMLESS = (
+    "base_url", "api_key_env", "concurrency", "timeout", "retries", "cache", "calls", "tokens", "patience", "deadline", "price", "in_a_row",
+)  # fmt: skip
 """Settings that a run may be resumed with other values of: they decide where and how long the judge is asked, and not what it is asked."""
+
+
+Orders = Literal["both", "adaptive", "one", "other", "sum"]
 
 
 class GuardConfig(Part):
@@ -27,6 +32,23 @@ class GuardConfig(Part):
 
     check: str = Field(description="the check's kind, as `words` or `ifeval`")
     options: dict[str, Any] = Field(default_factory=dict, description="of the check")
+
+
+class JudgeConfig(Part):
+    """A further judge: another server or model, or another rubric; all else is as for the first."""
+
+    base_url: str | list[str] | None = Field(None, description="address of its server; default: that of the first")
+    model: str | None = Field(None, description="the model's name there; default: that of the first")
+    api_key_env: str | None = Field(None, description="the environment variable that holds the key; default: that of the first")
+    rubric: str | None = Field(None, description="a rubric that ships, or a file; default: that of the first")
+    orders: Orders | None = Field(None, description="orders that a pair is shown in; default: those of the first")
+
+
+class PriceConfig(Part):
+    """What a million tokens cost, in any currency."""
+
+    tokens_in: float = Field(0.0, ge=0, description="of questions")
+    tokens_out: float = Field(0.0, ge=0, description="of replies")
 
 
 class RubricConfig(Part):
@@ -41,6 +63,9 @@ class RubricConfig(Part):
     local: bool = Field(False, description="a small judge on this machine, to try things out (`make local`)")
     api_key_env: str | None = Field(None, description="the environment variable that holds the key; default: OPENAI_API_KEY")
     rubric: str = Field("general", description="a rubric that ships, a file, or auto: one by the prompt's domain, else by rules")
+    principles: list[str] | None = Field(
+        None, min_length=1, description="ids of the rubric's principles that the judge goes by; default: all"
+    )
     reference: str = Field(
         "bootstrap",
         description="bootstrap, greedy, listwise, round-robin, start, tournament, or a column with a reference answer",
@@ -53,14 +78,20 @@ class RubricConfig(Part):
     guards: list[GuardConfig] = Field(
         default_factory=list, description="checks; an answer that fails one loses to every answer that passes"
     )
-    orders: Literal["both", "adaptive", "one", "sum"] = Field("both", description="orders that a pair is shown in")
+    orders: Orders = Field("both", description="orders that a pair is shown in")
     criteria: int = Field(6, ge=1, le=15, description="criteria a pair, at most")
     stages: Literal[1, 2, 3] = Field(1, description="calls an order")
     per_prompt: bool = Field(False, description="make the criteria from the prompt alone, once")
     quotes: Portion | None = Field(
         None, description="the share of quotes that must stand in the answers; default: 0.25, and 0 with local"
     )
-    samples: Count = Field(1, description="how often each pair is judged")
+    dropout: float = Field(0.0, ge=0, lt=1, description="the share of criteria that do not count, drawn anew for each group")
+    samples: Count = Field(1, description="how often each pair is judged, by each judge")
+    judges: list[JudgeConfig] = Field(default_factory=list, description="further judges, which judge every pair as well")
+    pool: Literal["mean", "majority"] = Field("mean", description="what several judges and samples come to")
+    measured_by: JudgeConfig | None = Field(
+        None, description="the judge of the measure on held-out prompts; default: those of the reward"
+    )
     temperature: float | None = Field(None, ge=0, le=2, description="of the judge; default: 0")
     max_tokens: Count | None = Field(None, description="of a reply; default: 2048")
     extra: dict[str, Any] = Field(default_factory=dict, description="further fields of every request")
@@ -70,10 +101,13 @@ class RubricConfig(Part):
     cache: str | None = Field(None, description="file that keeps replies, so that an equal question is asked once")
     calls: Count | None = Field(None, description="requests that the run may make; then it stops, and can be resumed with more")
     tokens: Count | None = Field(None, description="tokens that the run may spend")
+    price: PriceConfig = Field(default_factory=PriceConfig, description="shown in the log and the report")
+    pairs_per_step: Count | None = Field(None, description="pairs that a step may ask about; the others give no score")
     deadline: Positive | None = Field(
         None, description="seconds a step may wait for verdicts; pairs without one by then have failed"
     )
     most_failed: Portion = Field(0.5, description="the share of a step's pairs that may fail")
+    in_a_row: Count = Field(50, description="failures one after the other after which the rest of a step is not asked")
     patience: float = Field(300.0, ge=0, description="seconds to wait for a judge with which more than that fails")
     on_failure: Literal["stop", "missing"] = Field(
         "stop", description="then: stop, to be resumed, or go on without the objective in that step"
@@ -84,6 +118,8 @@ class RubricConfig(Part):
     def _has_a_judge(self) -> RubricConfig:
         if self.local == bool(self.base_url or self.model) or (bool(self.base_url) != bool(self.model)):
             raise ValueError("a rubric objective needs a judge: give base_url and model, or local: true, and not both")
+        if self.principles is not None and self.rubric == "auto":
+            raise ValueError("principles belong to one rubric, and rubric: auto takes one by the prompt: name a rubric")
         if self.reference == "listwise" and self.split == "principles":
             raise ValueError(
                 "a listwise judge gives one score an answer, which cannot be split by principles: choose another reference"
@@ -110,8 +146,9 @@ def rubric_objectives(config: RubricConfig, *, group_size: int, seed: int, base:
     """
     from steelyard.rubric_reward import RubricReward
 
+    judges = [_judge_of(config, base), *(_judge_of(_with(config, other), base) for other in config.judges)]
     reward = RubricReward(
-        _judge_of(config, base),
+        judges,
         reference=config.reference,
         name=config.name,
         grade=config.grade,
@@ -119,14 +156,30 @@ def rubric_objectives(config: RubricConfig, *, group_size: int, seed: int, base:
         group_size=group_size,
         samples=config.samples,
         seed=seed,
+        dropout=config.dropout,
         deadline=config.deadline,
         most_failed=config.most_failed,
         patience=config.patience,
         on_failure=config.on_failure,
+        pool=config.pool,
+        pairs_per_step=config.pairs_per_step,
+        in_a_row=config.in_a_row,
+        price=(config.price.tokens_in, config.price.tokens_out),
+        measured_by=None if config.measured_by is None else [_judge_of(_with(config, config.measured_by), base)],
     )
     if config.split == "principles":
         return reward.objectives(applies_to=config.applies_to)
     return [reward.objective(applies_to=config.applies_to)]
+
+
+def _with(config: RubricConfig, other: JudgeConfig) -> RubricConfig:
+    """The settings of a further judge."""
+    changed = {name: value for name, value in other.model_dump().items() if value is not None}
+    if other.base_url or other.model:
+        changed["local"] = False
+    if other.rubric is not None:
+        changed["principles"] = None
+    return RubricConfig.model_validate({**config.model_dump(), **changed})
 
 
 def _judge_of(config: RubricConfig, base: Path) -> PairwiseJudge:
@@ -139,6 +192,8 @@ def _judge_of(config: RubricConfig, base: Path) -> PairwiseJudge:
         if config.rubric == "auto"
         else MetaRubric.load(base / config.rubric if is_file(base / config.rubric) else config.rubric)
     )
+    if config.principles is not None and isinstance(rubrics, MetaRubric):
+        rubrics = rubrics.only(config.principles)
     guards = [check(one.check, role="guard", **one.options) for one in config.guards]
     asked: dict[str, Any] = {"temperature": config.temperature, "max_tokens": config.max_tokens, "extra": config.extra or None}
     urls, model, more = _server_of(config)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
@@ -34,7 +34,7 @@ class SourceConfig(Part):
     """Where prompts come from."""
 
     source: str = Field(
-        description="sums (generated), a .jsonl, .json, .csv or .parquet file, or a name of Hugging Face datasets"
+        description="sums or everyday (generated), a .jsonl, .json, .csv or .parquet file, or a name of Hugging Face datasets"
     )
     split: str = Field("train", description="split of a Hugging Face dataset")
     subset: str | None = Field(None, description="configuration of a Hugging Face dataset")
@@ -210,6 +210,9 @@ class Recipe(Part):
     model: ModelConfig
     prompts: PromptsConfig
     objectives: list[_AnyObjective]
+    probes: list[_AnyObjective] = Field(
+        default_factory=list, description="measured at every validation and never rewarded: written as objectives are"
+    )
     supervised: SupervisedConfig | None = None
     algorithm: AlgorithmConfig
     weighting: any_of(tuple(METHODS))  # type: ignore[valid-type]
@@ -230,8 +233,15 @@ class Recipe(Part):
 
     def build_objectives(self, *, base: Path = Path(".")) -> list[Objective]:
         """Make the objectives; users' files are found relative to `base`."""
+        return self._built(self.objectives, base)
+
+    def build_probes(self, *, base: Path = Path(".")) -> list[Objective]:
+        """Make what is measured beside the objectives and never rewarded."""
+        return self._built(self.probes, base)
+
+    def _built(self, configs: Sequence[ObjectiveConfig | RubricConfig], base: Path) -> list[Objective]:
         objectives: list[Objective] = []
-        for config in self.objectives:
+        for config in configs:
             if isinstance(config, RubricConfig):
                 objectives += rubric_objectives(config, group_size=self.algorithm.answers_per_prompt, seed=self.seed, base=base)
                 continue
@@ -264,7 +274,7 @@ class Recipe(Part):
     def columns(self) -> list[str]:
         """The columns of the prompts' rows that the objectives are known to read, beside those that a recipe names."""
         found: list[str] = []
-        for config in self.objectives:
+        for config in (*self.objectives, *self.probes):
             if isinstance(config, RubricConfig):
                 found += [] if config.reference in REFERENCES else [config.reference]
                 for guard in config.guards:

@@ -15,7 +15,7 @@ from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
 
 from steelyard.errors import InputError
-from steelyard.report._figures import RUN_COLOURS, STYLE
+from steelyard.report._drawing import RUN_COLOURS, STYLE
 from steelyard.runlog import RunLog
 
 LOW = 0.1

@@ -4,87 +4,18 @@ from __future__ import annotations
 
 import itertools
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field
 from typing import Any
 
 import matplotlib
 import numpy as np
-from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
 
-RUN_COLOURS = ("#1f6feb", "#d1495b", "#2a9d5c", "#8e5bd6", "#c77d0a", "#128a9b", "#6b7280", "#b0307d")
-OBJECTIVE_COLOURS = ("#0b7285", "#e07a1f", "#6741d9", "#c2255c", "#2b8a3e", "#5c6770")
-PHASE_COLOURS = {
-    "generation": "#4c78a8",
-    "rewards": "#72b7b2",
-    "weighting": "#e0a03b",
-    "update": "#54a24b",
-    "validation": "#b279a2",
-    "checkpoint": "#9d9da1",
-}
+from steelyard.report._drawing import OBJECTIVE_COLOURS, RUN_COLOURS, STYLE, Points, RunData, panels
+from steelyard.report._time import time_figure
 
-
-@dataclass(frozen=True)
-class RunData:
-    """What the figures need of a run.
-
-    Attributes:
-        label: its name in legends.
-        objectives: `name`, `goal` and `bounds` of each.
-        reference: the reference point, by objective.
-        steps, validations: as in the run folder.
-        front_steps: the steps of the validation points that no other beats by more than the noise.
-        method, settings: the weighting's name, and the recipe.
-        tested: what the test prompts said of the kept policies; None where there were none.
-    """
-
-    label: str
-    objectives: list[dict[str, Any]]
-    reference: dict[str, float]
-    steps: list[dict[str, Any]]
-    validations: list[dict[str, Any]]
-    front_steps: list[int]
-    method: str = ""
-    settings: dict[str, Any] = field(default_factory=dict)
-    tested: dict[str, Any] | None = None
-
-    @property
-    def names(self) -> list[str]:
-        """The objectives' names."""
-        return [objective["name"] for objective in self.objectives]
-
-
-Points = list[tuple[int, float]]
-
-STYLE: Any = {
-    "font.size": 9.5,
-    "axes.spines.top": False,
-    "axes.spines.right": False,
-    "axes.grid": True,
-    "grid.color": "#e6e8eb",
-    "grid.linewidth": 0.8,
-    "axes.edgecolor": "#8a929c",
-    "axes.labelcolor": "#2b3137",
-    "axes.titlesize": 10.5,
-    "axes.titleweight": "bold",
-    "axes.axisbelow": True,
-    "legend.frameon": False,
-    "svg.fonttype": "path",
-    "text.parse_math": False,  # names are the user's, dollar signs and all
-    "svg.hashsalt": "steelyard",
-}
-
-
-def _axes(count: int, *, columns: int = 3, width: float = 3.9, height: float = 3.1) -> tuple[Figure, list[Axes]]:
-    columns = min(columns, count)
-    rows = -(-count // columns)
-    with matplotlib.rc_context(STYLE):
-        figure = Figure(figsize=(width * columns, height * rows), layout="constrained")
-        axes = figure.subplots(rows, columns, squeeze=False).ravel().tolist()
-    for spare in axes[count:]:
-        spare.remove()
-    return figure, axes[:count]
+_MOST_PAIRS = 6
+"""Panels of the front: five objectives have ten pairs."""
 
 
 def _label(objective: dict[str, Any]) -> str:
@@ -109,8 +40,8 @@ def front_figure(runs: Sequence[RunData]) -> Figure:
     start and reference point marked.
     """
     objectives = runs[0].objectives
-    pairs = list(itertools.combinations(range(len(objectives)), 2))
-    figure, axes = _axes(len(pairs), height=3.5)
+    pairs = _apart(runs)
+    figure, axes = panels(len(pairs), height=3.5)
     with matplotlib.rc_context(STYLE):
         for axis, (i, j) in zip(axes, pairs, strict=True):
             x, y = objectives[i], objectives[j]
@@ -174,9 +105,23 @@ def front_figure(runs: Sequence[RunData]) -> Figure:
     return figure
 
 
+def _apart(runs: Sequence[RunData]) -> list[tuple[int, int]]:
+    """The pairs of objectives to draw: all, or of many those whose measures pull apart most, by their correlation over the validations."""
+    objectives = runs[0].objectives
+    pairs = list(itertools.combinations(range(len(objectives)), 2))
+    if len(pairs) <= _MOST_PAIRS:
+        return pairs
+    signs = np.array([1.0 if one["goal"] == "maximize" else -1.0 for one in objectives])
+    points = [np.array([[v["point"][one["name"]] for one in objectives] for v in run.validations]) for run in runs]
+    gains = np.concatenate([each - each.mean(0) for each in points]) * signs
+    lengths = np.linalg.norm(gains, axis=0)
+    cosines = gains.T @ gains / np.maximum(np.outer(lengths, lengths), 1e-12)
+    return sorted(sorted(pairs, key=lambda pair: cosines[pair])[:_MOST_PAIRS])
+
+
 def weights_figure(runs: Sequence[RunData]) -> Figure:
     """The weights of every run over its updates."""
-    figure, axes = _axes(len(runs))
+    figure, axes = panels(len(runs))
     with matplotlib.rc_context(STYLE):
         for axis, run in zip(axes, runs, strict=True):
             constant = len({value for s in run.steps for value in s["weights"].values()}) == 1
@@ -184,7 +129,7 @@ def weights_figure(runs: Sequence[RunData]) -> Figure:
                 axis.plot(
                     [s["step"] for s in run.steps],
                     [s["weights"][name] for s in run.steps],
-                    color=OBJECTIVE_COLOURS[k % 6],
+                    color=OBJECTIVE_COLOURS[k % len(OBJECTIVE_COLOURS)],
                     label=name,
                     linewidth=1.8,
                     # Equal weights lie on one another: dashes that are offset against each other show them all.
@@ -202,26 +147,29 @@ def weights_figure(runs: Sequence[RunData]) -> Figure:
 
 def objectives_figure(runs: Sequence[RunData]) -> Figure:
     """Every objective's measure on validation prompts over the updates, with two standard errors, one panel an objective."""
-    objectives = runs[0].objectives
-    figure, axes = _axes(len(objectives))
+    names = {objective["name"]: _label(objective) for objective in runs[0].objectives}
+    return _measured_figure(runs, names, "point", "standard_errors")
+
+
+def probes_figure(runs: Sequence[RunData]) -> Figure | None:
+    """Every probe on validation prompts over the updates, with two standard errors; None where no run has any."""
+    names = dict.fromkeys(name for run in runs for v in run.validations for name in v.get("probes", {}))
+    return _measured_figure(runs, {name: name for name in names}, "probes", "probe_errors") if names else None
+
+
+def _measured_figure(runs: Sequence[RunData], titles: dict[str, str], values_in: str, errors_in: str) -> Figure:
+    figure, axes = panels(len(titles))
     with matplotlib.rc_context(STYLE):
-        for axis, objective in zip(axes, objectives, strict=True):
+        for axis, (name, title) in zip(axes, titles.items(), strict=True):
             for r, run in enumerate(runs):
-                steps = [v["step"] for v in run.validations]
-                values = np.array([v["point"][objective["name"]] for v in run.validations])
-                errors = np.array([_error_of(v, objective["name"]) for v in run.validations])
+                having = [v for v in run.validations if name in v.get(values_in, {})]
+                steps = [v["step"] for v in having]
+                values = np.array([v[values_in][name] for v in having])
+                errors = np.array([(v.get(errors_in) or {}).get(name) or 0.0 for v in having])
                 colour = RUN_COLOURS[r % len(RUN_COLOURS)]
                 axis.fill_between(steps, values - 2 * errors, values + 2 * errors, color=colour, alpha=0.1, linewidth=0)
-                axis.plot(
-                    steps,
-                    values,
-                    color=colour,
-                    marker="o",
-                    markersize=3.5,
-                    linewidth=1.6,
-                    label=run.label,
-                )
-            axis.set_title(_label(objective))
+                axis.plot(steps, values, color=colour, marker="o", markersize=3.5, linewidth=1.6, label=run.label)
+            axis.set_title(title)
             axis.set_xlabel("update")
             axis.xaxis.set_major_locator(MaxNLocator(integer=True))
         figure.legend(*axes[0].get_legend_handles_labels(), loc="outside upper center", ncols=6)
@@ -231,7 +179,7 @@ def objectives_figure(runs: Sequence[RunData]) -> Figure:
 def rewards_figure(runs: Sequence[RunData], *, window: int = 5) -> Figure:
     """Mean raw reward of every objective in training, averaged over `window` updates."""
     objectives = runs[0].objectives
-    figure, axes = _axes(len(objectives))
+    figure, axes = panels(len(objectives))
     with matplotlib.rc_context(STYLE):
         for axis, objective in zip(axes, objectives, strict=True):
             for r, run in enumerate(runs):
@@ -254,7 +202,7 @@ def rewards_figure(runs: Sequence[RunData], *, window: int = 5) -> Figure:
 
 def hypervolume_figure(runs: Sequence[RunData]) -> Figure:
     """Hypervolume of all validation points so far, over the updates."""
-    figure, axes = _axes(1, width=5.6)
+    figure, axes = panels(1, width=5.6)
     with matplotlib.rc_context(STYLE):
         for r, run in enumerate(runs):
             steps, values = [v["step"] for v in run.validations], [v["hypervolume"] for v in run.validations]
@@ -303,7 +251,7 @@ def _signed_figure(
     having = [(run, lines(run)) for run in runs if lines(run)]
     if not having:
         return None
-    figure, axes = _axes(len(having))
+    figure, axes = panels(len(having))
     with matplotlib.rc_context(STYLE):
         for axis, (run, drawn) in zip(axes, having, strict=True):
             for k, (name, points) in enumerate(drawn.items()):
@@ -332,44 +280,6 @@ def gram_cosine(gram: Sequence[Sequence[float]], j: int, k: int) -> float:
     return gram[j][k] / lengths**0.5 if lengths > 0 else float("nan")
 
 
-def phase_seconds(run: RunData) -> dict[str, float]:
-    """Seconds a run spent in each phase.
-
-    Example:
-        >>> run = RunData("a", [], {}, [{"seconds": {"generation": 1.0}}, {"seconds": {"generation": 2.0}}], [], [])
-        >>> phase_seconds(run)["generation"]
-        3.0
-    """
-    totals = dict.fromkeys(PHASE_COLOURS, 0.0)
-    for step in run.steps:
-        for phase, seconds in step["seconds"].items():
-            totals[phase] = totals.get(phase, 0.0) + seconds
-    for validation in run.validations:
-        totals["validation"] += validation["seconds"]
-        totals["checkpoint"] += validation["checkpoint_seconds"]
-    return totals
-
-
-def time_figure(runs: Sequence[RunData]) -> Figure:
-    """Where the time went, one bar a run."""
-    figure, axes = _axes(1, width=8.6, height=0.9 + 0.5 * len(runs))
-    axis = axes[0]
-    with matplotlib.rc_context(STYLE):
-        left = np.zeros(len(runs))
-        totals = [phase_seconds(run) for run in runs]
-        for phase, colour in PHASE_COLOURS.items():
-            widths = np.array([total[phase] for total in totals])
-            if widths.sum() > 0:
-                axis.barh(range(len(runs)), widths, left=left, color=colour, label=phase, height=0.62)
-                left += widths
-        axis.set_yticks(range(len(runs)), [run.label for run in runs])
-        axis.invert_yaxis()
-        axis.grid(axis="y", visible=False)
-        axis.set_xlabel("seconds")
-        figure.legend(*axis.get_legend_handles_labels(), loc="outside upper center", ncols=6)
-    return figure
-
-
 def all_figures(runs: Sequence[RunData]) -> dict[str, Figure]:
     """Every figure that these runs have something for, by name."""
     figures = {
@@ -380,6 +290,7 @@ def all_figures(runs: Sequence[RunData]) -> dict[str, Figure]:
         "hypervolume": hypervolume_figure(runs),
         "influence": influence_figure(runs),
         "cosines": cosines_figure(runs),
+        "probes": probes_figure(runs),
         "time": time_figure(runs),
     }
     return {name: figure for name, figure in figures.items() if figure is not None}

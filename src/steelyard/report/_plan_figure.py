@@ -8,7 +8,7 @@ from matplotlib.figure import Figure
 from matplotlib.ticker import FuncFormatter, LogLocator, NullLocator
 
 from steelyard.mixture import MixturePlan
-from steelyard.report._figures import RUN_COLOURS, STYLE
+from steelyard.report._drawing import RUN_COLOURS, STYLE
 
 
 def mixture_figure(plan: MixturePlan, *, max_epochs: float) -> Figure:

@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import base64
 import io
+import os
 from collections import Counter, defaultdict
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
+from urllib.parse import quote
 
 import jinja2
 from matplotlib.figure import Figure
@@ -17,8 +19,10 @@ from steelyard.files import damage_is_clear, write_atomically
 from steelyard.intervals import number, with_error
 from steelyard.report import _domains as domains
 from steelyard.report import _figures as figures
+from steelyard.report._browser import write_answers
 from steelyard.report._domains import DomainRun, read_domain_run
-from steelyard.report._figures import RunData
+from steelyard.report._drawing import RUN_COLOURS, RunData
+from steelyard.report._time import judging_of, phase_seconds
 from steelyard.runlog import RunLog
 from steelyard.yaml_texts import read_yaml
 
@@ -46,9 +50,21 @@ def write_report(runs: Sequence[Path | str], *, out: Path | str | None = None) -
     if out.is_dir():
         raise InputError(f"cannot write {out}: it is a folder; give a file name")
     with damage_is_clear(paths[0].parent if len(paths) > 1 else paths[0]):
-        page = _render_domains(data) if isinstance(data[0], DomainRun) else render(data, [RunLog(path) for path in paths])
+        if isinstance(data[0], DomainRun):
+            page = _render_domains(data)
+        else:
+            page = render(data, [RunLog(path) for path in paths], browsers=_write_browsers(data, paths, out))
     write_atomically(out, page)
     return out
+
+
+def _write_browsers(runs: Sequence[RunData], paths: Sequence[Path], out: Path) -> list[str | None]:
+    """A page of all answers for each run, in its folder; their addresses as seen from the report, None where a run has no answers."""
+    found = []
+    for run, path in zip(runs, paths, strict=True):
+        place = write_answers(RunLog(path), path / "answers.html", label=run.label)
+        found.append(None if place is None else quote(os.path.relpath(place, out.parent)))
+    return found
 
 
 def read_runs(paths: Sequence[Path]) -> Any:
@@ -102,8 +118,13 @@ def _read_run(path: Path) -> RunData | DomainRun:
     )
 
 
-def render(runs: Sequence[RunData], logs: Sequence[RunLog]) -> str:
-    """The page as text."""
+def render(runs: Sequence[RunData], logs: Sequence[RunLog], *, browsers: Sequence[str | None] = ()) -> str:
+    """The page as text.
+
+    Args:
+        runs, logs: one a run.
+        browsers: the addresses of their pages of answers.
+    """
     return (
         _environment()
         .get_template("page.html")
@@ -115,9 +136,11 @@ def render(runs: Sequence[RunData], logs: Sequence[RunLog]) -> str:
             summary=[_summarise(run) for run in runs],
             samples=[_sample_answers(run, log) for run, log in zip(runs, logs, strict=True)],
             domains=[_domain_table(run, log) for run, log in zip(runs, logs, strict=True)],
-            phases=[figures.phase_seconds(run) for run in runs],
+            browsers=list(browsers) or [None] * len(runs),
+            judging=[judging_of(run) for run in runs],
+            phases=[phase_seconds(run) for run in runs],
             figure={name: _embed(figure) for name, figure in figures.all_figures(runs).items()},
-            colours=figures.RUN_COLOURS,
+            colours=RUN_COLOURS,
         )
     )
 
@@ -133,7 +156,7 @@ def _render_domains(runs: Sequence[DomainRun]) -> str:
             summary=[domains.summarise_domains(run) for run in runs],
             rows=[domains.domain_rows(run) for run in runs],
             figure={name: _embed(draw(runs)) for name, draw in domains.FIGURES.items()},
-            colours=figures.RUN_COLOURS,
+            colours=RUN_COLOURS,
         )
     )
 
@@ -198,7 +221,7 @@ def _summarise(run: RunData) -> dict[str, Any]:
         "tested": None if run.tested is None else run.tested["hypervolume"],
         "half_at": next(v["step"] for v in run.validations if v["hypervolume"] >= half),
         "weights": run.steps[-1]["weights"] if run.steps else {},
-        "seconds": sum(figures.phase_seconds(run).values()),
+        "seconds": sum(phase_seconds(run).values()),
     }
 
 

@@ -31,7 +31,7 @@ from steelyard.rubric.meta_rubric import MetaRubric, Tier
 from steelyard.rubric.verdict import Judgement, Scored, Verdict, aggregate, joined
 
 Text = str | Conversation
-_ORDERS = ("both", "adaptive", "one", "sum")
+_ORDERS = ("both", "adaptive", "one", "other", "sum")
 _DECISIVE = 1.0
 """With `orders="adaptive"`, the size of a first score that needs no second order; see `steelyard.rubric.calibrate`."""
 
@@ -51,8 +51,9 @@ class PairwiseJudge:
         meta_rubric: one for all prompts, or one by domain's name ("general" for the others).
         checks: programmatic checks; see `steelyard.checks`. They decide before the model is asked, where they can.
         orders: "both" (the orders must agree, else it is a tie), "adaptive" (the second only where the first score is smaller than `decisive`),
-            "one", or "sum" (both, and the sign of their sum: more pairs are decided, a little less surely). Which answer comes first where one
-            order is asked is drawn from the texts, so that over many pairs no side gains from a judge that favours a place.
+            "one", "other" (the order that "one" leaves out), or "sum" (both, and the sign of their sum: more pairs are decided, a little less surely).
+            Which answer comes first where one order is asked is drawn from the texts, so that over many pairs no side gains from a judge that favours
+            a place.
         decisive: for "adaptive", 0 to 2.
         stages: calls an order: 1 (all at once), 2 (differences and criteria, then scores) or 3 (each on its own).
         per_prompt: make the criteria from the prompt alone, once, and use them for all pairs of answers to it.
@@ -241,8 +242,8 @@ class PairwiseJudge:
 
         if self.orders in ("both", "sum"):
             return list(await gather_or_fail(ask(False), ask(True)))
-        first = await ask(_first_swapped(str(prompt), str(a), str(b)))
-        if self.orders == "one" or abs(first.score) >= max(self.decisive, 1e-9):
+        first = await ask(_first_swapped(str(prompt), str(a), str(b)) != (self.orders == "other"))
+        if self.orders in ("one", "other") or abs(first.score) >= max(self.decisive, 1e-9):
             return [first]
         return [first, await ask(not first.swapped)]
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Sequence
 from datetime import date
 from functools import cached_property
 from pathlib import Path
@@ -139,6 +140,24 @@ class MetaRubric(_Part):
             return cls.model_validate(content)
         except ValidationError as error:
             raise InputError(f"{path}: " + "; ".join(_explain(problem) for problem in error.errors())) from None
+
+    def only(self, ids: Sequence[str]) -> MetaRubric:
+        """The rubric with these of its principles alone.
+
+        Raises:
+            InputError: where it has none by such a name.
+
+        Example:
+            >>> MetaRubric.load("creative").only(["form", "alive"]).principles[1].id
+            'alive'
+        """
+        known = [principle.id for principle in self.principles]
+        for name in ids:
+            if name not in known:
+                raise InputError(
+                    f"meta-rubric {self.id} has no principle {name!r}{nearest(name, known)}: it has {', '.join(known)}"
+                )
+        return self.model_copy(update={"principles": [one for one in self.principles if one.id in ids]})
 
     def text(self) -> str:
         """The rubric as the judge reads it; equal rubrics give equal text, so that servers' prefix caches hit."""

@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
 
 from steelyard.rubric.meta_rubric import MetaRubric, TierWeights
-from steelyard.rubric.verdict import Judgement, Scored, Verdict
+from steelyard.rubric.verdict import Judgement, Scored, Verdict, aggregate, joined
 
 _LARGEST = 2.0
 _SIGNS = {"a": 1.0, "tie": 0.0, "b": -1.0}
 GRADES = ("sign", "aggregate")
 FORMS = ("mean", "share")
+POOLS = ("mean", "majority")
 
 
 def value_of(verdict: Verdict, grade: str = "aggregate") -> float | None:
@@ -29,6 +31,32 @@ def value_of(verdict: Verdict, grade: str = "aggregate") -> float | None:
     return _SIGNS[verdict.winner] if grade == "sign" else verdict.score / _LARGEST
 
 
+def thinned(verdict: Verdict, is_left_out: Callable[[Scored], bool], rubric: MetaRubric, *, summed: bool = False) -> Verdict:
+    """A verdict by some of its criteria, the total computed anew.
+
+    Args:
+        verdict: with its criteria.
+        is_left_out: whether a criterion is; hard ones never are, and an order that would lose all keeps all.
+        rubric: whose weights count.
+        summed: as the judge's `orders="sum"`.
+
+    Example:
+        >>> said = [Scored("true", "core", "", 2), Scored("short", "important", "", -1)]
+        >>> verdict = Verdict("a", 8 / 7, "criteria", [Judgement(False, [], said, 8 / 7)])
+        >>> thinned(verdict, lambda one: one.name == "true", MetaRubric.load("general")).winner
+        'b'
+    """
+    if verdict.winner is None or not verdict.judgements:
+        return verdict
+    weights, orders = (rubric.weights or TierWeights()).model_dump(), []
+    for order in verdict.judgements:
+        kept = [one for one in order.criteria if one.tier == "hard" or not is_left_out(one)] or order.criteria
+        score = aggregate([one.score for one in kept], [one.tier for one in kept], weights)
+        orders.append(replace(order, criteria=kept, score=score))
+    winner, score, decided_by = joined(orders, summed=summed)
+    return replace(verdict, winner=winner, score=score, decided_by=decided_by, judgements=orders)
+
+
 def mean_of(values: Sequence[float | None]) -> float | None:
     """The mean of those that are there; None where none is.
 
@@ -38,6 +66,20 @@ def mean_of(values: Sequence[float | None]) -> float | None:
     """
     found = [value for value in values if value is not None]
     return sum(found) / len(found) if found else None
+
+
+def pooled(values: Sequence[float | None], pool: str = "mean") -> float | None:
+    """One value of several judges: their mean, or whom the most of them prefer (1, 0 or -1); None where none has one.
+
+    Example:
+        >>> pooled([1.0, 0.5, -0.5, None], "majority"), pooled([1.0, -1.0], "majority"), pooled([None], "majority")
+        (1.0, 0.0, None)
+    """
+    found = [value for value in values if value is not None]
+    if pool == "mean" or not found:
+        return mean_of(found)
+    balance = sum((value > 0) - (value < 0) for value in found)
+    return float((balance > 0) - (balance < 0))
 
 
 def principle_values(verdict: Verdict, rubric: MetaRubric, form: str = "mean") -> dict[str, float | None]:

@@ -22,13 +22,14 @@ class AgainstStart:
         domain_column: of the row, which names the rubric.
 
     Attributes:
+        counts: pairs, failures, calls and tokens so far.
         start: by a checksum of the prompt, its first answers, one a copy.
     """
 
     def __init__(self, judges: Sequence[PairwiseJudge], domain_column: str) -> None:
         self.judges, self.domain_column = list(judges), domain_column
         self.start: dict[str, list[Any]] = {}
-        self.failed = 0
+        self.counts: Counter[str] = Counter()
         self._latest: tuple[str, list[list[Verdict] | None]] | None = None
         self._under_way: dict[str, asyncio.Task[list[list[Verdict] | None]]] = {}
 
@@ -85,7 +86,11 @@ class AgainstStart:
             else:
                 asked.append((prompt, completion, first[copy], row))
         found = await asyncio.gather(*(self._compare(one) for one in asked))
-        self.failed += sum(verdict.winner is None for each in found if each is not None for verdict in each)
+        for verdict in (verdict for each in found if each is not None for verdict in each):
+            self.counts["pairs"] += 1
+            self.counts["failed"] += verdict.winner is None
+            for what in ("calls", "tokens_in", "tokens_out"):
+                self.counts[what] += getattr(verdict, what)
         return list(found)
 
     async def _compare(self, asked: Any) -> list[Verdict] | None:

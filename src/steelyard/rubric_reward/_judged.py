@@ -18,11 +18,25 @@ from steelyard.rubric.conversation import conversation_of
 from steelyard.rubric.judge import PairwiseJudge
 from steelyard.rubric.listwise import Ranking, rank
 from steelyard.rubric.router import by_rules
-from steelyard.rubric.values import mean_of, principle_values, value_of
-from steelyard.rubric.verdict import Verdict
+from steelyard.rubric.values import mean_of, pooled, principle_values, thinned, value_of
+from steelyard.rubric.verdict import Scored, Verdict
 from steelyard.rubric_reward.references import GIVEN, LISTWISE, REFERENCES, Pair, is_skewed
 
 T = TypeVar("T")
+COUNTED = (
+    "groups",
+    "pairs",
+    "failed",
+    "beyond",
+    "guarded",
+    "no_gradient",
+    "disagreed",
+    "calls",
+    "cached",
+    "tokens_in",
+    "tokens_out",
+)
+"""What is counted of a batch."""
 
 
 @dataclass
@@ -38,6 +52,7 @@ class Judged:
         texts: prompt and answer of every row.
         against: by pair of a row and `GIVEN`, the text of the reference.
         listed: by row, what a listwise judge said of it.
+        dropped: by row, the criteria that did not count in its group.
     """
 
     scores: list[float | None]
@@ -48,6 +63,7 @@ class Judged:
     texts: list[tuple[str, str]] = field(default_factory=list)
     against: dict[Pair, str] = field(default_factory=dict)
     listed: dict[int, list[dict[str, Any]]] = field(default_factory=dict)
+    dropped: dict[int, list[str]] = field(default_factory=dict)
 
     def notes(self) -> dict[tuple[str, str], list[str]]:
         """By prompt and answer, what each such answer was compared with and what was said, as JSON: for the record of a run.
@@ -61,9 +77,10 @@ class Judged:
         for (first, second), verdicts in self.verdicts.items():
             said = [verdict.to_dict() for verdict in verdicts]
             other = self.against[first, second] if second == GIVEN else self.texts[second][1]
-            of_row[first].append({"side": "a", "other": other, "verdicts": said})
+            left_out = {"dropped": self.dropped[first]} if self.dropped.get(first) else {}
+            of_row[first].append({"side": "a", "other": other, "verdicts": said, **left_out})
             if second != GIVEN:
-                of_row[second].append({"side": "b", "other": self.texts[first][1], "verdicts": said})
+                of_row[second].append({"side": "b", "other": self.texts[first][1], "verdicts": said, **left_out})
         for row, scores in self.listed.items():
             of_row[row].append({"listed": scores})
         found: dict[tuple[str, str], list[str]] = {}
@@ -93,9 +110,16 @@ class JudgedBatch:
     ) -> None:
         self.of, self.prompts, self.completions, self.rows, self.until = reward, prompts, completions, rows, until
         self.groups = [_Group(self, members) for members in groups]
+        self.pairs_asked = self.in_a_row = 0
+        self.slots = asyncio.Semaphore(max(judge.client.concurrency for judge in reward.judges))
+        self._cached = self._cached_so_far()
+
+    def _cached_so_far(self) -> int:
+        return sum(judge.client.usage.cached for judge in self.of.judges)
 
     async def play(self) -> None:
         """Judge all groups; what has a verdict is not judged again."""
+        self.in_a_row = 0
         await asyncio.to_thread(self._draw)
         await asyncio.gather(*(group.play() for group in self.groups))
 
@@ -104,7 +128,16 @@ class JudgedBatch:
             if not group.order:
                 group.draw()
 
-    async def in_time(self, asking: Awaitable[T], late: Callable[[str], T]) -> T:
+    async def ask(self, asking: Callable[[], Awaitable[T]], late: Callable[[str], T]) -> T:
+        """What a judge says when its turn comes; a failure where the deadline is before it, or nearly all that was asked before failed."""
+        async with self.slots:
+            if self.in_a_row >= self.of.in_a_row:
+                return late(f"not asked, since {self.in_a_row} questions in a row brought no verdict")
+            found = await self._in_time(asking(), late)
+        self.in_a_row = self.in_a_row + 1 if getattr(found, "error", None) else 0
+        return found
+
+    async def _in_time(self, asking: Awaitable[T], late: Callable[[str], T]) -> T:
         """What is asked, or a failure where the deadline is before it."""
         if self.until is None:
             return await asking
@@ -135,12 +168,15 @@ class JudgedBatch:
         """Pairs, failures, calls and tokens, and groups without a gradient."""
         found: Counter[str] = Counter(groups=len(self.groups))
         found["failed"], found["pairs"] = self.failed()
+        found["cached"] = self._cached_so_far() - self._cached
         for group in self.groups:
             for reply in group.replies():
                 found["calls"] += reply.calls
                 found["tokens_in"] += reply.tokens_in
                 found["tokens_out"] += reply.tokens_out
             found["guarded"] += not group.passing
+            found["beyond"] += len(group.beyond)
+            found["disagreed"] += sum(len({one.winner for one in each} - {None}) > 1 for each in group.verdicts.values())
             found["no_gradient"] += len(set(group.scores()) - {None}) < 2
         return found
 
@@ -159,6 +195,7 @@ class JudgedBatch:
                     judged.by_principle[name][i] = score
             judged.against |= {pair: text_of(group.reference(pair[0])) for pair in group.verdicts if pair[1] == GIVEN}
             judged.listed |= group.reasons()
+            judged.dropped |= {i: sorted(group.dropped) for i in group.order if group.dropped}
         return judged
 
 
@@ -171,12 +208,15 @@ class _Group:
         self.passing: list[int] = []
         self.verdicts: dict[Pair, list[Verdict]] = {}
         self.rankings: list[Ranking] = []
+        self.beyond: set[Pair] = set()
+        self.drawn_from: list[str] = []
+        self.dropped: set[str] = set()
 
     def draw(self) -> None:
         """Put the members in an order drawn by seed, those that pass the guards first."""
         batch, drawn = self.batch, list(self.members)
-        said = [text_of(batch.prompts[drawn[0]]), *(text_of(batch.completions[i]) for i in drawn)]
-        random.Random(digest([self.of.seed, said])).shuffle(drawn)
+        self.drawn_from = [text_of(batch.prompts[drawn[0]]), *(text_of(batch.completions[i]) for i in drawn)]
+        random.Random(digest([self.of.seed, self.drawn_from])).shuffle(drawn)
         self.passing = [i for i in drawn if self._passes(i)]
         self.order = self.passing + [i for i in drawn if i not in self.passing]
 
@@ -196,31 +236,61 @@ class _Group:
     async def compare(self, first: int, second: int) -> float | None:
         """Judge a pair, unless every judge has."""
         kept = self.verdicts.get((first, second), [])
+        limit = self.of.pairs_per_step
+        if not kept and limit is not None and self.batch.pairs_asked >= limit:
+            self.beyond.add((first, second))
+            return None
         if not kept or any(verdict.winner is None for verdict in kept):
+            self.batch.pairs_asked += not kept
             kept = list(await asyncio.gather(*(self._verdict(*asked, first, second) for asked in self._asked())))
             self.verdicts[first, second] = kept
-        return mean_of([value_of(verdict, self.of.grade) for verdict in kept])
+        return pooled([value_of(verdict, self.of.grade) for verdict in self._counted((first, second))], self.of.pool)
+
+    def _counted(self, pair: Pair) -> list[Verdict]:
+        """A pair's verdicts by the criteria that count: with `dropout`, some are drawn that do not, the same ones in all pairs of the group."""
+        each = self.verdicts[pair]
+        if not self.of.dropout:
+            return each
+        found = []
+        for verdict, (judge, _) in zip(each, self._asked(), strict=True):
+            rubric = judge.rubric_of(self._domain(judge, pair[0]))
+            found.append(thinned(verdict, self._is_dropped, rubric, summed=judge.orders == "sum"))
+        return found
+
+    def _is_dropped(self, criterion: Scored) -> bool:
+        name = criterion.principle or criterion.name
+        drawn = random.Random(digest([self.of.seed, "dropout", self.drawn_from, name])).random() < self.of.dropout
+        if drawn:
+            self.dropped.add(name)
+        return drawn
+
+    def _domain(self, judge: PairwiseJudge, i: int) -> str | None:
+        return domain_of(judge, self.batch.rows[i].get(self.of.domain_column), self.batch.prompts[i])
 
     async def _verdict(self, judge: PairwiseJudge, sample: int, first: int, second: int) -> Verdict:
         batch = self.batch
-        prompt, row = batch.prompts[first], batch.rows[first]
         against = self.reference(first) if second == GIVEN else batch.completions[second]
-        domain = domain_of(judge, row.get(self.of.domain_column), prompt)
-        asking = judge.compare(prompt, batch.completions[first], against, domain=domain, columns=row, sample=sample)
-        return await batch.in_time(asking, lambda error: Verdict(None, None, "failure", error=error))
+
+        def asking() -> Awaitable[Verdict]:
+            domain, columns = self._domain(judge, first), batch.rows[first]
+            return judge.compare(
+                batch.prompts[first], batch.completions[first], against, domain=domain, columns=columns, sample=sample
+            )
+
+        return await batch.ask(asking, lambda error: Verdict(None, None, "failure", error=error))
 
     async def rank(self, members: Sequence[int]) -> None:
         """Score the members that pass the guards beside each other, unless every judge has."""
         if len(self.passing) < 2 or (self.rankings and not any(ranking.error for ranking in self.rankings)):
             return
         batch = self.batch
-        prompt, row = batch.prompts[self.passing[0]], batch.rows[self.passing[0]]
-        answers = [batch.completions[i] for i in self.passing]
+        prompt, answers = batch.prompts[self.passing[0]], [batch.completions[i] for i in self.passing]
 
         async def one(judge: PairwiseJudge, sample: int) -> Ranking:
-            domain = domain_of(judge, row.get(self.of.domain_column), prompt)
-            asking = rank(judge, prompt, answers, domain=domain, sample=sample)
-            return await batch.in_time(asking, lambda error: Ranking([], [], error=error))
+            domain = self._domain(judge, self.passing[0])
+            return await batch.ask(
+                lambda: rank(judge, prompt, answers, domain=domain, sample=sample), lambda error: Ranking([], [], error=error)
+            )
 
         self.rankings = list(await asyncio.gather(*(one(*asked) for asked in self._asked())))
 
@@ -269,7 +339,8 @@ class _Group:
     def _values(self) -> dict[Pair, float | None]:
         """How much better each first member is; of a list, than the others, with those that fail a guard below all."""
         values: dict[Pair, float | None] = {
-            pair: mean_of([value_of(verdict, self.of.grade) for verdict in each]) for pair, each in self.verdicts.items()
+            pair: pooled([value_of(verdict, self.of.grade) for verdict in self._counted(pair)], self.of.pool)
+            for pair in self.verdicts
         }
         if self.of.reference != LISTWISE:
             return values
@@ -287,14 +358,13 @@ class _Group:
         found: dict[str, dict[Pair, float | None]] = {name: {} for name in self.of.principles}
         if not all(judge.principles for judge in self.of.judges):
             return {}
-        for pair, each in self.verdicts.items():
-            prompt, row = self.batch.prompts[pair[0]], self.batch.rows[pair[0]]
+        for pair in self.verdicts:
             splits = []
-            for verdict, (judge, _) in zip(each, self._asked(), strict=True):
-                rubric = judge.rubric_of(domain_of(judge, row.get(self.of.domain_column), prompt))
+            for verdict, (judge, _) in zip(self._counted(pair), self._asked(), strict=True):
+                rubric = judge.rubric_of(self._domain(judge, pair[0]))
                 splits.append(principle_values(verdict, rubric, self.of.form))
             for name, values in found.items():
-                values[pair] = mean_of([split.get(name) for split in splits])
+                values[pair] = pooled([split.get(name) for split in splits], self.of.pool)
         return found
 
     def reasons(self) -> dict[int, list[dict[str, Any]]]:

@@ -13,9 +13,10 @@ from steelyard.errors import InputError, RunError, nearest
 from steelyard.messages import text_of
 from steelyard.objectives import Objective
 from steelyard.rubric.judge import PairwiseJudge
-from steelyard.rubric.values import FORMS, GRADES
+from steelyard.rubric.values import FORMS, GRADES, POOLS
 from steelyard.rubric_reward._against_start import AgainstStart
-from steelyard.rubric_reward._judged import Judged, JudgedBatch, digest, rows_of
+from steelyard.rubric_reward._judged import COUNTED, Judged, JudgedBatch, digest, rows_of
+from steelyard.rubric_reward._objectives import FirstPrinciple, Principle, Whole
 from steelyard.rubric_reward.references import COLUMN, LISTWISE, POLICY_ANSWERS, REFERENCES
 
 _ON_FAILURE = ("stop", "missing")
@@ -30,7 +31,7 @@ class RubricReward:
         score_i = value of (answer i against its reference), -1 to 1
 
     Args:
-        judge: one judge, or several, whose values are averaged. Its checks are guards of the reward as well: an answer that fails one loses to every
+        judge: one judge, or several, whose values are put together by `pool`. Its checks are guards of the reward as well: an answer that fails one loses to every
             answer that passes, without a call.
         reference: what an answer is compared with:
 
@@ -52,14 +53,20 @@ class RubricReward:
         grade: "sign" (1 for a win, -1 for a defeat) or "aggregate" (half the verdict's score); default: "sign" with "bootstrap", else "aggregate".
             Values by principle are never reduced to their sign.
         form: how a verdict is split by principles; see `principle_values`.
+        pool: of several judges or samples, the "mean" of their values, or the "majority" of their winners, 1, 0 or -1.
         group_size: answers to one prompt that stand together; default: as many as there are with one prompt, one after the other.
         samples: how often each pair is judged; of use where the model's temperature is above 0.
-        seed: of references.
+        seed: of references, and of what is dropped.
+        dropout: the share of criteria that do not count, drawn anew for each group, so that a policy cannot live on one of them. By principle, where
+            criteria name one; hard criteria always count.
         domain_column: of the row, which names the rubric to judge by where the judge has several.
         deadline: seconds a batch may take; pairs without a verdict by then have failed. Default: none.
+        pairs_per_step: pairs that a batch may ask about; those beyond have no verdict, and give no score. Default: all.
         most_failed: the share of a batch's pairs that may fail. A failed pair gives no score and is never a tie.
+        in_a_row: failures one after the other from on which the rest of a batch is not asked, and has failed as well.
         patience: seconds to wait for a judge with which more than that fails, before `on_failure` is done.
         on_failure: "stop" the run, which can be resumed, or "missing": leave the objective out of this batch.
+        price: of a million tokens in and a million out, in any currency; shown beside the counts.
         measured_by: the judges of the measure on held-out prompts, where others than those of the reward; a judge that is trained against flatters.
 
     Raises:
@@ -88,46 +95,67 @@ class RubricReward:
         name: str = "rubric",
         grade: str | None = None,
         form: str = "mean",
+        pool: str = "mean",
         group_size: int | None = None,
         samples: int = 1,
         seed: int = 0,
+        dropout: float = 0.0,
         domain_column: str = "domain",
         deadline: float | None = None,
+        pairs_per_step: int | None = None,
         most_failed: float = 0.5,
+        in_a_row: int = 50,
         patience: float = 300.0,
         on_failure: str = "stop",
+        price: tuple[float, float] = (0.0, 0.0),
         measured_by: Sequence[PairwiseJudge] | None = None,
     ) -> None:
         judges = [judge] if isinstance(judge, PairwiseJudge) else list(judge or ())
         if not judges or not all(isinstance(one, PairwiseJudge) for one in judges):
             raise InputError(f"a rubric reward needs a PairwiseJudge, or several, but got {judge!r}")
         grade = grade or ("sign" if reference == "bootstrap" else "aggregate")
-        for what, value, known in (("grade", grade, GRADES), ("form", form, FORMS), ("on_failure", on_failure, _ON_FAILURE)):
+        for what, value, known in (
+            ("grade", grade, GRADES),
+            ("form", form, FORMS),
+            ("pool", pool, POOLS),
+            ("on_failure", on_failure, _ON_FAILURE),
+        ):
             if value not in known:
                 raise InputError(f"{what} must be one of {', '.join(known)}, but is {value!r}{nearest(str(value), known)}")
         if not isinstance(reference, str) or not reference:
             raise InputError(f"reference must be one of {', '.join(REFERENCES)}, or a column's name, but is {reference!r}")
-        for what, count in (("samples", samples), ("group_size", group_size)):
+        for what, count in (
+            ("samples", samples),
+            ("group_size", group_size),
+            ("pairs_per_step", pairs_per_step),
+            ("in_a_row", in_a_row),
+        ):
             if count is not None and (not isinstance(count, int) or count < 1):
                 raise InputError(f"{what} must be a whole number, at least 1, but is {count!r}")
         if group_size == 1 and not REFERENCES.get(reference, COLUMN).from_outside:
             raise InputError(
                 f"{reference!r} compares answers to one prompt, but group_size is 1: give a column with a reference answer"
             )
+        if not 0 <= dropout < 1 or (dropout and reference == LISTWISE):
+            raise InputError(
+                f"dropout must lie between 0 and 1, without 1, and needs pairs, which are judged by criteria, but is {dropout} with reference {reference!r}"
+            )
         if not 0 <= most_failed <= 1 or not patience >= 0 or (deadline is not None and not deadline > 0):
             raise InputError(
                 f"most_failed must lie between 0 and 1, patience be 0 or more, and deadline positive, but they are {most_failed}, {patience} and {deadline}"
             )
-        self.judges, self.reference, self.grade, self.form = judges, reference, grade, form
+        self.judges, self.reference, self.grade, self.form, self.pool = judges, reference, grade, form, pool
         self.scheme = REFERENCES.get(reference, COLUMN)
         self.column = POLICY_ANSWERS.get(reference, reference)
         self.answers_needed = (reference,) if reference in POLICY_ANSWERS else ()
         self.group_size, self.samples, self.seed, self.domain_column = group_size, samples, seed, domain_column
+        self.dropout, self.pairs_per_step, self.in_a_row, self.price = dropout, pairs_per_step, in_a_row, price
         self.deadline, self.most_failed, self.patience, self.on_failure = deadline, most_failed, patience, on_failure
         self.__name__ = self.name = name
         self.totals: Counter[str] = Counter()
         self.latest: Judged | None = None
         self._latest_key = ""
+        self._account: dict[str, float] = {}
         self._under_way: dict[str, asyncio.Task[Judged]] = {}
         self.against_start = AgainstStart(measured_by or judges, domain_column)
         self._places: Counter[bool] = Counter()
@@ -141,7 +169,7 @@ class RubricReward:
 
     def objective(self, **options: Any) -> Objective:
         """The reward as one objective, with the options of `Objective`; measured as the win rate against the first policy's answers, ties half."""
-        return Objective(self.name, _Whole(self), measure=self.against_start.wins, bounds=(0.0, 1.0), **options)
+        return Objective(self.name, Whole(self), measure=self.against_start.wins, bounds=(0.0, 1.0), **options)
 
     def objectives(self, **options: Any) -> list[Objective]:
         """An objective for each principle of the judge's rubrics, so that methods weigh the principles themselves; pairs are judged once for all.
@@ -161,7 +189,7 @@ class RubricReward:
             )
         made: list[Objective] = []
         for name in self.principles:
-            reward = _Principle(self, name) if made else _FirstPrinciple(self, name)
+            reward = Principle(self, name) if made else FirstPrinciple(self, name)
             made.append(Objective(f"{self.name}-{name}", reward, measure=reward.measure, bounds=(-1.0, 1.0), **options))
         return made
 
@@ -266,13 +294,26 @@ class RubricReward:
         found.seconds, found.counts = time.monotonic() - began, batch.counts()
         self.totals.update(found.counts)
         self._watch_places(found)
+        self._account = self._priced(found.counts) | {"seconds": round(found.seconds, 4)}
         if callable(log):
-            counts = found.counts
-            log(f"{self.name}/seconds", found.seconds)
-            log(f"{self.name}/calls", float(counts["calls"]))
-            log(f"{self.name}/failed", counts["failed"] / max(1, counts["pairs"]))
-            log(f"{self.name}/no_gradient", float(counts["no_gradient"]))
+            for what in ("seconds", "calls", "no_gradient", *(["price"] if any(self.price) else [])):
+                log(f"{self.name}/{what}", float(self._account[what]))
+            log(f"{self.name}/failed", found.counts["failed"] / max(1, found.counts["pairs"]))
+            if len(self.judges) > 1:
+                log(f"{self.name}/disagreed", found.counts["disagreed"] / max(1, found.counts["pairs"]))
         return found
+
+    def account(self, *, measuring: bool = False) -> dict[str, float]:
+        """What the last batch came to: pairs, failures, calls, tokens, price, seconds; or all validations since this was last asked."""
+        if not measuring:
+            return self._account
+        found = self._priced(self.against_start.counts)
+        self.against_start.counts.clear()
+        return found
+
+    def _priced(self, counts: Mapping[str, int]) -> dict[str, float]:
+        spent = (counts.get("tokens_in", 0) * self.price[0] + counts.get("tokens_out", 0) * self.price[1]) / 1e6
+        return {name: counts.get(name, 0) for name in COUNTED} | {"price": spent}
 
     def _groups(self, prompts: Sequence) -> list[list[int]]:
         """Rows that answer one prompt and stand together."""
@@ -308,59 +349,3 @@ class RubricReward:
                     "by the place, and says little of the answers; take a stronger model, or orders: both",
                     stacklevel=2,
                 )
-
-
-class _Asked:
-    """What a trainer has to know of a reward: of several processes one asks, for all."""
-
-    of: RubricReward
-    ask_once = True
-
-    @property
-    def answers_needed(self) -> tuple[str, ...]:
-        return self.of.answers_needed
-
-
-class _WithState(_Asked):
-    """What keeps the state of a reward, and says what was said, for all of its objectives."""
-
-    def state_dict(self) -> dict[str, Any]:
-        return self.of.state_dict()
-
-    def load_state_dict(self, state: Mapping[str, Any]) -> None:
-        self.of.load_state_dict(state)
-
-    def merge(self, state: Mapping[str, Any]) -> None:
-        self.of.merge(state)
-
-    def notes(self) -> dict[tuple[str, str], list[str]]:
-        return self.of.notes()
-
-
-class _Whole(_WithState):
-    """A reward as an objective's function."""
-
-    def __init__(self, reward: RubricReward) -> None:
-        self.of = reward
-        self.__name__ = reward.name
-
-    async def __call__(self, prompts: Sequence, completions: Sequence, **columns: Any) -> list[float | None]:
-        return await self.of(prompts, completions, **columns)
-
-
-class _Principle(_Asked):
-    """One principle of a reward."""
-
-    def __init__(self, reward: RubricReward, principle: str) -> None:
-        self.of, self.principle = reward, principle
-        self.__name__ = f"{reward.name}-{principle}"
-
-    async def __call__(self, prompts: Sequence, completions: Sequence, **columns: Any) -> list[float | None]:
-        return (await self.of.judged(prompts, completions, columns)).by_principle[self.principle]
-
-    async def measure(self, prompts: Sequence, completions: Sequence, **columns: Any) -> list[float | None]:
-        return await self.of.against_start.by_principle(self.principle, prompts, completions, columns)
-
-
-class _FirstPrinciple(_WithState, _Principle):
-    """The first principle of a reward."""

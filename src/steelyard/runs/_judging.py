@@ -5,7 +5,7 @@ from __future__ import annotations
 from steelyard.recipes.recipe import Recipe, RubricConfig
 from steelyard.rubric_reward.references import COLUMN, LISTWISE, REFERENCES
 
-_ORDERS = {"both": 2, "sum": 2, "adaptive": 2, "one": 1}
+_ORDERS = {"both": 2, "sum": 2, "adaptive": 2, "one": 1, "other": 1}
 
 
 def judging_costs(recipe: Recipe, validated: int) -> list[str]:
@@ -17,11 +17,16 @@ def judging_costs(recipe: Recipe, validated: int) -> list[str]:
     """
     lines = []
     algorithm = recipe.algorithm
-    for config in recipe.objectives:
+    for config in (*recipe.objectives, *recipe.probes):
         if isinstance(config, RubricConfig):
             asked = 1 if config.reference == LISTWISE else _ORDERS[config.orders] * config.stages
             pairs = algorithm.prompts_per_step * REFERENCES.get(config.reference, COLUMN).calls(algorithm.answers_per_prompt)
-            step, validation = pairs * config.samples * asked, validated * _ORDERS[config.orders] * config.stages
+            pairs *= config in recipe.objectives  # a probe is asked in validations alone
+            if config.pairs_per_step is not None:
+                pairs = min(pairs, config.pairs_per_step)
+            judges = 1 + len(config.judges)
+            step = pairs * config.samples * asked * judges
+            validation = validated * _ORDERS[config.orders] * config.stages * (judges if config.measured_by is None else 1)
             times = -(-algorithm.steps // recipe.validation.every)
             whole = algorithm.steps * step + times * validation
             lines.append(

@@ -17,6 +17,7 @@ from steelyard.recipes.recipe import PromptsConfig
 from steelyard.rows import Row, read_rows
 from steelyard.runs._held_out import held_out_by_checksum
 from steelyard.runs._templates import Template
+from steelyard.tasks import GENERATED
 
 
 class Prompts(NamedTuple):
@@ -47,23 +48,9 @@ def load_prompts(config: PromptsConfig, *, base: Path = Path("."), seed: int = 0
         InputError: where a source is missing, empty, malformed or lacks a column, or where two sets overlap.
     """
     held_out, test = config.validation, config.test
-    if config.source == "sums":
-        from steelyard.tasks.sums import sums_rows, sums_test_rows
-
-        if test is not None and test.source not in (None, "sums"):
-            raise InputError(f"prompts.test.source: generated sums are tested on generated sums, but found {test.source!r}")
-        if held_out.source not in (None, "sums"):
-            raise InputError(
-                f"prompts.validation.source: generated sums are validated on generated sums, but found {held_out.source!r}"
-            )
-        train, validation = sums_rows(config.size or 4096, held_out.size, seed=seed)
-        sums_tested = sums_test_rows(min(held_out.size, 7_000 - held_out.size) if test is None else test.size, held_out.size)
-        if config.domain is not None:
-            domain = Template(config.domain, "prompts.domain")
-            for row in (*train, *validation, *sums_tested):
-                row["domain"] = domain.render(row, "sums")
-        return Prompts(train, validation, train, sums_tested)
     writer = RowWriter(config, columns)
+    if config.source in GENERATED:
+        return _generated(config, writer, seed)
     raw = read_rows(config.source, split=config.split, subset=config.subset, base=base)
     rows = [writer(row, i, config.source) for i, row in enumerate(raw)]
     left = list(range(len(rows)))
@@ -83,6 +70,19 @@ def load_prompts(config: PromptsConfig, *, base: Path = Path("."), seed: int = 0
     check_disjoint(train, tested, held_out="test")
     check_disjoint(validation, tested, held_out="test", other="validation")
     return Prompts(train, validation, [raw[i] for i in left], tested)
+
+
+def _generated(config: PromptsConfig, writer: RowWriter, seed: int) -> Prompts:
+    """Prompts that the package makes itself, held-out ones included."""
+    for part, held_out in (("validation", config.validation), ("test", config.test)):
+        if held_out is not None and held_out.source not in (None, config.source):
+            raise InputError(
+                f"prompts.{part}.source: generated {config.source} have held-out prompts of their own, but found {held_out.source!r}: leave it out"
+            )
+    num_test = None if config.test is None else config.test.size
+    sets = GENERATED[config.source](config.size, config.validation.size, num_test, seed=seed)
+    train, validation, tested = ([writer(row, i, config.source) for i, row in enumerate(rows)] for rows in sets)
+    return Prompts(train, validation, sets[0], tested)
 
 
 def _hold_out(rows: list[Row], left: list[int], size: int, name: str, source: str) -> tuple[list[int], list[Row]]:

@@ -73,11 +73,18 @@ class RunRecorder:
         began = time.perf_counter()
         if self.recipe.checkpoint.front and step in on_front:
             save_model(trainer, self._kept_as(step))
+        judged = {
+            o.reward.judge: o.reward.account(measuring=True)
+            for o in (*self.objectives, *trainer.probes.probes)
+            if hasattr(o.reward, "account")
+        }
         self.log.append_validation(
             {
                 "step": step,
                 "point": point,
                 "standard_errors": measured.standard_errors,
+                **({"probes": measured.probes, "probe_errors": measured.probe_errors} if measured.probes else {}),
+                **({"judges": judged} if judged else {}),
                 "hypervolume": self.archive.hypervolume,
                 "seconds": round(seconds, 4),
                 "checkpoint_seconds": round(time.perf_counter() - began, 4),

@@ -55,6 +55,7 @@ class PolicyRun(Run):
     def __init__(self, recipe: Recipe, base: Path) -> None:
         self.recipe, self.base = recipe, base
         self.objectives = recipe.build_objectives(base=base)
+        self.probes = recipe.build_probes(base=base)
         self.weighting = recipe.build_weighting(self.objectives, base=base)
         self.mixture = None if recipe.mixture is None else build_mixture(recipe.mixture, base=base)
         self.prompts = load_prompts(recipe.prompts, base=base, seed=recipe.seed, columns=recipe.columns)
@@ -100,9 +101,10 @@ class PolicyRun(Run):
                 mixture=self.mixture,
                 validation_sampling=recipe.validation.sampling,
                 recorder=self.recorder,
+                probes=self.probes,
             )
         )
-        if any(isinstance(one, RubricConfig) for one in recipe.objectives):
+        if any(isinstance(one, RubricConfig) for one in (*recipe.objectives, *recipe.probes)):
             self._begin_judging(trainer, start, progress)
         return trainer
 

@@ -10,6 +10,7 @@ import torch
 
 from steelyard.advantages import ESTIMATORS
 from steelyard.errors import InputError, nearest
+from steelyard.mixture.mixture import Mixture
 from steelyard.training._gradients import check_update
 from steelyard.weighting import Weighting, weighting_by_name
 from steelyard.weighting.influence import chosen_parameters
@@ -46,6 +47,16 @@ def check_weighting(weighting: Weighting, trainer: Any) -> None:
             f"{type(weighting).__name__} follows validation points: give eval_dataset=, and eval_strategy='steps' with eval_steps=1 "
             "(after every update, as in the paper) or more"
         )
+
+
+def check_no_losses(mixture: Mixture | None) -> None:
+    """Refuse a mixture that follows held-out losses, which reinforcement learning has none of.
+
+    Example:
+        >>> check_no_losses(None)
+    """
+    if mixture is not None and mixture.follows_losses:
+        raise InputError("an adaptive cooldown follows held-out losses, and reinforcement learning has none: give a cooldown")
 
 
 def check_groups_of(dataset: Any, group_size: int | None, num_generations: int) -> None:

@@ -9,7 +9,7 @@ import torch
 from torch import Tensor
 
 from steelyard.advantages import of_equal_spread
-from steelyard.errors import InputError
+from steelyard.errors import InputError, RunError
 from steelyard.training._gradients import buffered_influence
 from steelyard.weighting import Batch, Influence
 from steelyard.weighting.influence import OPTIMIZER_STEP
@@ -93,3 +93,18 @@ def influence_of(trainer: Any, scores_BK: Tensor, advantages_BK: Tensor) -> Call
         return latest
 
     return influence
+
+
+def use_advantages(micro_batches: Sequence[dict[str, Any]], advantages_B: Tensor, *, step: int, weights_K: Tensor) -> None:
+    """Put the advantages of an update into its micro-batches, times each answer's loss weight where it has one.
+
+    Raises:
+        RunError: where one is not finite.
+    """
+    if not advantages_B.isfinite().all():
+        raise RunError(f"step {step}: an advantage is not finite; weights {weights_K.tolist()}: lower the learning rate")
+    for micro_batch in micro_batches:
+        taken_B = advantages_B[micro_batch["answer_index"].cpu()]
+        if "loss_weight" in micro_batch:
+            taken_B = taken_B * micro_batch["loss_weight"].to(taken_B)
+        micro_batch["advantages"] = taken_B.float().to(micro_batch["completion_ids"].device)

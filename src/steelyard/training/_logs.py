@@ -87,6 +87,10 @@ def record_of(trainer: Any, scores_BK: Tensor, weights_K: Tensor) -> dict[str, A
     failures = {objective.name: dict(objective.failures) for objective in trainer.objectives if objective.failures}
     if failures:  # so far, on this process
         record["failures"] = failures
+    accounts = {o.reward.judge: o.reward.account() for o in trainer.objectives if hasattr(o.reward, "account")}
+    if accounts:
+        record["judges"] = accounts
+        record["waited"] = round(trainer.early.waited, 4)
     if trainer._undecided:
         record["undecided"] = trainer._undecided
     if trainer.order is not None:

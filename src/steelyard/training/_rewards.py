@@ -12,6 +12,7 @@ from torch import Tensor, nn
 
 from steelyard.errors import RunError, SteelyardError
 from steelyard.objectives import Objective
+from steelyard.training._early import EarlyRewards
 
 
 @dataclass(frozen=True)
@@ -91,12 +92,16 @@ def as_reward_function(
     domain_column: str = "domain",
     *,
     whole_batch: Callable[[], WholeBatch | None] = lambda: None,
+    early: EarlyRewards | None = None,
 ) -> Callable[..., Any]:
     """An objective as TRL calls it; while `measuring()`, its measure. `applies_to` looks at the domain column.
+
+    A reward that has begun already is in `early`, which also notes how long it was waited for.
 
     A reward that keeps a state is shown the `whole_batch()` where there is one, so that every process has the same state.
     """
 
+    early = early or EarlyRewards()
     once = getattr(objective.reward, "ask_once", False)
 
     def shown(given: dict[str, Any]) -> tuple[dict[str, Any], slice]:
@@ -106,6 +111,11 @@ def as_reward_function(
     if objective.is_async:
 
         async def score_async(**given: Any) -> list[float | None]:
+            with early.clock():
+                begun = early.take(objective.name)
+                return await (_score(given) if begun is None else begun)
+
+        async def _score(given: dict[str, Any]) -> list[float | None]:
             whole = whole_batch() if once else None
             if whole is not None:
                 return await whole.ask_once(objective, domain_column, given)

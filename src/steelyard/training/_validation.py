@@ -5,7 +5,7 @@ from __future__ import annotations
 import copy
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager, nullcontext
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import torch
@@ -28,11 +28,19 @@ class Measured:
         values: the mean measure of every objective, over the prompts it applies to.
         standard_errors: of these means, over prompts; None where an objective applies to a single one.
         prompts: how many there were.
+        probes, probe_errors: the same of what is measured and never rewarded.
     """
 
     values: dict[str, float]
     standard_errors: dict[str, float | None]
     prompts: int
+    probes: dict[str, float] = field(default_factory=dict)
+    probe_errors: dict[str, float | None] = field(default_factory=dict)
+
+    def means(self, *, probes: bool = False) -> dict[str, tuple[float, float]]:
+        """Means and standard errors of the objectives, or of the probes; those without an error are left out."""
+        values, errors = (self.probes, self.probe_errors) if probes else (self.values, self.standard_errors)
+        return {name: (value, error) for name, value in values.items() if (error := errors[name]) is not None}
 
 
 def measure(trainer: Any, dataset: Any) -> Measured:
@@ -47,7 +55,15 @@ def measure(trainer: Any, dataset: Any) -> Measured:
     Raises:
         RunError: where an objective applies to none of the rows.
     """
-    return mean_of(measure_prompts(trainer, dataset), [objective.name for objective in trainer.objectives])
+    return _measured(trainer, measure_prompts(trainer, dataset))
+
+
+def _measured(trainer: Any, values_NK: Tensor, *, partial: bool = False) -> Measured:
+    """Means of what `measure_prompts` found: of the objectives, and of the probes as far as they apply."""
+    names = [objective.name for objective in trainer.objectives]
+    point = mean_of(values_NK[:, : len(names)], names, partial=partial)
+    probes = mean_of(values_NK[:, len(names) :], trainer.probes.names, partial=True)
+    return replace(point, probes=probes.values, probe_errors=probes.standard_errors)
 
 
 def mean_of(values_NK: Tensor, names: Sequence[str], *, partial: bool = False) -> Measured:
@@ -61,7 +77,7 @@ def mean_of(values_NK: Tensor, names: Sequence[str], *, partial: bool = False) -
     Example:
         >>> import torch
         >>> mean_of(torch.tensor([[1.0], [0.0], [float("nan")]]), ["right"])
-        Measured(values={'right': 0.5}, standard_errors={'right': 0.5}, prompts=3)
+        Measured(values={'right': 0.5}, standard_errors={'right': 0.5}, prompts=3, probes={}, probe_errors={})
     """
     values, errors = {}, {}
     for name, column_N in zip(names, values_NK.T.tolist(), strict=True):
@@ -76,7 +92,7 @@ def mean_of(values_NK: Tensor, names: Sequence[str], *, partial: bool = False) -
 
 
 def measure_prompts(trainer: Any, dataset: Any) -> Tensor:
-    """Every objective's measure of every held-out prompt, a mean over its answers: `[N,K]`, NaN where it does not apply.
+    """Every objective's measure of every held-out prompt, and then every probe's, a mean over its answers: `[N,K+P]`, NaN where it does not apply.
 
     The batches are TRL's (each prompt `num_generations_eval` times), and so is all that happens to them: tools, environments, a `rollout_func`, images,
     vLLM. The model's loss, which TRL's evaluation adds, is left out.
@@ -94,7 +110,8 @@ def measure_prompts(trainer: Any, dataset: Any) -> Tensor:
         for batch in trainer.get_eval_dataloader(dataset):
             trainer.model.eval()
             trainer._generate_and_score_completions(batch)
-            columns.append(trainer._scores_BK.double().cpu())
+            scores_BK = trainer._scores_BK.double().cpu()
+            columns.append(torch.cat([scores_BK, trainer.probes.latest_BP], dim=1) if trainer.probes.names else scores_BK)
     share_states(trainer)
     if not columns:
         raise InputError(
@@ -218,13 +235,12 @@ def held_out_sets(given: Any, own: Any) -> dict[str | None, Any]:
 
 def measure_sets(trainer: Any, sets: Mapping[str | None, Any], prefix: str) -> tuple[Measured, dict[str, float]]:
     """Measure sets of held-out prompts; what all of them together say, and the metrics of each and of all."""
-    names = [objective.name for objective in trainer.objectives]
     values = {name: measure_prompts(trainer, dataset) for name, dataset in sets.items()}
-    point = mean_of(torch.cat(list(values.values())), names)
+    point = _measured(trainer, torch.cat(list(values.values())))
     metrics: dict[str, float] = {}
     for name, values_NK in values.items():
         if name is not None:
-            metrics |= point_metrics(trainer, mean_of(values_NK, names, partial=True), f"{prefix}_{name}")
+            metrics |= point_metrics(trainer, _measured(trainer, values_NK, partial=True), f"{prefix}_{name}")
     _forget_what_is_no_reward(trainer)
     return point, metrics | point_metrics(trainer, point, prefix)
 
@@ -250,6 +266,8 @@ def point_metrics(trainer: Any, point: Measured, prefix: str) -> dict[str, float
     metrics = {f"{prefix}_{name}": value for name, value in point.values.items()}
     metrics |= {f"{prefix}_se/{name}": value for name, value in point.standard_errors.items() if value is not None}
     metrics |= {f"{prefix}_rewards/{name}/mean": value for name, value in rewards.items()}
+    metrics |= {f"{prefix}_probe/{name}": value for name, value in point.probes.items()}
+    metrics |= {f"{prefix}_probe_se/{name}": value for name, value in point.probe_errors.items() if value is not None}
     if len(rewards) == len(trainer.objectives):
         signed_K = torch.tensor(list(rewards.values()), dtype=torch.float64)
         metrics[f"{prefix}_reward"] = float(trainer.weighting.weights() @ signed_K)

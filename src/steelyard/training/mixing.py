@@ -19,7 +19,7 @@ from steelyard.mixture.mixture import Mixture, as_mixture
 from steelyard.training._domain_order import DomainOrder
 from steelyard.training._prompt_order import GroupSampler
 
-MIXTURE_STATE = "MixtureState"
+_MIXTURE_STATE = "MixtureState"
 """What an order is called in a checkpoint's trainer_state.json."""
 
 
@@ -138,10 +138,16 @@ def use_mixture(trainer: Any, mixture: Mixture | Schedule | str = "cooldown") ->
         raise InputError("scalarization weights the loss, which needs steelyard.training.PolicyTrainer or MixtureSFTTrainer")
     order = order_for(trainer, chosen)
     trainer._get_train_sampler = lambda dataset=None: train_sampler(trainer, order)
-    for callback in [found for found in trainer.callback_handler.callbacks if type(found).__name__ == MIXTURE_STATE]:
+    for callback in [found for found in trainer.callback_handler.callbacks if type(found).__name__ == _MIXTURE_STATE]:
         trainer.remove_callback(callback)
     trainer.add_callback(mixture_state(order))
     return order
+
+
+def check_mixture_state(trainer: Any, mixture: Mixture | None) -> None:
+    """Refuse to go on without a mixture from a checkpoint that was made with one."""
+    if mixture is None and _MIXTURE_STATE in trainer.state.stateful_callbacks:
+        raise InputError("the checkpoint was made with a mixture: give mixture= as then, or begin a new run")
 
 
 def mixture_state(order: DomainOrder) -> TrainerCallback:
@@ -156,13 +162,13 @@ def mixture_state(order: DomainOrder) -> TrainerCallback:
         def on_train_begin(self, args: Any, state: Any, control: Any, **kwargs: Any) -> None:
             order.load_state_dict(_kept_order(state.stateful_callbacks))
 
-    MixtureState.__name__ = MIXTURE_STATE
+    MixtureState.__name__ = _MIXTURE_STATE
     return MixtureState()
 
 
 def _kept_order(stateful_callbacks: dict[str, Any]) -> dict[str, Any]:
     """The state of the order that a checkpoint was made with."""
-    kept = stateful_callbacks.get(MIXTURE_STATE)
+    kept = stateful_callbacks.get(_MIXTURE_STATE)
     if kept is None:
         raise InputError(
             "the checkpoint does not say by which mixture it was made: resume as it was made, without a mixture, or begin a new run"

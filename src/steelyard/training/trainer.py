@@ -31,7 +31,7 @@ from torch.utils.data import Sampler
 from trl import GRPOConfig, GRPOTrainer
 
 from steelyard.advantages import combine, estimate, weighted_reward
-from steelyard.errors import InputError, RunError
+from steelyard.errors import InputError
 from steelyard.mixture import Schedule
 from steelyard.mixture.mixture import Mixture, as_mixture_and_column
 from steelyard.objectives import Objective, check_names, reward_matrix
@@ -41,14 +41,17 @@ from steelyard.training._arguments import (
     check_choices,
     check_group_size,
     check_groups_of,
+    check_no_losses,
     check_trl_arguments,
     check_weighting,
     shares,
 )
-from steelyard.training._batch import batch_of, influence_of, progress_of
+from steelyard.training._batch import batch_of, influence_of, progress_of, use_advantages
 from steelyard.training._domain_order import DomainOrder
+from steelyard.training._early import EarlyRewards
 from steelyard.training._gradients import AfterStep, SharedForward, StepInfluence
 from steelyard.training._logs import answers_of, failures_of, log_batch, log_failures, record_of, texts_of
+from steelyard.training._probes import Probes
 from steelyard.training._prompt_order import prompt_sampler
 from steelyard.training._rewards import (
     WholeBatch,
@@ -60,7 +63,7 @@ from steelyard.training._rewards import (
 )
 from steelyard.training._state import check_finite, checkpoint_of, divergence_is_clear, read_state, restore, write_state
 from steelyard.training._validation import Measured, check_validation, held_out_sets, log_evaluation, measure_sets
-from steelyard.training.mixing import MIXTURE_STATE, mixture_state, order_for, train_sampler
+from steelyard.training.mixing import check_mixture_state, mixture_state, order_for, train_sampler
 from steelyard.training.record import ConstantRewards, Recorder, update_record
 from steelyard.training.references import policy_answers, with_policy_answers
 from steelyard.weighting import FixedWeights, Influence, Weighting
@@ -81,6 +84,7 @@ class PolicyTrainer(GRPOTrainer):
         domain_column: the column with each prompt's domain, which `applies_to`, records and a mixture read; default: the mixture's, else "domain".
         validation_sampling: "sampled" (at the training temperature, with a seed of its own) or "greedy".
         recorder: see `Recorder`.
+        probes: objectives of which the measures are taken at every validation and the rewards never. One that gets worse while an objective gets better is named.
 
     `args.eval_strategy="steps"` with `eval_steps` validates on `eval_dataset`; every point reaches the weighting, and callbacks' `on_evaluate`.
 
@@ -103,6 +107,7 @@ class PolicyTrainer(GRPOTrainer):
         domain_column: str | None = None,
         validation_sampling: str = "sampled",
         recorder: Recorder | None = None,
+        probes: Sequence[Objective] = (),
         **keywords: Any,
     ) -> None:
         check_choices(estimator=estimator, validation_sampling=validation_sampling, group_size=group_size)
@@ -111,20 +116,21 @@ class PolicyTrainer(GRPOTrainer):
         # Known before TRL's constructor runs, since that one asks for the sampler.
         self._given_group_size = group_size
         self._mixture, self.domain_column = as_mixture_and_column(mixture, domain_column)
-        self._measuring = False
+        self._measuring, self.early = False, EarlyRewards()
         self._whole_batch: WholeBatch | None = None
         self._tool_masks: list[list[int]] | None = None
         if objectives is not None:
             check_names(objectives)
         reward_funcs, wrapped = as_reward_functions(
             reward_funcs if objectives is None else objectives,
-            lambda one: as_reward_function(one, self.is_measuring, self.domain_column, whole_batch=lambda: self._whole_batch),
+            lambda one: as_reward_function(
+                one, self.is_measuring, self.domain_column, whole_batch=lambda: self._whole_batch, early=self.early
+            ),
         )
         if args is not None:
             check_trl_arguments(args, weighting)
         self._order: DomainOrder | None = None
-        if self._mixture is not None and self._mixture.follows_losses:
-            raise InputError("an adaptive cooldown follows held-out losses, and reinforcement learning has none: give a cooldown")
+        check_no_losses(self._mixture)
         super().__init__(model, reward_funcs, args, *positional, **keywords)
         self.group_size: int = self.num_generations if group_size is None else group_size
         check_group_size(self.group_size, answers=self.args.generation_batch_size, estimator=estimator)
@@ -133,6 +139,7 @@ class PolicyTrainer(GRPOTrainer):
         self.objectives = objectives_of(self.reward_func_names, wrapped)
         check_groups_of(self.train_dataset, group_size, self.num_generations)
         check_names(self.objectives)
+        self.probes = Probes(probes, self.objectives, self.domain_column)
         self.estimator, self.validation_sampling, self.recorder = estimator, validation_sampling, recorder
         start = None if self.args.reward_weights is None else shares(self.args.reward_weights)
         self.weighting = FixedWeights(start) if weighting is None else as_weighting(weighting, start)
@@ -173,9 +180,11 @@ class PolicyTrainer(GRPOTrainer):
             inputs = [{**row, "tool_mask": mask} for row, mask in zip(inputs, self._tool_masks, strict=True)]
         inputs = with_policy_answers(self, inputs)
         whole = self._whole_batch = whole_batch_of(self, inputs, prompts, completions, completion_ids_list)
+        self.early.begin(self, inputs, prompts, completions, completion_ids_list)
         scores_BK = super()._calculate_rewards(inputs, prompts, completions, completion_ids_list)
         scores_BK = scores_BK if whole is None else whole.spread(scores_BK, self.reward_func_names)
         self._whole_batch = None
+        self.probes.score(self, inputs, prompts, completions, completion_ids_list)
         log_failures(self, since=before)
         self._scores_BK = scores_BK
         self._texts = texts_of(prompts, completions, [row.get(self.domain_column) for row in inputs])
@@ -236,15 +245,7 @@ class PolicyTrainer(GRPOTrainer):
             normalize=self.weighting.normalize,
             scale=self.weighting.scale(),
         )
-        if not advantages_B.isfinite().all():
-            raise RunError(
-                f"step {self.state.global_step + 1}: an advantage is not finite; weights {weights_K.tolist()}: lower the learning rate"
-            )
-        for micro_batch in self._buffered_inputs:
-            taken_B = advantages_B[micro_batch["answer_index"].cpu()]
-            if "loss_weight" in micro_batch:
-                taken_B = taken_B * micro_batch["loss_weight"].to(taken_B)
-            micro_batch["advantages"] = taken_B.float().to(micro_batch["completion_ids"].device)
+        use_advantages(self._buffered_inputs, advantages_B, step=self.state.global_step + 1, weights_K=weights_K)
         self._clock("weighting", began)
         self._record = record_of(self, scores_BK, weights_K)
         log_batch(self, self._record, advantages_B, weighted_reward(rewards_BK, weights_K, group_size=self.group_size))
@@ -284,8 +285,8 @@ class PolicyTrainer(GRPOTrainer):
             check_finite(self.state.global_step, logs)
         if self.model.training and self._record and "grad_norm" in logs:
             total = time.perf_counter() - (self._step_began or time.perf_counter())
+            lengths = self._metrics["train"].get("completions/mean_length", [])
             if self.recorder is not None:
-                lengths = self._metrics["train"].get("completions/mean_length", [])
                 self.recorder.on_step(self._record | update_record(logs, self._seconds, total, lengths))
             self._record, self._step_began = {}, None
         super().log(logs, start_time)
@@ -323,6 +324,7 @@ class PolicyTrainer(GRPOTrainer):
         if own:
             self.validated_at = step
             self.weighting.on_validation(list(point.values.values()))
+            self.probes.watch(step, point.means(), point.means(probes=True))
         log_evaluation(self, metrics)
         self.control: Any = self.callback_handler.on_evaluate(self.args, self.state, self.control, metrics)
         if own and self.recorder is not None:
@@ -332,8 +334,7 @@ class PolicyTrainer(GRPOTrainer):
     def train(self, resume_from_checkpoint: Any = None, *args: Any, **kwargs: Any) -> Any:
         """As TRL; without a checkpoint another run begins, whose steps count from 0."""
         if not resume_from_checkpoint:
-            self.validated_at = None if self.validated_at else self.validated_at
-            self._resumed_at = None
+            self.validated_at, self._resumed_at = self.validated_at and None, None
         _ = self.order  # Before the trainer asks its arguments how long the run is.
         return super().train(resume_from_checkpoint, *args, **kwargs)
 
@@ -361,6 +362,7 @@ class PolicyTrainer(GRPOTrainer):
             "constant": self._constant.state_dict(),
             "step_influence": self.step_influence.state_dict(),
             "step_factor": self.step_factor,
+            "probes": self.probes.state_dict(),
         }
 
     def load_state_dict(self, state: dict[str, Any]) -> None:
@@ -372,10 +374,9 @@ class PolicyTrainer(GRPOTrainer):
         self._constant.load_state_dict(state.get("constant"))
         self.step_influence.load_state_dict(state["step_influence"])
         self.step_factor = state.get("step_factor", 1.0)
+        self.probes.load_state_dict(state.get("probes"))
 
-    def restore(self, checkpoint: str) -> None:
-        """Take over model and state of a checkpoint, to validate and not to train on."""
-        restore(self, checkpoint)
+    restore = restore
 
     def create_model_card(self, *args: Any, **kwargs: Any) -> None:
         """No card: TRL would write one, for a model that is not being published, into every checkpoint's parent."""
@@ -393,8 +394,7 @@ class PolicyTrainer(GRPOTrainer):
         super()._load_optimizer_and_scheduler(checkpoint)
         if checkpoint is None:
             return
-        if self._mixture is None and MIXTURE_STATE in self.state.stateful_callbacks:
-            raise InputError("the checkpoint was made with a mixture: give mixture= as then, or begin a new run")
+        check_mixture_state(self, self._mixture)
         self._resumed_at = self.state.global_step
         if (state := read_state(checkpoint)) is not None:
             self.load_state_dict(state)

@@ -2,8 +2,8 @@
 
 from pathlib import Path
 
-from steelyard.tasks.sums.task import STYLES, draw_terms, prompt_text, sums_rows, sums_test_rows
+from steelyard.tasks.sums.task import STYLES, draw_terms, prompt_text, sums_rows, sums_split, sums_test_rows
 
 POLICY_DIR = Path(__file__).parent / "policy"
 
-__all__ = ["POLICY_DIR", "STYLES", "draw_terms", "prompt_text", "sums_rows", "sums_test_rows"]
+__all__ = ["POLICY_DIR", "STYLES", "draw_terms", "prompt_text", "sums_rows", "sums_split", "sums_test_rows"]

@@ -159,6 +159,29 @@ def sums_test_rows(num_test: int, num_validation: int) -> list[dict]:
     return _rows(draw_terms(0, held_out=True), _HELD_OUT)[::-1][:num_test]
 
 
+def sums_split(
+    num_train: int | None, num_validation: int, num_test: int | None = None, *, seed: int = 0
+) -> tuple[list[dict], list[dict], list[dict]]:
+    """Generate training, validation and test prompts.
+
+    Args:
+        num_train: default: 4096.
+        num_validation: see `sums_rows`.
+        num_test: see `sums_test_rows`; default: as many as for validation, as far as there are.
+        seed: of the training prompts.
+
+    Example:
+        >>> [len(rows) for rows in sums_split(3, 2)]
+        [3, 2, 2]
+    """
+    train, validation = sums_rows(num_train or 4096, num_validation, seed=seed)
+    return (
+        train,
+        validation,
+        sums_test_rows(min(num_validation, _HELD_OUT - num_validation) if num_test is None else num_test, num_validation),
+    )
+
+
 _HELD_OUT = 7_000
 
 
