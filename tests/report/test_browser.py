@@ -61,8 +61,8 @@ def test_answers_are_found_by_what_they_won_and_what_they_lost(page):
         {},
         {"domain": "maths", "step": "2"},
         {"better": "1", "worse": "2"},
-        {"outcome": "w"},
-        {"outcome": "d"},
+        {"outcome": "won"},
+        {"outcome": "disagreed"},
         {"principle": "1"},
         {"text": "WATER", "sort": "advantage up"},
         {"text": "nowhere"},
@@ -79,7 +79,7 @@ def test_answers_are_found_by_what_they_won_and_what_they_lost(page):
 
 @needs_node
 def test_an_answer_is_shown_with_what_it_was_compared_with_and_why(page):
-    (shown,) = in_node(page, {"outcome": "w", "sort": "advantage down"})["shown"]
+    (shown,) = in_node(page, {"outcome": "won", "sort": "advantage down"})["shown"]
     for words in (
         "this answer is better, decided by criteria",
         "a  sea  of words",
@@ -135,4 +135,4 @@ def test_what_decided_is_noted_for_the_filters():
     guarded = json.dumps([{"side": "b", "other": "x", "verdicts": [Verdict("b", -2.0, "checks").to_dict()]}])
     row = {"prompt": "p", "answer": "x", "reward/rubric": None, "weight/rubric": 1.0, "advantage": 0.0}
     data, _ = _browser_data([(1, i, row | {"said/rubric": one}) for i, one in enumerate((failed, guarded, None))])
-    assert data["outcomes"] == ["f", "gw", ""]
+    assert data["outcomes"] == [["failed"], ["guarded", "won"], []]

@@ -114,6 +114,12 @@ def test_several_runs_are_compared_on_one_page_beside_their_folders(tmp_path):
     text = write_report(runs).read_text(encoding="utf-8")
     assert (tmp_path / "report.html").is_file()
     assert "fixed and gradient" in text
+    # Their answers are beside the report, and the runs' own folders as they were.
+    assert 'href="answers-1.html"' in text
+    assert (tmp_path / "answers-2.html").is_file()
+    assert not (runs[0] / "answers.html").exists()
+    elsewhere = write_report(runs[:1], out=tmp_path / "first.html").read_text(encoding="utf-8")
+    assert 'href="first-answers.html"' in elsewhere
 
 
 def test_an_answer_cannot_put_anything_into_the_page(tmp_path):

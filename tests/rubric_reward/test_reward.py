@@ -290,7 +290,12 @@ def test_a_judge_that_comes_back_is_waited_for(serve_judge, monkeypatch):
     reply, asked = server.reply, itertools.count()
     monkeypatch.setattr(server, "reply", lambda body: {} if next(asked) < 6 else reply(body))
     reward = RubricReward(judge_of(server), reference="gold", patience=30)
-    assert scores(reward, ANSWERS[:3], gold=["."] * 3) == [0.5, 1.0, 1.0]
+    with pytest.warns(
+        UserWarning, match=r"3 of 3 pairs of answers have no verdict \(.*\); the run waits for the judge for up to 30 s"
+    ):
+        assert scores(reward, ANSWERS[:3], gold=["."] * 3) == [0.5, 1.0, 1.0]
+    # What was asked in vain has cost something as well.
+    assert reward.latest.counts["calls"] == server.questions + 6
 
 
 def test_a_judge_that_is_not_there_stops_the_run_in_one_line():
@@ -351,6 +356,83 @@ def test_several_judges_and_samples_are_averaged(serve_judge):
     assert one.questions == other.questions == 4
 
 
+def test_the_majority_of_judges_decides_and_where_they_disagree_is_counted(serve_judge):
+    likes_stars, too = (serve_judge({"correctness": stars}, steps=(0.5, 9.0)) for _ in range(2))
+    likes_few_dots = serve_judge({"economy": dots}, steps=(0.1, 0.5))
+    judges = [judge_of(one) for one in (likes_stars, too, likes_few_dots)]
+    answers, gold = ["**...", "*.", "*"], ["*", "*", "*"]
+    logged = {}
+    majority = RubricReward(judges, reference="gold", pool="majority")
+    # Two to one; nobody but the third sees a difference; nobody does.
+    assert scores(majority, answers, gold=gold, log_metric=logged.__setitem__) == [1.0, -1.0, 0.0]
+    assert logged["rubric/disagreed"] == pytest.approx(2 / 3)
+    assert scores(RubricReward(judges, reference="gold"), answers, gold=gold) == pytest.approx([0.0, -1 / 3, 0.0])
+
+
+def test_pairs_beyond_the_limit_of_a_step_give_no_score_and_are_no_failures(serve_judge):
+    server = serve_judge({"correctness": stars}, steps=(0.5, 1.5))
+    reward = RubricReward(judge_of(server, orders="one"), reference="gold", pairs_per_step=2, most_failed=0.0, patience=0)
+    found = scores(reward, ANSWERS, gold=["."] * 4)
+    assert found.count(None) == 2
+    assert server.questions == 2
+    assert {name: reward.latest.counts[name] for name in ("pairs", "failed", "beyond")} == {"pairs": 2, "failed": 0, "beyond": 2}
+
+
+def test_after_failures_in_a_row_the_rest_of_a_step_is_not_asked(serve_judge, monkeypatch):
+    server = serve_judge()
+    asked = []
+    monkeypatch.setattr(server, "reply", lambda body: asked.append(1) or {})
+    client = {"retries": 0, "concurrency": 2}
+    reward = RubricReward(judge_of(server, orders="one", client=client), reference="gold", in_a_row=3, patience=0)
+    answers = ["*" * n for n in range(1, 41)]
+    with pytest.raises(RunError, match=r"40 of 40 pairs of answers have no verdict \((?!not asked)"):
+        scores(reward, answers, prompts=[f"{n}?" for n in range(40)], gold=["."] * 40)
+    assert len(asked) < 10
+
+
+def test_what_was_asked_has_a_price_and_is_told_once(serve_judge):
+    server = serve_judge({"correctness": stars})
+    logged = {}
+    reward = RubricReward(judge_of(server), reference="gold", price=(2.0, 6.0))
+    scores(reward, ANSWERS[:2], gold=["."] * 2, log_metric=logged.__setitem__)
+    counts = reward.latest.counts
+    account = reward.account()
+    assert account["price"] == pytest.approx((2 * counts["tokens_in"] + 6 * counts["tokens_out"]) / 1e6) == logged["rubric/price"]
+    assert (account["pairs"], account["calls"]) == (2, 4)
+    # A step in which nothing is judged has cost nothing.
+    assert reward.account() == {}
+
+
+def test_criteria_are_dropped_by_the_group_and_never_hard_ones(serve_judge):
+    server = serve_judge()
+    judge = judge_of(server, orders="one")
+    pairs = dict(reference="gold", seed=1)
+    whole = scores(RubricReward(judge, **pairs), ["**..."], gold=["*"])
+    seen = set()
+    for n in range(30):
+        reward = RubricReward(judge, dropout=0.5, **pairs)
+        found = scores(reward, ["**...", "***"], prompts=[f"{n}?"] * 2, gold=["*", "*"])
+        again = RubricReward(judge, dropout=0.5, **pairs)
+        assert scores(again, ["**...", "***"], prompts=[f"{n}?"] * 2, gold=["*", "*"]) == found
+        left_out = reward.latest.dropped.get(0, [])
+        # Both pairs of a group are judged by the same criteria.
+        assert left_out == reward.latest.dropped.get(1, [])
+        if len(left_out) == 1:
+            assert reward.latest.by_principle[left_out[0]] == [None, None]
+            note = json.loads(reward.notes()[f"{n}?", "**..."][0])[0]
+            assert note["dropped"] == left_out
+            assert len(note["verdicts"][0]["orders"][0]["criteria"]) == 2  # what was said is kept whole
+            assert found[0] == (0.5 if left_out == ["economy"] else -1.0)
+        else:
+            assert found[0] == whole[0]
+        seen.add(tuple(left_out))
+    assert {(), ("correctness",), ("economy",), ("correctness", "economy")} == seen
+    hard = serve_judge({"grave-falsehood": stars, "economy": dots})
+    for n in range(8):
+        reward = RubricReward(judge_of(hard, orders="one"), dropout=0.9, **pairs)
+        assert scores(reward, ["**...."], prompts=[f"{n}?"], gold=["*"])[0] > 0
+
+
 def test_state_goes_on_and_another_rubric_is_refused(serve_judge):
     server = serve_judge()
     reward = RubricReward(judge_of(server), reference="gold")
@@ -380,6 +462,11 @@ def test_state_goes_on_and_another_rubric_is_refused(serve_judge):
         ({"reference": ""}, "or a column's name"),
         ({"most_failed": 2}, "most_failed must lie between 0 and 1"),
         ({"deadline": 0}, "deadline positive"),
+        ({"pool": "median"}, "pool must be one of mean, majority"),
+        ({"dropout": 1.0}, "dropout must be at least 0 and below 1"),
+        ({"pairs_per_step": 0}, "pairs_per_step must be a whole number, at least 1"),
+        ({"reference": "listwise", "dropout": 0.5}, "without pairs or criteria"),
+        ({"reference": "listwise", "pairs_per_step": 4}, "without pairs or criteria"),
     ],
 )
 def test_bad_arguments_are_refused(serve_judge, options, message):

@@ -1,6 +1,7 @@
 """A recipe whose judge is one of the objectives, or each principle of its rubric."""
 
 import json
+import time
 
 import pyarrow.parquet as pq
 import pytest
@@ -8,9 +9,10 @@ from datasets import Dataset
 from trl import GRPOConfig, GRPOTrainer
 
 from steelyard.cli.root import main
-from steelyard.errors import InputError, RunError
+from steelyard.errors import InputError, RewardError, RunError
 from steelyard.llm import Client
 from steelyard.models.loading import load_policy
+from steelyard.objectives import Objective
 from steelyard.recipes.loading import load_recipe, parse_recipe
 from steelyard.report import write_report
 from steelyard.rubric import MetaRubric, PairwiseJudge, ProgrammaticJudge
@@ -18,7 +20,7 @@ from steelyard.rubric_reward import RubricReward
 from steelyard.runlog import RunLog
 from steelyard.runs.progress import QuietProgress
 from steelyard.tasks.sums import sums_rows
-from steelyard.training import train, use_references
+from steelyard.training import PolicyTrainer, train, use_references
 
 
 @pytest.fixture(scope="module")
@@ -95,7 +97,23 @@ def test_an_answers_reward_is_explained(tiny_recipe, judge, tmp_path, monkeypatc
         f"update 2: {sum(any((one['verdicts'][0]['winner'] in 'ab') and one['verdicts'][0]['winner'] != one['side'] for one in each) for each in said)} of 16"
         in out
     )
+    # Answers that one objective likes more than the others to their prompt, and another less.
+    groups = {}
+    for row in rows:
+        groups.setdefault(row["prompt"], []).append(row)
+    torn = sum(
+        row["reward/conciseness"] > sum(one["reward/conciseness"] for one in group) / len(group) + 1e-9
+        and row["reward/rubric"] < sum(one["reward/rubric"] for one in group) / len(group) - 1e-9
+        for group in groups.values()
+        for row in group
+    )
+    _, out, _ = called("--step", 2, "--better", "conciseness", "--worse", "rubric")
+    assert f"update 2: {torn} of 16" in out
+    _, out, _ = called("--step", 2, "--verdict", "disagreed")
+    assert "update 2: 0 of 16" in out
     for words, message in (
+        (("--principle", "economy"), "no principle 'economy': this update has none"),
+        (("--better", "brevity"), "no objective 'brevity'"),
         (("--step", 99), "has no answers of update 99: it has those of 1 to 4"),
         (("--answer", 17), "has answers 1 to 16, and no 17"),
         (("--objective", "rubrik"), "no objective 'rubrik' (did you mean 'rubric'?)"),
@@ -106,10 +124,15 @@ def test_an_answers_reward_is_explained(tiny_recipe, judge, tmp_path, monkeypatc
         assert message in error.replace("\n", " ")
 
 
-def test_every_principle_is_an_objective_of_a_recipe(tiny_recipe, judge, tmp_path):
+def test_every_principle_is_an_objective_of_a_recipe(tiny_recipe, judge, tmp_path, monkeypatch, capsys):
     recipe = with_judge(tiny_recipe, judge, split="principles", reference="round-robin")
     before = judge.questions
     result = train(recipe, out=tmp_path / "run", progress=QuietProgress())
+    monkeypatch.setattr("sys.argv", ["steelyard", "explain", str(result.path), "--principle", "economy"])
+    with pytest.raises(SystemExit):
+        main()
+    counted = sum('"principle": "economy"' in row["said/rubric-harmful-content"] for row in RunLog(result.path).answers(step=4))
+    assert 0 < int(capsys.readouterr().out.split("update 4: ")[1].split(" of ")[0]) <= counted
     names = [f"rubric-{principle.id}" for principle in MetaRubric.load("general").principles]
     assert list(RunLog(result.path).validations()[0]["point"]) == ["conciseness", *names]
     # Asked once for all twelve: 4 steps of 4 groups of 6 pairs in both orders, and 8 prompts in validations and tests.
@@ -287,7 +310,7 @@ def test_one_recipe_has_a_mixture_a_judge_by_principles_and_moving_weights(tmp_p
     }
     with ProgrammaticJudge(measures, steps=(0.5, 1.5)) as server:
         recipe = load_recipe("smollm2-everyday").model_dump(mode="json")
-        recipe["objectives"][3] |= {"local": False, "base_url": server.url, "model": "m", "criteria": 3, "patience": 0}
+        recipe["objectives"][3] |= {"local": False, "base_url": server.url, "model": "m", "patience": 0}
         recipe["prompts"]["validation"]["size"] = 3
         recipe["algorithm"] |= {
             "steps": 2,
@@ -311,3 +334,85 @@ def test_one_recipe_has_a_mixture_a_judge_by_principles_and_moving_weights(tmp_p
     page = write_report([result.path]).read_text()
     for part in ("<h2>Domains</h2>", "<h2>Judging</h2>", "<td>instructions</td>", "Weights over updates", "waited"):
         assert part in page
+
+
+def test_further_judges_and_who_measures_are_named_in_a_recipe(tiny_recipe, judge, tmp_path, monkeypatch):
+    monkeypatch.setenv("FIRST_KEY", "one")
+    monkeypatch.delenv("OPENAI_API_KEY", raising=False)
+    with ProgrammaticJudge({"economy": lambda prompt, answer: -len(answer)}) as other:
+        options = {
+            "api_key_env": "FIRST_KEY",
+            "judges": [{"base_url": other.url, "model": "n"}, {"orders": "other"}],
+            "measured_by": {"rubric": "maths"},
+            "orders": "one",
+            "price": {"tokens_in": 1.0},
+        }
+        recipe = with_judge(tiny_recipe, judge, **options)
+        reward = recipe.build_objectives()[1].reward.of
+        first, second, third = (one.client for one in reward.judges)
+        # A key goes to the provider that it is for, and to no other.
+        assert (first.api_key, second.api_key, third.api_key) == ("one", "none", "one")
+        assert [one.orders for one in reward.judges] == ["one", "one", "other"]
+        assert [one.rubrics["general"].name for one in reward.against_start.judges] == ["maths"]
+        said = Lines()
+        result = train(recipe, out=tmp_path / "run", progress=said)
+        assert any("at most 36 questions an update and 8 a validation" in line for line in said.lines)
+    steps = RunLog(result.path).steps()
+    assert all(step["judges"]["rubric"]["price"] > 0 for step in steps)
+    assert all(0 < step["waited"] <= step["seconds"]["rewards"] for step in steps)
+    page = write_report([result.path]).read_text()
+    assert "<h2>Judging</h2>" in page
+    with pytest.raises(InputError, match="a further judge needs both base_url and model, or neither"):
+        with_judge(tiny_recipe, judge, base_url=None, model=None, local=True, judges=[{"base_url": "http://x"}])
+
+
+@pytest.mark.parametrize("fails", [False, True])
+def test_judging_begins_before_other_rewards_and_ends_with_them(tiny_policy_dir, judge, tmp_path, fails):
+    """A plain reward that takes its time finds the judge at work; where it fails, nothing goes on asking."""
+    model, tokenizer = load_policy(str(tiny_policy_dir))
+    began, seen = judge.questions, []
+
+    def slow(completions):
+        # After a failure every answer is tried by itself, to name the one to blame.
+        time.sleep(0 if seen else 3)
+        seen.append(judge.questions)
+        if fails:
+            raise ValueError("no score")
+        return [0.0] * len(completions)
+
+    client = Client(judge.url, "m", concurrency=1)
+    reward = RubricReward(PairwiseJudge(client, MetaRubric.load("general"), orders="one"), reference="round-robin")
+    trainer = PolicyTrainer(
+        model,
+        None,
+        GRPOConfig(
+            output_dir=str(tmp_path),
+            use_cpu=True,
+            bf16=False,
+            per_device_train_batch_size=4,
+            num_generations=4,
+            max_completion_length=12,
+            max_steps=1,
+            report_to="none",
+            save_strategy="no",
+            disable_tqdm=True,
+        ),
+        train_dataset=Dataset.from_list(sums_rows(4, 1)[0]),
+        processing_class=tokenizer,
+        objectives=[Objective("slow", slow), reward.objective()],
+    )
+    if not fails:
+        trainer.train()
+        # TRL by itself would ask only now.
+        assert seen == [began + 6] == [judge.questions]
+        return
+    reply = judge.reply
+    judge.reply = lambda body: time.sleep(1) or reply(body)
+    try:
+        with pytest.raises(RewardError, match="objective 'slow' raised ValueError: no score"):
+            trainer.train()
+        time.sleep(3)
+    finally:
+        del judge.reply
+    assert began < seen[0] < began + 6
+    assert judge.questions <= seen[0] + 1

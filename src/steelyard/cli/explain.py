@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Annotated, Any
@@ -11,9 +10,10 @@ import typer
 
 from steelyard.cli.console import shown, terminal
 from steelyard.errors import InputError, nearest
+from steelyard.report.said import OUTCOMES, outcomes_of, principles_of, said_of
 
 _SHOWN = 60
-_VERDICTS = ("won", "lost", "tied", "failed")
+_ROUNDING = 1e-9
 
 
 def explain(
@@ -22,7 +22,19 @@ def explain(
     answer: Annotated[int | None, typer.Option(help="The number of an answer in its update, from 1: show all about it.")] = None,
     objective: Annotated[str | None, typer.Option(help="List by this objective's reward, the lowest first.")] = None,
     domain: Annotated[str | None, typer.Option(help="Only answers to prompts of this domain.")] = None,
-    verdict: Annotated[str | None, typer.Option(help="Only answers that won, lost, tied, or failed to be judged.")] = None,
+    verdict: Annotated[
+        str | None,
+        typer.Option(
+            help="Only answers that won, lost, tied, on which judges disagreed, that a guard decided, or that failed to be judged."
+        ),
+    ] = None,
+    principle: Annotated[
+        str | None, typer.Option(help="Only answers that were better or worse by this principle of a rubric.")
+    ] = None,
+    better: Annotated[
+        str | None, typer.Option(help="Only answers that are better than the mean of their prompt's by this objective.")
+    ] = None,
+    worse: Annotated[str | None, typer.Option(help="And worse by this one.")] = None,
     limit: Annotated[int, typer.Option(help="Answers to list.", min=1)] = 20,
 ) -> None:
     """Say which rewards an answer got, with which weights, against which other answer, and what the judge said."""
@@ -37,49 +49,61 @@ def explain(
         raise InputError(f"{run} has no answers of update {number}: it has those of {steps[0]} to {steps[-1]}")
     rows = log.answers(step=number)
     names = [key.partition("/")[2] for key in rows[0] if key.startswith("reward/")]
-    for what, given, known in (("objective", objective, names), ("verdict", verdict, list(_VERDICTS))):
+    principles = sorted({one for row in rows for one in principles_of(said_of(row))})
+    for what, given, known in (
+        ("objective", objective, names),
+        ("objective", better, names),
+        ("objective", worse, names),
+        ("verdict", verdict, list(OUTCOMES)),
+        ("principle", principle, principles),
+    ):
         if given is not None and given not in known:
-            raise InputError(f"no {what} {given!r}{nearest(given, known)}: use one of {', '.join(known)}")
+            raise InputError(
+                f"no {what} {given!r}{nearest(given, known)}: {'use one of ' + ', '.join(known) if known else 'this update has none'}"
+            )
     console = terminal()
     if answer is not None:
         if not 1 <= answer <= len(rows):
             raise InputError(f"update {number} has answers 1 to {len(rows)}, and no {answer}")
         _show(console, number, answer, rows[answer - 1], names)
         return
-    _list(console, number, _chosen(rows, objective, domain, verdict), names, limit, of=len(rows))
+    chosen = _chosen(rows, objective=objective, domain=domain, verdict=verdict, principle=principle, better=better, worse=worse)
+    _list(console, number, chosen, names, limit, of=len(rows))
 
 
 def _chosen(
-    rows: Sequence[Mapping[str, Any]], objective: str | None, domain: str | None, verdict: str | None
+    rows: Sequence[Mapping[str, Any]],
+    *,
+    objective: str | None,
+    domain: str | None,
+    verdict: str | None,
+    principle: str | None,
+    better: str | None,
+    worse: str | None,
 ) -> list[tuple[int, Mapping[str, Any]]]:
     """The rows that a command asks for, with their numbers."""
-    found = [
-        (number, row)
-        for number, row in enumerate(rows, start=1)
-        if (domain is None or row.get("domain") == domain) and (verdict is None or verdict in _outcomes(row))
-    ]
+    found = []
+    for number, row in enumerate(rows, start=1):
+        said = said_of(row)
+        if (
+            (domain is None or row.get("domain") == domain)
+            and (verdict is None or verdict in outcomes_of(said))
+            and (principle is None or principle in principles_of(said))
+            and (better is None or _beside_its_group(rows, row, better) > _ROUNDING)
+            and (worse is None or _beside_its_group(rows, row, worse) < -_ROUNDING)
+        ):
+            found.append((number, row))
     if objective is not None:
         key = f"reward/{objective}"
         found = sorted((one for one in found if one[1][key] is not None), key=lambda one: one[1][key])
     return found
 
 
-def _said(row: Mapping[str, Any]) -> dict[str, list[dict[str, Any]]]:
-    """What judges said of an answer, by objective."""
-    return {key.partition("/")[2]: json.loads(value) for key, value in row.items() if key.startswith("said/") and value}
-
-
-def _outcomes(row: Mapping[str, Any]) -> set[str]:
-    """How an answer did against those that it was compared with."""
-    found = set()
-    for comparisons in _said(row).values():
-        for one in comparisons:
-            for verdict in one.get("verdicts", ()):
-                winner = verdict["winner"]
-                found.add(
-                    "failed" if winner is None else "tied" if winner == "tie" else "won" if winner == one["side"] else "lost"
-                )
-    return found
+def _beside_its_group(rows: Sequence[Mapping[str, Any]], row: Mapping[str, Any], name: str) -> float:
+    """An answer's reward minus the mean of all answers to its prompt; 0 where it has none."""
+    key = f"reward/{name}"
+    group = [one[key] for one in rows if one["prompt"] == row["prompt"] and one[key] is not None]
+    return 0.0 if row[key] is None else float(row[key] - sum(group) / len(group))
 
 
 def _list(
@@ -120,7 +144,7 @@ def _show(console: Any, step: int, number: int, row: Mapping[str, Any], names: S
         table.add_row(name, _number(row[f"reward/{name}"]) or "does not apply", _number(row.get(f"weight/{name}")))
     console.print(table)
     console.print(f"advantage: {_number(row['advantage'])}", highlight=False)
-    for name, comparisons in _said(row).items():
+    for name, comparisons in said_of(row).items():
         for at, one in enumerate(comparisons, start=1):
             for said in one.get("listed", ()):
                 line = f"failed: {said['error']}" if "error" in said else f"{said['score']:.1f} of 1: {said['reason']}"

@@ -39,7 +39,10 @@ class JudgeConfig(Part):
 
     base_url: str | list[str] | None = Field(None, description="address of its server; default: that of the first")
     model: str | None = Field(None, description="the model's name there; default: that of the first")
-    api_key_env: str | None = Field(None, description="the environment variable that holds the key; default: that of the first")
+    api_key_env: str | None = Field(
+        None,
+        description="the environment variable that holds the key; default: that of the first at the same address, else OPENAI_API_KEY",
+    )
     rubric: str | None = Field(None, description="a rubric that ships, or a file; default: that of the first")
     orders: Orders | None = Field(None, description="orders that a pair is shown in; default: those of the first")
 
@@ -99,8 +102,10 @@ class RubricConfig(Part):
     timeout: Positive = Field(120.0, description="seconds for a reply")
     retries: int = Field(4, ge=0, description="further tries of a request")
     cache: str | None = Field(None, description="file that keeps replies, so that an equal question is asked once")
-    calls: Count | None = Field(None, description="requests that the run may make; then it stops, and can be resumed with more")
-    tokens: Count | None = Field(None, description="tokens that the run may spend")
+    calls: Count | None = Field(
+        None, description="requests that the run may make of each judge; then it stops, and can be resumed with more"
+    )
+    tokens: Count | None = Field(None, description="tokens that the run may spend on each judge")
     price: PriceConfig = Field(default_factory=PriceConfig, description="shown in the log and the report")
     pairs_per_step: Count | None = Field(None, description="pairs that a step may ask about; the others give no score")
     deadline: Positive | None = Field(
@@ -118,6 +123,9 @@ class RubricConfig(Part):
     def _has_a_judge(self) -> RubricConfig:
         if self.local == bool(self.base_url or self.model) or (bool(self.base_url) != bool(self.model)):
             raise ValueError("a rubric objective needs a judge: give base_url and model, or local: true, and not both")
+        others = [*self.judges, *([] if self.measured_by is None else [self.measured_by])]
+        if self.local and any(bool(one.base_url) != bool(one.model) for one in others):
+            raise ValueError("beside local: true, a further judge needs both base_url and model, or neither of them")
         if self.principles is not None and self.rubric == "auto":
             raise ValueError("principles belong to one rubric, and rubric: auto takes one by the prompt: name a rubric")
         if self.reference == "listwise" and self.split == "principles":
@@ -174,9 +182,15 @@ def rubric_objectives(config: RubricConfig, *, group_size: int, seed: int, base:
 
 def _with(config: RubricConfig, other: JudgeConfig) -> RubricConfig:
     """The settings of a further judge."""
-    changed = {name: value for name, value in other.model_dump().items() if value is not None}
+    changed = {name: value for name, value in other.model_dump().items() if value is not None} | {
+        "judges": [],
+        "measured_by": None,
+    }
     if other.base_url or other.model:
         changed["local"] = False
+    if other.base_url not in (None, config.base_url):
+        # A key is for one provider, and goes to no other.
+        changed.setdefault("api_key_env", None)
     if other.rubric is not None:
         changed["principles"] = None
     return RubricConfig.model_validate({**config.model_dump(), **changed})

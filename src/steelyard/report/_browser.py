@@ -13,6 +13,7 @@ import jinja2
 from markupsafe import Markup
 
 from steelyard.files import write_atomically
+from steelyard.report.said import OUTCOMES, outcomes_of, principles_of, said_of
 from steelyard.runlog import RunLog
 
 _MOST = 10_000
@@ -77,9 +78,10 @@ def _browser_data(rows: Sequence[tuple[int, int, _Row]]) -> tuple[dict[str, Any]
     prompts: dict[str, int] = {}
     groups: dict[tuple[int, str], int] = {}
     principles: dict[str, int] = {}
-    said = [_said_of(row) for _, _, row in rows]
+    said = [said_of(row) for _, _, row in rows]
     data: dict[str, Any] = {
         "chunk": _CHUNK,
+        "known_outcomes": {name: f"{name}: {what}" for name, what in OUTCOMES.items()},
         "names": names,
         "step": [step for step, _, _ in rows],
         "number": [number for _, number, _ in rows],
@@ -90,47 +92,15 @@ def _browser_data(rows: Sequence[tuple[int, int, _Row]]) -> tuple[dict[str, Any]
         "rewards": [[_short(row.get(f"reward/{name}")) for _, _, row in rows] for name in names],
         "weights": [[_short(row.get(f"weight/{name}")) for _, _, row in rows] for name in names],
         "advantage": [_short(row["advantage"]) for _, _, row in rows],
-        "outcomes": ["".join(sorted(_outcomes(one))) for one in said],
-        "counted": [sorted({principles.setdefault(name, len(principles)) for name in _counted(one)}) for one in said],
+        "outcomes": [sorted(outcomes_of(one)) for one in said],
+        "counted": [sorted({principles.setdefault(name, len(principles)) for name in principles_of(one)}) for one in said],
     }
     return data | {"prompts": list(prompts), "principles": list(principles)}, said
-
-
-def _said_of(row: _Row) -> dict[str, Any]:
-    return {key.partition("/")[2]: json.loads(value) for key, value in row.items() if key.startswith("said/") and value}
 
 
 def _short(value: float | None) -> float | None:
     """A number of four digits: a page of ten thousand answers is large enough."""
     return None if value is None else float(f"{value:.4g}")
-
-
-def _outcomes(said: Mapping[str, Any]) -> set[str]:
-    """How an answer did: w won, l lost, t tied, f failed to be judged, g a guard decided, d judges disagree."""
-    found = set()
-    for one in (one for comparisons in said.values() for one in comparisons):
-        verdicts = one.get("verdicts", ())
-        for verdict in verdicts:
-            winner = verdict["winner"]
-            found.add("f" if winner is None else "t" if winner == "tie" else "w" if winner == one["side"] else "l")
-            if verdict["decided_by"] == "checks":
-                found.add("g")
-        if len({verdict["winner"] for verdict in verdicts} - {None}) > 1:
-            found.add("d")
-    return found
-
-
-def _counted(said: Mapping[str, Any]) -> set[str]:
-    """The principles of criteria that told an answer apart from another."""
-    return {
-        criterion["principle"]
-        for comparisons in said.values()
-        for one in comparisons
-        for verdict in one.get("verdicts", ())
-        for order in verdict["orders"]
-        for criterion in order["criteria"]
-        if criterion.get("principle") and criterion["score"]
-    }
 
 
 def _as_json(content: Any) -> Markup:

@@ -8,6 +8,7 @@ from typing import Any
 
 import matplotlib
 import numpy as np
+from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
 
@@ -136,12 +137,13 @@ def weights_figure(runs: Sequence[RunData]) -> Figure:
                     linestyle=(4 * k, (4, 4 * (len(run.names) - 1))) if constant else "-",
                 )
             top = max((max(s["weights"].values()) for s in run.steps), default=1.0)
-            axis.set_ylim(0, min(1.02, max(0.6, top * 1.1)))
+            # Room for twice an equal share: of many objectives, weights are small.
+            axis.set_ylim(0, min(1.02, max(2 / len(run.names), top * 1.1)))
             axis.set_title(run.label)
             axis.set_xlabel("update")
             axis.xaxis.set_major_locator(MaxNLocator(integer=True))
         axes[0].set_ylabel("weight")
-        figure.legend(*axes[0].get_legend_handles_labels(), loc="outside upper center", ncols=6)
+        _legend_of_names(figure, axes)
     return figure
 
 
@@ -262,11 +264,15 @@ def _signed_figure(
             axis.set_xlabel("update")
             axis.xaxis.set_major_locator(MaxNLocator(integer=True))
         axes[0].set_ylabel(label)
-        handles, labels = axes[0].get_legend_handles_labels()
-        # A panel is about 48 characters wide.
-        fitting = max(1, 48 * min(3, len(having)) // (max(map(len, labels)) + 8))
-        figure.legend(handles, labels, loc="outside upper center", ncols=fitting)
+        _legend_of_names(figure, axes)
     return figure
+
+
+def _legend_of_names(figure: Figure, axes: Sequence[Axes]) -> None:
+    """A legend above the panels, in as many columns as fit: a panel is about 48 characters wide."""
+    handles, labels = axes[0].get_legend_handles_labels()
+    fitting = max(1, 48 * min(3, len(axes)) // (max(map(len, labels)) + 8))
+    figure.legend(handles, labels, loc="outside upper center", ncols=fitting)
 
 
 def gram_cosine(gram: Sequence[Sequence[float]], j: int, k: int) -> float:

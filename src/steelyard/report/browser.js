@@ -97,7 +97,7 @@ function start(document) {
     ...names.flatMap(([k, name]) => [[`${k} down`, `${name}, highest first`], [`${k} up`, `${name}, lowest first`]])]);
   options("better", [["", "anything"], ...names]);
   options("worse", [["", "anything"], ...names]);
-  options("outcome", [["", "all"], ["w", "won"], ["l", "lost"], ["t", "tied"], ["d", "judges disagree"], ["g", "a guard decided"], ["f", "failed to be judged"]]);
+  options("outcome", [["", "all"], ...Object.entries(data.known_outcomes)]);
   options("principle", [["", "all"], ...data.principles.map((name, k) => [String(k), name])]);
   const head = make("tr");
   for (const title of ["update", "answer"]) head.append(make("th", title));

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import base64
 import io
-import os
 from collections import Counter, defaultdict
 from collections.abc import Sequence
 from pathlib import Path
@@ -59,11 +58,12 @@ def write_report(runs: Sequence[Path | str], *, out: Path | str | None = None) -
 
 
 def _write_browsers(runs: Sequence[RunData], paths: Sequence[Path], out: Path) -> list[str | None]:
-    """A page of all answers for each run, in its folder; their addresses as seen from the report, None where a run has no answers."""
+    """A page of all answers for each run, beside the report; their addresses as seen from there, None where a run has no answers."""
     found = []
-    for run, path in zip(runs, paths, strict=True):
-        place = write_answers(RunLog(path), path / "answers.html", label=run.label)
-        found.append(None if place is None else quote(os.path.relpath(place, out.parent)))
+    for at, (run, path) in enumerate(zip(runs, paths, strict=True), start=1):
+        name = "answers" if out.name == "report.html" else f"{out.stem}-answers"
+        place = out.with_name(f"{name}{f'-{at}' if len(runs) > 1 else ''}.html")
+        found.append(None if write_answers(RunLog(path), place, label=run.label) is None else quote(place.name))
     return found
 
 

@@ -119,7 +119,15 @@ class ProgrammaticJudge:
                     "score": self._score(gap),
                 }
             )
+        criteria = criteria[: self._most_criteria(body)]
         return {"differences": [one["reason"] for one in criteria][:4], "criteria": criteria}
+
+    @staticmethod
+    def _most_criteria(body: Mapping[str, Any]) -> int | None:
+        """How many criteria the question's schema allows; None where it says nothing."""
+        schema = body.get("response_format", {}).get("json_schema", {}).get("schema", {})
+        most: int | None = schema.get("properties", {}).get("criteria", {}).get("maxItems")
+        return most
 
     def _listed(self, prompt: str, texts: Mapping[str, str], tiers: Mapping[str, str]) -> list[dict[str, Any]]:
         """Scores of a list: an answer begins in the middle, and gains and loses by every other one."""

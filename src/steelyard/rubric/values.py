@@ -32,7 +32,7 @@ def value_of(verdict: Verdict, grade: str = "aggregate") -> float | None:
 
 
 def thinned(verdict: Verdict, is_left_out: Callable[[Scored], bool], rubric: MetaRubric, *, summed: bool = False) -> Verdict:
-    """A verdict by some of its criteria, the total computed anew.
+    """A verdict with some of its criteria left out; the total is computed again.
 
     Args:
         verdict: with its criteria.
@@ -69,7 +69,7 @@ def mean_of(values: Sequence[float | None]) -> float | None:
 
 
 def pooled(values: Sequence[float | None], pool: str = "mean") -> float | None:
-    """One value of several judges: their mean, or whom the most of them prefer (1, 0 or -1); None where none has one.
+    """One value of several judges: their mean, or which answer most of them prefer (1, 0 or -1); None where none has one.
 
     Example:
         >>> pooled([1.0, 0.5, -0.5, None], "majority"), pooled([1.0, -1.0], "majority"), pooled([None], "majority")

@@ -11,7 +11,8 @@ from steelyard.messages import text_of
 from steelyard.rubric.judge import PairwiseJudge
 from steelyard.rubric.values import mean_of, principle_values, value_of
 from steelyard.rubric.verdict import Verdict
-from steelyard.rubric_reward._judged import digest, domain_of, rows_of
+from steelyard.rubric_reward._group import digest, domain_of
+from steelyard.rubric_reward._judged import rows_of
 
 
 class AgainstStart:

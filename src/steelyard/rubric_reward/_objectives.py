@@ -7,7 +7,7 @@ from typing import Any
 
 
 class _Asked:
-    """What a trainer has to know of a reward, a `RubricReward`: of several processes one asks, for all; and asking may begin before other rewards are run."""
+    """What a trainer reads off a `RubricReward`: one process asks for all (`ask_once`), and asking may begin before other rewards are run."""
 
     of: Any
     ask_once = begins_early = True

@@ -15,12 +15,13 @@ from steelyard.objectives import Objective
 from steelyard.rubric.judge import PairwiseJudge
 from steelyard.rubric.values import FORMS, GRADES, POOLS
 from steelyard.rubric_reward._against_start import AgainstStart
-from steelyard.rubric_reward._judged import COUNTED, Judged, JudgedBatch, digest, rows_of
+from steelyard.rubric_reward._group import digest
+from steelyard.rubric_reward._judged import COUNTED, Judged, JudgedBatch, rows_of
 from steelyard.rubric_reward._objectives import FirstPrinciple, Principle, Whole
 from steelyard.rubric_reward.references import COLUMN, LISTWISE, POLICY_ANSWERS, REFERENCES
 
 _ON_FAILURE = ("stop", "missing")
-_LONGEST_WAIT = 60.0
+_FIRST_WAIT, _LONGEST_WAIT = 1.0, 60.0
 _ENOUGH, _ALWAYS = 40, 0.95
 """Judgements from which on a judge that nearly always prefers one place is named, and how often that is."""
 
@@ -136,9 +137,11 @@ class RubricReward:
             raise InputError(
                 f"{reference!r} compares answers to one prompt, but group_size is 1: give a column with a reference answer"
             )
-        if not 0 <= dropout < 1 or (dropout and reference == LISTWISE):
+        if not 0 <= dropout < 1:
+            raise InputError(f"dropout must be at least 0 and below 1, but is {dropout}")
+        if reference == LISTWISE and (dropout or pairs_per_step):
             raise InputError(
-                f"dropout must lie between 0 and 1, without 1, and needs pairs, which are judged by criteria, but is {dropout} with reference {reference!r}"
+                "a listwise judge gives one score an answer, without pairs or criteria: leave out dropout and pairs_per_step, or choose another reference"
             )
         if not 0 <= most_failed <= 1 or not patience >= 0 or (deadline is not None and not deadline > 0):
             raise InputError(
@@ -157,6 +160,7 @@ class RubricReward:
         self._latest_key = ""
         self._account: dict[str, float] = {}
         self._under_way: dict[str, asyncio.Task[Judged]] = {}
+        self._waiting: Counter[str] = Counter()
         self.against_start = AgainstStart(measured_by or judges, domain_column)
         self._places: Counter[bool] = Counter()
         self._named_places = False
@@ -260,7 +264,16 @@ class RubricReward:
             task = asyncio.ensure_future(self._judge(list(prompts), list(completions), rows, columns.get("log_metric")))
             self._under_way[key] = task
             task.add_done_callback(lambda _: self._under_way.pop(key, None))
-        found = await asyncio.shield(self._under_way[key])
+        task = self._under_way[key]
+        self._waiting[key] += 1
+        try:
+            # One asker that gives up leaves the others theirs; without any, nobody needs the verdicts.
+            found = await asyncio.shield(task)
+        finally:
+            self._waiting[key] -= 1
+            if not self._waiting[key]:
+                del self._waiting[key]
+                task.cancel()
         self.latest, self._latest_key = found, key
         return found
 
@@ -269,7 +282,7 @@ class RubricReward:
         batch = JudgedBatch(
             self, prompts, completions, rows, self._groups(prompts), began + self.deadline if self.deadline else None
         )
-        wait = 1.0
+        wait = _FIRST_WAIT
         while True:
             await batch.play()
             failed, pairs = batch.failed()
@@ -277,6 +290,12 @@ class RubricReward:
                 break
             if time.monotonic() - began + wait > self.patience or batch.is_late():
                 return self._given_up(batch, failed, pairs, began)
+            if wait == _FIRST_WAIT:
+                warnings.warn(
+                    f"objective {self.name!r}: {failed} of {pairs} pairs of answers have no verdict ({batch.last_error()}); the run waits for the judge "
+                    f"for up to {self.patience:g} s",
+                    stacklevel=2,
+                )
             await asyncio.sleep(wait)
             wait = min(2 * wait, _LONGEST_WAIT)
         return self._noted(batch.result(), batch, began, log)
@@ -304,10 +323,14 @@ class RubricReward:
         return found
 
     def account(self, *, measuring: bool = False) -> dict[str, float]:
-        """What the last batch came to: pairs, failures, calls, tokens, price, seconds; or all validations since this was last asked."""
+        """What a batch came to, or the validations, since this was last asked: pairs, failures, calls, tokens, price; of a batch, seconds as well.
+
+        Empty where nothing was judged since then.
+        """
         if not measuring:
-            return self._account
-        found = self._priced(self.against_start.counts)
+            found, self._account = self._account, {}
+            return found
+        found = self._priced(self.against_start.counts) if self.against_start.counts else {}
         self.against_start.counts.clear()
         return found
 

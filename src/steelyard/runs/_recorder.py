@@ -14,6 +14,7 @@ from steelyard.pareto import ParetoArchive
 from steelyard.recipes.recipe import Recipe
 from steelyard.runlog import RunLog
 from steelyard.runs.progress import Progress
+from steelyard.training._logs import accounts_of
 from steelyard.training._validation import Measured, measure
 from steelyard.weighting.archives import run_archive
 
@@ -73,11 +74,7 @@ class RunRecorder:
         began = time.perf_counter()
         if self.recipe.checkpoint.front and step in on_front:
             save_model(trainer, self._kept_as(step))
-        judged = {
-            o.reward.judge: o.reward.account(measuring=True)
-            for o in (*self.objectives, *trainer.probes.probes)
-            if hasattr(o.reward, "account")
-        }
+        judged = accounts_of((*self.objectives, *trainer.probes.probes), measuring=True)
         self.log.append_validation(
             {
                 "step": step,

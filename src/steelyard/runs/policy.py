@@ -25,6 +25,7 @@ from steelyard.runs.life import Run, Start
 from steelyard.runs.progress import Progress
 from steelyard.training._arguments import check_influence_layers
 from steelyard.training._domain_order import DomainOrder
+from steelyard.training._probes import check_probes
 
 
 @dataclass(frozen=True)
@@ -56,6 +57,7 @@ class PolicyRun(Run):
         self.recipe, self.base = recipe, base
         self.objectives = recipe.build_objectives(base=base)
         self.probes = recipe.build_probes(base=base)
+        check_probes(self.probes, self.objectives)
         self.weighting = recipe.build_weighting(self.objectives, base=base)
         self.mixture = None if recipe.mixture is None else build_mixture(recipe.mixture, base=base)
         self.prompts = load_prompts(recipe.prompts, base=base, seed=recipe.seed, columns=recipe.columns)

@@ -25,8 +25,18 @@ class EarlyRewards:
         self._begun: dict[str, Future[_Scores]] = {}
         self.waited = 0.0
 
-    def begin(self, trainer: Any, rows: list, prompts: list, completions: list, completion_ids: list) -> None:
-        """Ask, in the loop that TRL will wait in. With several processes the main one asks for all, when TRL does."""
+    @contextmanager
+    def begun(self, trainer: Any, rows: list, prompts: list, completions: list, completion_ids: list) -> Iterator[None]:
+        """Ask for the rewards, and stop asking where TRL does not get to await them. With several processes the main one asks for all, when TRL does."""
+        self._begin(trainer, rows, prompts, completions, completion_ids)
+        try:
+            yield
+        finally:
+            for left in self._begun.values():
+                left.cancel()
+            self._begun = {}
+
+    def _begin(self, trainer: Any, rows: list, prompts: list, completions: list, completion_ids: list) -> None:
         self._begun, self.waited = {}, 0.0
         if trainer.is_measuring() or trainer.accelerator.num_processes > 1:
             return

@@ -87,7 +87,7 @@ def record_of(trainer: Any, scores_BK: Tensor, weights_K: Tensor) -> dict[str, A
     failures = {objective.name: dict(objective.failures) for objective in trainer.objectives if objective.failures}
     if failures:  # so far, on this process
         record["failures"] = failures
-    accounts = {o.reward.judge: o.reward.account() for o in trainer.objectives if hasattr(o.reward, "account")}
+    accounts = accounts_of(trainer.objectives)
     if accounts:
         record["judges"] = accounts
         record["waited"] = round(trainer.early.waited, 4)
@@ -96,6 +96,18 @@ def record_of(trainer: Any, scores_BK: Tensor, weights_K: Tensor) -> dict[str, A
     if trainer.order is not None:
         record["draws"] = nonzero(trainer.order.drawn(int((step - 1) // steps_a_batch(trainer))))
     return record
+
+
+def accounts_of(objectives: Sequence[Any], *, measuring: bool = False) -> dict[str, dict[str, float]]:
+    """What judges were asked in a batch, or in validations, by their names; without those that were not asked.
+
+    Example:
+        >>> accounts_of([])
+        {}
+    """
+    judging = [objective.reward for objective in objectives if hasattr(objective.reward, "account")]
+    found = {reward.judge: reward.account(measuring=measuring) for reward in judging}
+    return {name: account for name, account in found.items() if account}
 
 
 def texts_of(

@@ -42,13 +42,7 @@ class Probes:
 
     def __init__(self, probes: Sequence[Objective], objectives: Sequence[Objective], domain_column: str = "domain") -> None:
         self.probes, self.objectives, self.domain_column = list(probes), list(objectives), domain_column
-        check_names(self.probes)
-        trained = [objective.name for objective in objectives]
-        for name in self.names:
-            if name in trained:
-                raise InputError(
-                    f"probe {name!r} has the name of an objective, but a probe is never a reward: give it another name"
-                )
+        check_probes(self.probes, self.objectives)
         self._start: dict[str, _Mean] = {}
         self._named: list[str] = []
         self.latest_BP = torch.zeros(0, len(self.probes))
@@ -124,3 +118,18 @@ class Probes:
                     f"the run began without probe {probe.name!r}{nearest(probe.name, known)}: give those that it began with"
                 )
             probe.load_state_dict(state["probes"][probe.name])
+
+
+def check_probes(probes: Sequence[Objective], objectives: Sequence[Objective]) -> None:
+    """Refuse names that are not unique, also beside the objectives'.
+
+    Example:
+        >>> check_probes([Objective("right", len)], [Objective("right", len)])
+        Traceback (most recent call last):
+        steelyard.errors.InputError: probe 'right' has the name of an objective, but a probe is never a reward: give it another name
+    """
+    check_names(probes)
+    trained = [objective.name for objective in objectives]
+    for name in (probe.name for probe in probes):
+        if name in trained:
+            raise InputError(f"probe {name!r} has the name of an objective, but a probe is never a reward: give it another name")

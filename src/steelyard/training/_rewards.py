@@ -137,7 +137,7 @@ def as_reward_function(
 def share_states(trainer: Any) -> None:
     """Let rewards take in what those of other processes have learnt from a validation, where each measures prompts of its own."""
     if trainer.accelerator.num_processes > 1:
-        for objective in trainer.objectives:
+        for objective in (*trainer.objectives, *trainer.probes.probes):
             if hasattr(objective.reward, "merge"):
                 for state in gather_object([objective.state_dict()]):
                     objective.reward.merge(state)

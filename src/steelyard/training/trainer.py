@@ -180,8 +180,8 @@ class PolicyTrainer(GRPOTrainer):
             inputs = [{**row, "tool_mask": mask} for row, mask in zip(inputs, self._tool_masks, strict=True)]
         inputs = with_policy_answers(self, inputs)
         whole = self._whole_batch = whole_batch_of(self, inputs, prompts, completions, completion_ids_list)
-        self.early.begin(self, inputs, prompts, completions, completion_ids_list)
-        scores_BK = super()._calculate_rewards(inputs, prompts, completions, completion_ids_list)
+        with self.early.begun(self, inputs, prompts, completions, completion_ids_list):
+            scores_BK = super()._calculate_rewards(inputs, prompts, completions, completion_ids_list)
         scores_BK = scores_BK if whole is None else whole.spread(scores_BK, self.reward_func_names)
         self._whole_batch = None
         self.probes.score(self, inputs, prompts, completions, completion_ids_list)
