@@ -48,6 +48,27 @@ class Asks(FixedWeights):
         self.found.append({"influence": influences, "gram": batch.influence(unbiased=True, gram=True).gram_KK.tolist()})
 
 
+def arguments(out, **given):
+    """TRL's arguments for a run of two processes."""
+    return GRPOConfig(
+        output_dir=out,
+        use_cpu=True,
+        bf16=False,
+        per_device_train_batch_size=4,
+        gradient_accumulation_steps=2,
+        max_completion_length=12,
+        learning_rate=1e-3,
+        logging_steps=1,
+        report_to="none",
+        save_strategy="no",
+        disable_tqdm=True,
+        gradient_checkpointing=False,
+        ddp_find_unused_parameters=False,
+        per_device_eval_batch_size=2,
+        **given,
+    )
+
+
 if __name__ == "__main__":
     policy, out, influence, *estimate = sys.argv[1:]
     weighting = GradientInfluence(mu=1e-3, normalize="each", influence=influence, gram_every=1)
@@ -58,25 +79,7 @@ if __name__ == "__main__":
     trainer = PolicyTrainer(
         model,
         None,
-        GRPOConfig(
-            output_dir=out,
-            use_cpu=True,
-            bf16=False,
-            per_device_train_batch_size=4,
-            gradient_accumulation_steps=2,
-            num_generations=4 if estimate else 8,
-            max_completion_length=12,
-            max_steps=3,
-            learning_rate=1e-3,
-            logging_steps=1,
-            report_to="none",
-            save_strategy="no",
-            disable_tqdm=True,
-            gradient_checkpointing=False,
-            ddp_find_unused_parameters=False,
-            per_device_eval_batch_size=2,
-            num_generations_eval=2,
-        ),
+        arguments(out, num_generations=4 if estimate else 8, max_steps=3, num_generations_eval=2),
         train_dataset=Dataset.from_list(sums_rows(16, 1)[0]),
         eval_dataset=Dataset.from_list(sums_rows(16, 7)[1]),
         processing_class=tokenizer,

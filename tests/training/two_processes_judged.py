@@ -1,6 +1,6 @@
 """Run by test_distributed.py under torchrun: two processes with groups that span both, and a judge among the objectives.
 
-torchrun --nproc_per_node 2 two_processes_judged.py POLICY_DIR OUT_DIR JUDGE_URL REFERENCE [FAILS_FROM]
+torchrun --nproc_per_node 2 two_processes_judged.py POLICY_DIR OUT_DIR JUDGE_URL REFERENCE
 """
 
 import json
@@ -10,7 +10,7 @@ import time
 from pathlib import Path
 
 from datasets import Dataset
-from trl import GRPOConfig
+from two_processes import arguments
 
 from steelyard.errors import RunError
 from steelyard.llm import Client
@@ -29,25 +29,7 @@ if __name__ == "__main__":
     trainer = PolicyTrainer(
         model,
         None,
-        GRPOConfig(
-            output_dir=out,
-            use_cpu=True,
-            bf16=False,
-            per_device_train_batch_size=4,
-            gradient_accumulation_steps=2,
-            num_generations=8,
-            max_completion_length=12,
-            max_steps=2,
-            learning_rate=1e-3,
-            logging_steps=1,
-            report_to="none",
-            save_strategy="no",
-            disable_tqdm=True,
-            gradient_checkpointing=False,
-            ddp_find_unused_parameters=False,
-            per_device_eval_batch_size=2,
-            num_generations_eval=1,
-        ),
+        arguments(out, num_generations=8, max_steps=2, num_generations_eval=1),
         train_dataset=Dataset.from_list(sums_rows(16, 1)[0]),
         eval_dataset=Dataset.from_list(sums_rows(16, 4)[1]),
         processing_class=tokenizer,
