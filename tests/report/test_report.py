@@ -99,7 +99,7 @@ def test_a_page_needs_nothing_beside_itself_and_shows_every_picture(tmp_path):
     text = page.read_text(encoding="utf-8")
     outside = Outside()
     outside.feed(text)
-    assert outside.found == ["answers.html"]  # the link to all answers, a page of its own
+    assert outside.found == ["./answers.html"]  # the link to all answers, a page of its own
     assert outside.images == 7
     answers = Outside()
     answers.feed((tmp_path / "one" / "answers.html").read_text(encoding="utf-8"))
@@ -115,11 +115,11 @@ def test_several_runs_are_compared_on_one_page_beside_their_folders(tmp_path):
     assert (tmp_path / "report.html").is_file()
     assert "fixed and gradient" in text
     # Their answers are beside the report, and the runs' own folders as they were.
-    assert 'href="answers-1.html"' in text
+    assert 'href="./answers-1.html"' in text
     assert (tmp_path / "answers-2.html").is_file()
     assert not (runs[0] / "answers.html").exists()
     elsewhere = write_report(runs[:1], out=tmp_path / "first.html").read_text(encoding="utf-8")
-    assert 'href="first-answers.html"' in elsewhere
+    assert 'href="./first-answers.html"' in elsewhere
 
 
 def test_an_answer_cannot_put_anything_into_the_page(tmp_path):

@@ -165,7 +165,11 @@ def test_a_second_judge_can_be_a_probe(tiny_recipe, tmp_path):
     with ProgrammaticJudge(measures, steps=(0.5, 3.0)) as server:
         judge = {"kind": "rubric", "base_url": server.url, "model": "m", "orders": "one"}
         recipe = probed(
-            {**tiny_recipe, "objectives": [{"kind": "conciseness"}, judge]},
+            {
+                **tiny_recipe,
+                "objectives": [{"kind": "conciseness"}, judge],
+                "algorithm": {**tiny_recipe["algorithm"], "learning_rate": 0.1},  # so that other answers come to be judged
+            },
             {**judge, "name": "other-order", "orders": "other"},
             {**judge, "name": "maths", "rubric": "maths"},
         )
@@ -177,4 +181,4 @@ def test_a_second_judge_can_be_a_probe(tiny_recipe, tmp_path):
         assert RunLog(again.path).validations() == points
     page = write_report([result.path]).read_text()
     assert "<h2>Judging</h2>" in page
-    assert '<a href="answers.html">' in page
+    assert '<a href="./answers.html">' in page

@@ -10,7 +10,7 @@ import typer
 
 from steelyard.cli.console import shown, terminal
 from steelyard.errors import InputError, nearest
-from steelyard.report.said import OUTCOMES, outcomes_of, principles_of, said_of
+from steelyard.report._said import OUTCOMES, outcomes_of, principles_of, said_of
 
 _SHOWN = 60
 _ROUNDING = 1e-9

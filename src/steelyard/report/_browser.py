@@ -13,7 +13,7 @@ import jinja2
 from markupsafe import Markup
 
 from steelyard.files import write_atomically
-from steelyard.report.said import OUTCOMES, outcomes_of, principles_of, said_of
+from steelyard.report._said import OUTCOMES, outcomes_of, principles_of, said_of
 from steelyard.runlog import RunLog
 
 _MOST = 10_000

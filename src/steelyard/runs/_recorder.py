@@ -14,7 +14,6 @@ from steelyard.pareto import ParetoArchive
 from steelyard.recipes.recipe import Recipe
 from steelyard.runlog import RunLog
 from steelyard.runs.progress import Progress
-from steelyard.training._logs import accounts_of
 from steelyard.training._validation import Measured, measure
 from steelyard.weighting.archives import run_archive
 
@@ -74,14 +73,13 @@ class RunRecorder:
         began = time.perf_counter()
         if self.recipe.checkpoint.front and step in on_front:
             save_model(trainer, self._kept_as(step))
-        judged = accounts_of((*self.objectives, *trainer.probes.probes), measuring=True)
         self.log.append_validation(
             {
                 "step": step,
                 "point": point,
                 "standard_errors": measured.standard_errors,
                 **({"probes": measured.probes, "probe_errors": measured.probe_errors} if measured.probes else {}),
-                **({"judges": judged} if judged else {}),
+                **({"judges": measured.judges} if measured.judges else {}),
                 "hypervolume": self.archive.hypervolume,
                 "seconds": round(seconds, 4),
                 "checkpoint_seconds": round(time.perf_counter() - began, 4),

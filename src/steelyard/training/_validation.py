@@ -17,6 +17,7 @@ from steelyard.fields import kind_of
 from steelyard.intervals import standard_error
 from steelyard.objectives import Objective
 from steelyard.seeds import spread_seed
+from steelyard.training._logs import accounts_of
 from steelyard.training._rewards import share_states
 
 
@@ -29,6 +30,7 @@ class Measured:
         standard_errors: of these means, over prompts; None where an objective applies to a single one.
         prompts: how many there were.
         probes, probe_errors: the same of what is measured and never rewarded.
+        judges: by the name of each judge, what measuring has asked of it.
     """
 
     values: dict[str, float]
@@ -36,6 +38,7 @@ class Measured:
     prompts: int
     probes: dict[str, float] = field(default_factory=dict)
     probe_errors: dict[str, float | None] = field(default_factory=dict)
+    judges: dict[str, dict[str, float]] = field(default_factory=dict)
 
     def means(self, *, probes: bool = False) -> dict[str, tuple[float, float]]:
         """Means and standard errors of the objectives, or of the probes; those without an error are left out."""
@@ -63,7 +66,8 @@ def _measured(trainer: Any, values_NK: Tensor, *, partial: bool = False) -> Meas
     names = [objective.name for objective in trainer.objectives]
     point = mean_of(values_NK[:, : len(names)], names, partial=partial)
     probes = mean_of(values_NK[:, len(names) :], trainer.probes.names, partial=True)
-    return replace(point, probes=probes.values, probe_errors=probes.standard_errors)
+    judges = accounts_of((*trainer.objectives, *trainer.probes.probes), measuring=True)
+    return replace(point, probes=probes.values, probe_errors=probes.standard_errors, judges=judges)
 
 
 def mean_of(values_NK: Tensor, names: Sequence[str], *, partial: bool = False) -> Measured:
@@ -77,7 +81,7 @@ def mean_of(values_NK: Tensor, names: Sequence[str], *, partial: bool = False) -
     Example:
         >>> import torch
         >>> mean_of(torch.tensor([[1.0], [0.0], [float("nan")]]), ["right"])
-        Measured(values={'right': 0.5}, standard_errors={'right': 0.5}, prompts=3, probes={}, probe_errors={})
+        Measured(values={'right': 0.5}, standard_errors={'right': 0.5}, prompts=3, probes={}, probe_errors={}, judges={})
     """
     values, errors = {}, {}
     for name, column_N in zip(names, values_NK.T.tolist(), strict=True):
