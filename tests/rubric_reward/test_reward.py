@@ -537,3 +537,22 @@ def test_a_list_keeps_guards_and_failures(serve_judge, monkeypatch):
         scores(reward, ["*", "**", "***", "****"])
     with pytest.raises(InputError, match="cannot be split by principles"):
         reward.objectives()
+
+
+def test_shares_of_light_principles_can_play_a_tournament(serve_judge, tmp_path):
+    (tmp_path / "light.yaml").write_text(
+        "name: light\nversion: 1\nextends: general\nprinciples:\n"
+        "  - {id: economy, tier: highlight, means: As few dots as possible., fails: More dots than it needs.}\n"
+        "changelog: [{version: 1, date: 2026-11-28, what: First version.}]\n"
+    )
+    rubric = MetaRubric.load(tmp_path / "light.yaml").only(["economy"])
+    server = serve_judge({"economy": dots}, steps=(0.5, 1.0))
+    judge = PairwiseJudge(Client(server.url, "m", retries=0), rubric, principles=True)
+    reward = RubricReward(judge, reference="tournament", form="share")
+    (objective,) = reward.objectives()
+    # Alone in its verdicts, a principle of weight 1 has a share of 2, which counts as a whole victory.
+    assert principle_values(judge.compare_sync("p", ".", "...."), rubric, "share") == {"economy": 2.0}
+    found = objective.scores(prompts=["p"] * 4, completions=[".", "..", "...", "...."])
+    assert found[0] == max(found) > 0
+    assert found[3] < 0
+    assert all(-1 < score < 1 for score in found)

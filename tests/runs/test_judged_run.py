@@ -416,3 +416,68 @@ def test_judging_begins_before_other_rewards_and_ends_with_them(tiny_policy_dir,
         del judge.reply
     assert began < seen[0] < began + 6
     assert judge.questions <= seen[0] + 1
+
+
+def test_criteria_with_points_are_objectives_of_a_recipe(tiny_recipe, tmp_path, command):
+    criteria = [
+        {"criterion": "ones: has ones", "points": 5, "scale": "graded", "tags": ["content"]},
+        {"criterion": "wordy: is long", "points": -2, "tags": ["form"]},
+    ]
+    rows = [{"prompt": f"{i}+1=", "answer": str(i + 1), "rubrics": json.dumps(criteria)} for i in range(40)]
+    (tmp_path / "rows.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows))
+    tiny_recipe["prompts"] = {"source": "rows.jsonl", "validation": {"size": 8}, "test": {"size": 4}}
+    measures = {"ones": lambda prompt, answer: answer.count("1") / 3, "wordy": lambda prompt, answer: len(answer) / 8}
+    with ProgrammaticJudge(measures) as server:
+        points = {"kind": "points", "base_url": server.url, "model": "m", "retries": 0, "criteria": "rubrics"}
+        guard = {"check": "characters", "options": {"at_most": 25}}
+        tiny_recipe["objectives"] = [{"kind": "conciseness"}, {**points, "split": ["content", "form"], "guards": [guard]}]
+        said = Lines()
+        result = train(parse_recipe(tiny_recipe), out=tmp_path / "run", base=tmp_path, progress=said)
+        again = train(parse_recipe(tiny_recipe), out=tmp_path / "run", base=tmp_path, resume=True, progress=QuietProgress())
+    assert any(
+        line.startswith(
+            "judge 'points' (answer by answer, 8 criteria a question): at most 16 questions an update and 8 a validation"
+        )
+        for line in said.lines
+    )
+    log = RunLog(result.path)
+    assert again.front == result.front
+    assert {"conciseness", "points-content", "points-form"} == set(log.steps()[0]["weights"])
+    assert log.steps()[0]["judges"]["points"]["calls"] > 0
+    assert log.validations()[0]["judges"]["points"]["calls"] > 0
+    row = next(row for row in log.answers(step=1) if json.loads(row["said/points-content"])[0].get("graded"))
+    (grading,) = json.loads(row["said/points-content"])[0]["graded"]
+    content, form = grading["criteria"]
+    assert row["reward/points-content"] == pytest.approx(content["value"])
+    assert row["reward/points-form"] == pytest.approx(1 - form["value"])
+    number = [one["answer"] for one in log.answers(step=1)].index(row["answer"]) + 1
+    code, out, _ = command("explain", str(result.path), "--step", 1, "--answer", number)
+    assert code == 0
+    assert "ones: has ones" in out
+    code, out, _ = command("explain", str(result.path), "--step", 1, "--principle", "wordy: is long")
+    assert code == 0
+    page = write_report([result.path])
+    assert "ones: has ones" in (page.parent / "answers.html").read_text()
+
+
+def test_what_is_wrong_with_criteria_is_said_before_a_run(tiny_recipe, tmp_path):
+    tiny_recipe["prompts"] = {"source": "rows.jsonl", "validation": {"size": 8}, "test": {"size": 0}}
+    judge = {"kind": "points", "base_url": "http://127.0.0.1:9/v1", "model": "m"}
+
+    def refused(said, rubrics=None, **options):
+        rows = [{"prompt": f"{i}+1=", "answer": str(i + 1), "rubrics": rubrics} for i in range(40)]
+        (tmp_path / "rows.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows))
+        content = {**tiny_recipe, "objectives": [{"kind": "conciseness"}, {**judge, **options}]}
+        with pytest.raises(InputError, match=said):
+            train(parse_recipe(content), out=tmp_path / "run", base=tmp_path, progress=QuietProgress())
+
+    refused(r"needs criteria, a column or a file, or written_from")
+    refused(r"no prompt of rows.jsonl has criteria in column 'rubrics'", criteria="rubrics")
+    refused(
+        r"rows.jsonl, prompt 1, criterion 1: points must be a finite number",
+        [{"criterion": "a", "points": "x"}],
+        criteria="rubrics",
+    )
+    refused(r"there is no file .*mine.yaml", criteria="mine.yaml")
+    refused(r"a points objective needs a judge", criteria="rubrics", model=None)
+    refused(r"unknown key 'orders'", criteria="rubrics", orders="both")

@@ -149,6 +149,10 @@ def _show(console: Any, step: int, number: int, row: Mapping[str, Any], names: S
             for said in one.get("listed", ()):
                 line = f"failed: {said['error']}" if "error" in said else f"{said['score']:.1f} of 1: {said['reason']}"
                 console.print(f"{name}, beside the others of its group: {shown(line)}", highlight=False, markup=False)
+            if one.get("guarded"):
+                console.print(f"{name}: a check failed, so the answer was not graded", highlight=False)
+            for said in one.get("graded", ()):
+                _show_grading(console, name, said)
             if "verdicts" not in one:
                 continue
             texts = (row["answer"], one["other"]) if one["side"] == "a" else (one["other"], row["answer"])
@@ -160,3 +164,22 @@ def _show(console: Any, step: int, number: int, row: Mapping[str, Any], names: S
                 console.print(
                     f"{said['calls']} calls, {said['tokens_in']:,} tokens in, {said['tokens_out']:,} out", highlight=False
                 )
+
+
+def _show_grading(console: Any, name: str, said: Mapping[str, Any]) -> None:
+    from rich.table import Table
+
+    if said["error"]:
+        console.print(f"\n{name}, failed: {shown(said['error'])}", highlight=False, markup=False)
+        return
+    table = Table(
+        "criterion", "points", "judge", "won", "why", "quote", title=f"{name}: {_number(said['score'])}", title_justify="left"
+    )
+    for one in said["criteria"]:
+        quote = shown(one["quote"]) + ("" if one["found"] in (None, True) else " (not in the answer)")
+        won = f"{one['points'] * one['value']:g}"
+        table.add_row(shown(one["name"]), f"{one['points']:g}", shown(one["said"]), won, shown(one["reason"]), quote)
+    console.print(table)
+    if dropped := said.get("dropped"):
+        console.print(f"not asked, by dropout: {shown(', '.join(dropped))}", highlight=False, markup=False)
+    console.print(f"{said['calls']} calls, {said['tokens_in']:,} tokens in, {said['tokens_out']:,} out", highlight=False)

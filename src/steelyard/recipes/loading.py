@@ -100,7 +100,7 @@ def _known_keys(location: tuple[str | int, ...], root: type[BaseModel]) -> list[
 
 def _explain(problem: Any, root: type[BaseModel]) -> str:
     location = tuple(problem["loc"])
-    if location[:1] == ("objectives",) and location[2:3] in (("rubric",), ("other",)):
+    if location[:1] in (("objectives",), ("probes",)) and location[2:3] in (("rubric",), ("points",), ("other",)):
         # Which kind of objective it is: no key of the recipe.
         location = (*location[:2], *location[3:])
         problem = {**problem, "loc": location}

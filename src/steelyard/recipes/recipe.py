@@ -12,10 +12,11 @@ from steelyard.checks.kinds import columns_of
 from steelyard.errors import InputError
 from steelyard.objectives import Gate, Objective, OnError, check_names, load_function
 from steelyard.objectives.kinds import objective_of
+from steelyard.recipes._judge import JudgedConfig
 from steelyard.recipes._parts import AdapterConfig, MixtureConfig
-from steelyard.recipes._rubric import RubricConfig, rubric_objectives
+from steelyard.recipes._points import PointsConfig
+from steelyard.recipes._rubric import RubricConfig
 from steelyard.recipes._weighting import any_of, load_weighting
-from steelyard.rubric_reward.references import REFERENCES
 from steelyard.settings import Part
 from steelyard.weighting import METHODS, Weighting
 
@@ -126,13 +127,14 @@ class ObjectiveConfig(Part):
         return self
 
 
-def _is_rubric(given: Any) -> str:
+def _sort(given: Any) -> str:
     kind = given.get("kind") if isinstance(given, Mapping) else getattr(given, "kind", None)
-    return "rubric" if kind == "rubric" else "other"
+    return kind if kind in ("rubric", "points") else "other"
 
 
 _AnyObjective = Annotated[
-    Annotated[RubricConfig, Tag("rubric")] | Annotated[ObjectiveConfig, Tag("other")], Discriminator(_is_rubric)
+    Annotated[RubricConfig, Tag("rubric")] | Annotated[PointsConfig, Tag("points")] | Annotated[ObjectiveConfig, Tag("other")],
+    Discriminator(_sort),
 ]
 
 
@@ -222,7 +224,7 @@ class Recipe(Part):
 
     @model_validator(mode="after")
     def _fields_fit(self) -> Recipe:
-        split = any(isinstance(one, RubricConfig) and one.split == "principles" for one in self.objectives)
+        split = any(isinstance(one, JudgedConfig) and one.is_split for one in self.objectives)
         if len(self.objectives) < 2 and not split:
             raise ValueError(
                 f"objectives: {len(self.objectives)} given, but weighing needs at least two; with one, train it with TRL alone"
@@ -239,11 +241,11 @@ class Recipe(Part):
         """Make what is measured beside the objectives and never rewarded."""
         return self._built(self.probes, base)
 
-    def _built(self, configs: Sequence[ObjectiveConfig | RubricConfig], base: Path) -> list[Objective]:
+    def _built(self, configs: Sequence[ObjectiveConfig | JudgedConfig], base: Path) -> list[Objective]:
         objectives: list[Objective] = []
         for config in configs:
-            if isinstance(config, RubricConfig):
-                objectives += rubric_objectives(config, group_size=self.algorithm.answers_per_prompt, seed=self.seed, base=base)
+            if isinstance(config, JudgedConfig):
+                objectives += config.objectives(group_size=self.algorithm.answers_per_prompt, seed=self.seed, base=base)
                 continue
             if config.kind is not None:
                 options = dict(config.options)
@@ -275,10 +277,8 @@ class Recipe(Part):
         """The columns of the prompts' rows that the objectives are known to read, beside those that a recipe names."""
         found: list[str] = []
         for config in (*self.objectives, *self.probes):
-            if isinstance(config, RubricConfig):
-                found += [] if config.reference in REFERENCES else [config.reference]
-                for guard in config.guards:
-                    found += columns_of(guard.check, guard.options)
+            if isinstance(config, JudgedConfig):
+                found += config.columns
             elif config.check is not None:
                 found += columns_of(config.check, config.options)
             elif config.kind == "language" and "expected" not in config.options:

@@ -43,19 +43,30 @@ def outcomes_of(said: _Said) -> set[str]:
             found.add("failed" if winner is None else "tied" if winner == "tie" else "won" if winner == one["side"] else "lost")
             if verdict["decided_by"] == "checks":
                 found.add("guarded")
-        if len({verdict["winner"] for verdict in verdicts} - {None}) > 1:
+        graded = one.get("graded", ())
+        words = [tuple(criterion["said"] for criterion in grading["criteria"]) for grading in graded if not grading["error"]]
+        if len({verdict["winner"] for verdict in verdicts} - {None}) > 1 or len(set(words)) > 1:
             found.add("disagreed")
+        if any(grading["error"] for grading in graded):
+            found.add("failed")
+        if one.get("guarded"):
+            found.add("guarded")
     return found
 
 
 def principles_of(said: _Said) -> set[str]:
-    """The principles by which an answer was better or worse than another."""
-    return {
-        criterion["principle"]
-        for comparisons in said.values()
-        for one in comparisons
-        for verdict in one.get("verdicts", ())
-        for order in verdict["orders"]
-        for criterion in order["criteria"]
-        if criterion.get("principle") and criterion["score"]
-    }
+    """The principles by which an answer was better or worse than another, and the criteria that it met, wholly or in part.
+
+    Example:
+        >>> met = {"name": "States the dose.", "value": 1.0}
+        >>> principles_of({"points": [{"graded": [{"criteria": [met, {"name": "Is rude.", "value": 0.0}]}]}]})
+        {'States the dose.'}
+    """
+    found = set()
+    for one in (one for comparisons in said.values() for one in comparisons):
+        orders = (order for verdict in one.get("verdicts", ()) for order in verdict["orders"])
+        criteria = (criterion for order in orders for criterion in order["criteria"])
+        found |= {criterion["principle"] for criterion in criteria if criterion.get("principle") and criterion["score"]}
+        graded = (criterion for grading in one.get("graded", ()) for criterion in grading["criteria"])
+        found |= {criterion["name"] for criterion in graded if criterion["value"]}
+    return found

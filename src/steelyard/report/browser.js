@@ -162,10 +162,32 @@ function start(document) {
     box.scrollIntoView({ block: "nearest" });
   }
 
+  function graded(box, objective, said, answer) {
+    box.append(make("h3", said.error ? `${objective}: failed` : `${objective}: ${number(said.score)}`));
+    if (said.error) return box.append(make("p", said.error));
+    box.append(texts("this answer", answer, said.criteria.map((c) => c.quote)));
+    const table = make("table");
+    const top = make("tr");
+    for (const title of ["criterion", "points", "judge", "won", "why"]) top.append(make("th", title, title === "points" || title === "won" ? "" : "text"));
+    table.append(top);
+    for (const c of said.criteria) {
+      const line = make("tr");
+      const won = c.points * c.value;
+      line.append(make("td", c.name, "text"), make("td", number(c.points)), make("td", c.said, "text"));
+      line.append(make("td", number(won), won > 0 ? "up" : won < 0 ? "down" : ""), make("td", c.reason, "text"));
+      table.append(line);
+    }
+    box.append(table);
+    if (said.dropped) box.append(make("p", `not asked, by dropout: ${said.dropped.join(", ")}`));
+    box.append(make("p", `${said.calls} calls, ${said.tokens_in} tokens in, ${said.tokens_out} out`));
+  }
+
   function compared(box, objective, one, n, of, answer) {
     for (const said of one.listed || []) {
       box.append(make("h3", `${objective}, beside the others of its group`), make("p", said.error ? `failed: ${said.error}` : `${said.score} of 1: ${said.reason}`));
     }
+    if (one.guarded) box.append(make("h3", objective), make("p", "a check failed, so the answer was not graded"));
+    for (const said of one.graded || []) graded(box, objective, said, answer);
     for (const verdict of one.verdicts || []) {
       const mine = one.side;
       const names = { a: mine === "a" ? "this answer is better" : "the other is better", b: mine === "b" ? "this answer is better" : "the other is better", tie: "a tie" };

@@ -33,6 +33,13 @@ if TYPE_CHECKING:
     from steelyard.rubric.page import write_verdicts as write_verdicts
     from steelyard.rubric.pairs import Pair as Pair
     from steelyard.rubric.pairs import read_pairs as read_pairs
+    from steelyard.rubric.points import PointCriterion as PointCriterion
+    from steelyard.rubric.points import points_of as points_of
+    from steelyard.rubric.points import points_score as points_score
+    from steelyard.rubric.points import read_points as read_points
+    from steelyard.rubric.pointwise import Graded as Graded
+    from steelyard.rubric.pointwise import Grading as Grading
+    from steelyard.rubric.pointwise import PointwiseJudge as PointwiseJudge
     from steelyard.rubric.programmatic import ProgrammaticJudge as ProgrammaticJudge
     from steelyard.rubric.router import by_judge as by_judge
     from steelyard.rubric.router import by_name as by_name

@@ -21,6 +21,7 @@ from steelyard.errors import InputError
 _Measure = Callable[[str, str], float]
 _BLOCK = re.compile(r"^(=+) beginning of ([^\n]+)\n(.*?)\n\1 end of \2$", re.DOTALL | re.MULTILINE)
 _PRINCIPLE = re.compile(r"^- \[(hard|core|important|highlight)\] ([a-z0-9][a-z0-9-]*):", re.MULTILINE)
+_CRITERION = re.compile(r"^- (criterion_\d+) (\[[^\n]*?\]|\(0 to \d+\)): ([^\n]*)$", re.MULTILINE)
 _QUOTED = 40
 
 
@@ -34,6 +35,8 @@ class ProgrammaticJudge:
         place: what is added in favour of the answer that is shown first, in the same units.
         length: what is added for every 100 characters that an answer is longer, in the same units.
         seed: of the noise.
+        ranges: by a measure's name, its values for an answer that is graded on its own and meets nothing, and everything; default: 0 and 1. Such a criterion
+            is followed where its text begins with the name of a measure and a colon.
 
     Attributes:
         questions: how many were asked.
@@ -57,6 +60,7 @@ class ProgrammaticJudge:
         place: float = 0.0,
         length: float = 0.0,
         seed: int = 0,
+        ranges: Mapping[str, tuple[float, float]] | None = None,
     ) -> None:
         if not measures or not 0 < steps[0] < steps[1]:
             raise InputError(
@@ -64,6 +68,7 @@ class ProgrammaticJudge:
             )
         self.measures, self.steps = dict(measures), steps
         self.noise, self.place, self.length, self.seed = noise, place, length, seed
+        self.ranges = dict(ranges or {})
         self.questions = 0
         self._lock = threading.Lock()
         self._server = _Server(("127.0.0.1", 0), _handler_of(self))
@@ -91,6 +96,15 @@ class ProgrammaticJudge:
         texts = {name: text for _, name, text in _BLOCK.findall(asked)}
         tiers = {name: tier for tier, name in _PRINCIPLE.findall(system)}
         prompt = texts.get("prompt", "")
+        # The same for an equal question, and drawn anew for another sample of it.
+        drawn = random.Random(hashlib.sha256(f"{self.seed} {body.get('seed')} {asked}".encode("utf-8", "surrogatepass")).digest())
+        if "reference answer" in texts:
+            written = [
+                {"name": name, "text": f"{name}: as the reference answer", "importance": "essential"} for name in self.measures
+            ]
+            return {"criteria": written}
+        if "answer" in texts:
+            return self._graded(prompt, texts["criteria"], texts["answer"], drawn)
         if "answer 1" not in texts:
             return {
                 "criteria": [
@@ -103,7 +117,6 @@ class ProgrammaticJudge:
         first, second = texts["answer 1"], texts["answer 2"]
         # The schema is a part of the request, or stands in the words of the question.
         names_principle = '"principle"' in json.dumps(body.get("response_format", {})) or '"principle"' in system + asked
-        drawn = random.Random(hashlib.sha256(f"{self.seed} {body.get('seed')} {asked}".encode("utf-8", "surrogatepass")).digest())
         criteria = []
         for name, tier in self._known(tiers):
             gap = self.measures[name](prompt, first) - self.measures[name](prompt, second)
@@ -121,6 +134,23 @@ class ProgrammaticJudge:
             )
         criteria = criteria[: self._most_criteria(body)]
         return {"differences": [one["reason"] for one in criteria][:4], "criteria": criteria}
+
+    def _graded(self, prompt: str, criteria: str, answer: str, drawn: random.Random) -> dict[str, Any]:
+        """What it says of an answer on its own; of a criterion that it has no measure for, the worst."""
+        found = {}
+        for key, words, text in _CRITERION.findall(criteria):
+            levels = json.loads(words) if words[0] == "[" else [str(i) for i in range(int(words[6:-1]) + 1)]
+            name = text.partition(":")[0]
+            low, high = self.ranges.get(name, (0.0, 1.0))
+            value = self.measures[name](prompt, answer) if name in self.measures else low
+            value += self.steps[0] * (self.noise * drawn.gauss(0, 1) + self.length * len(answer) / 100)
+            share = min(1.0, max(0.0, (value - low) / (high - low)))
+            found[key] = {
+                "reason": f"{value:.2f} by {name}",
+                "quote": answer[:_QUOTED],
+                "verdict": levels[round(share * (len(levels) - 1))],
+            }
+        return found
 
     @staticmethod
     def _most_criteria(body: Mapping[str, Any]) -> int | None:

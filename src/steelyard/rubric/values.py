@@ -83,17 +83,17 @@ def pooled(values: Sequence[float | None], pool: str = "mean") -> float | None:
 
 
 def principle_values(verdict: Verdict, rubric: MetaRubric, form: str = "mean") -> dict[str, float | None]:
-    """How much better answer A is by each principle, -1 to 1; None where a principle did not come up, or judging failed.
+    """How much better answer A is by each principle; None where a principle did not come up, or judging failed.
 
     Args:
         verdict: by a judge with `principles=True`.
         rubric: whose principles they are.
         form: "mean" or "share".
 
-            "mean": the mean of the principle's criteria, divided by 2, in each order that was asked; where the orders contradict each other, 0, and
+            "mean", -1 to 1: the mean of the principle's criteria, divided by 2, in each order that was asked; where the orders contradict each other, 0, and
             else their mean. Every principle has the same scale, whatever else the pair's criteria were about: for methods that weigh objectives.
 
-            "share": `v_p = sum_{i in p} w_i s_i / (W_p N)` with `N = sum of w_i over the criteria with s_i != 0` and `W_p` the weight of the
+            "share", at most 2 divided by the tier's weight, either way: `v_p = sum_{i in p} w_i s_i / (W_p N)` with `N = sum of w_i over the criteria with s_i != 0` and `W_p` the weight of the
             principle's tier (5, 2, 1; 1 for a hard one). Then `sum_p W_p v_p` is the verdict's score, where every criterion names a principle: for
             weights that are to begin as the paper's aggregate. `N` differs from pair to pair, so that a principle's values do as well.
 

@@ -23,7 +23,7 @@ class Group:
     """Answers to one prompt, as a scheme asks about them (`references._Judging`).
 
     Args:
-        batch: the `JudgedBatch` that it belongs to.
+        batch: the `PairsBatch` that it belongs to.
         members: their places in it.
     """
 

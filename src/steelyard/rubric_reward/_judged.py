@@ -1,21 +1,16 @@
-"""A batch of answers before a judge: which pairs are compared, and what every answer gets of them."""
+"""What came of a batch of answers before a judge."""
 
 from __future__ import annotations
 
-import asyncio
 import json
-import time
 from collections import Counter
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Any, TypeVar
+from typing import Any
 
-from steelyard.messages import answer_of, text_of
 from steelyard.rubric.verdict import Verdict
-from steelyard.rubric_reward._group import Group
 from steelyard.rubric_reward.references import GIVEN, Pair
 
-T = TypeVar("T")
 COUNTED = (
     "groups",
     "pairs",
@@ -30,7 +25,6 @@ COUNTED = (
     "tokens_out",
 )
 """What is counted of a batch."""
-_NOT_ASKED = "not asked"
 
 
 @dataclass
@@ -46,6 +40,8 @@ class Judged:
         texts: prompt and answer of every row.
         against: by pair of a row and `GIVEN`, the text of the reference.
         listed: by row, what a listwise judge said of it.
+        graded: by row, what a pointwise judge said of each criterion, one list a sample.
+        guarded: rows that a check kept from being graded.
         dropped: by row, the criteria that did not count in its group.
     """
 
@@ -57,6 +53,8 @@ class Judged:
     texts: list[tuple[str, str]] = field(default_factory=list)
     against: dict[Pair, str] = field(default_factory=dict)
     listed: dict[int, list[dict[str, Any]]] = field(default_factory=dict)
+    graded: dict[int, list[dict[str, Any]]] = field(default_factory=dict)
+    guarded: set[int] = field(default_factory=set)
     dropped: dict[int, list[str]] = field(default_factory=dict)
 
     def notes(self) -> dict[tuple[str, str], list[str]]:
@@ -77,122 +75,14 @@ class Judged:
                 of_row[second].append({"side": "b", "other": self.texts[first][1], "verdicts": said, **left_out})
         for row, scores in self.listed.items():
             of_row[row].append({"listed": scores})
+        for row, gradings in self.graded.items():
+            of_row[row].append({"graded": gradings})
+        for row in self.guarded:
+            of_row[row].append({"guarded": True})
         found: dict[tuple[str, str], list[str]] = {}
         for texts, noted in zip(self.texts, of_row, strict=True):
             found.setdefault(texts, []).append(json.dumps(noted, ensure_ascii=False))
         return found
-
-
-class JudgedBatch:
-    """The groups of a batch, and what came of them.
-
-    Args:
-        reward: whose judges, scheme and settings are used.
-        prompts, completions, rows: one an answer; a row holds the columns.
-        groups: the places of answers to one prompt that stand together.
-        until: when judging must end, on the monotonic clock; None for no such time.
-    """
-
-    def __init__(
-        self,
-        reward: Any,
-        prompts: list,
-        completions: list,
-        rows: list[dict[str, Any]],
-        groups: list[list[int]],
-        until: float | None,
-    ) -> None:
-        self.of, self.prompts, self.completions, self.rows, self.until = reward, prompts, completions, rows, until
-        self.groups = [Group(self, members) for members in groups]
-        self.pairs_asked = self.in_a_row = 0
-        self.slots = asyncio.Semaphore(max(judge.client.concurrency for judge in reward.judges))
-        self._cached = self._cached_so_far()
-
-    def _cached_so_far(self) -> int:
-        return sum(judge.client.usage.cached for judge in self.of.judges)
-
-    async def play(self) -> None:
-        """Judge all groups; what has a verdict is not judged again."""
-        self.in_a_row = 0
-        await asyncio.to_thread(self._draw)
-        await asyncio.gather(*(group.play() for group in self.groups))
-
-    def _draw(self) -> None:
-        for group in self.groups:
-            if not group.order:
-                group.draw()
-
-    async def ask(self, asking: Callable[[], Awaitable[T]], late: Callable[[str], T]) -> T:
-        """What a judge says when its turn comes; a failure where the deadline is before it, or nearly all that was asked before failed."""
-        async with self.slots:
-            if self.in_a_row >= self.of.in_a_row:
-                return late(f"{_NOT_ASKED}, since {self.in_a_row} questions in a row brought no verdict")
-            found = await self._in_time(asking(), late)
-        self.in_a_row = self.in_a_row + 1 if getattr(found, "error", None) else 0
-        return found
-
-    async def _in_time(self, asking: Awaitable[T], late: Callable[[str], T]) -> T:
-        """What is asked, or a failure where the deadline is before it."""
-        if self.until is None:
-            return await asking
-        try:
-            return await asyncio.wait_for(asking, max(0.0, self.until - time.monotonic()))
-        except TimeoutError:
-            return late(f"no verdict within the deadline of {self.of.deadline:g} s")
-
-    def is_late(self) -> bool:
-        """Whether the deadline has passed."""
-        return self.until is not None and time.monotonic() >= self.until
-
-    def failed(self) -> tuple[int, int]:
-        """Pairs without any verdict, and all pairs; of lists, the answers."""
-        lost, asked = zip(*(group.failed() for group in self.groups), strict=True)
-        return sum(lost), sum(asked)
-
-    def last_error(self) -> str:
-        """Why the last pair without a verdict has none."""
-        errors = [
-            one.error for group in self.groups for one in group.replies() if one.error and not one.error.startswith(_NOT_ASKED)
-        ]
-        return errors[-1] if errors else "no reason given"
-
-    def verdicts(self) -> dict[Pair, list[Verdict]]:
-        """The verdicts of all groups, by pair."""
-        return {pair: each for group in self.groups for pair, each in group.verdicts.items()}
-
-    def counts(self) -> Counter[str]:
-        """Pairs, failures, calls and tokens, and groups without a gradient."""
-        found: Counter[str] = Counter(groups=len(self.groups))
-        found["failed"], found["pairs"] = self.failed()
-        found["cached"] = self._cached_so_far() - self._cached
-        for group in self.groups:
-            for reply in group.replies():
-                found["calls"] += reply.calls
-                found["tokens_in"] += reply.tokens_in
-                found["tokens_out"] += reply.tokens_out
-            found["guarded"] += not group.passing
-            found["beyond"] += len(group.beyond)
-            found["disagreed"] += sum(len({one.winner for one in each} - {None}) > 1 for each in group.verdicts.values())
-            found["no_gradient"] += len(set(group.scores()) - {None}) < 2
-        return found
-
-    def result(self) -> Judged:
-        """The scores of all answers."""
-        judged = Judged([None] * len(self.prompts), {name: [None] * len(self.prompts) for name in self.of.principles})
-        judged.verdicts = self.verdicts()
-        judged.texts = [
-            (text_of(prompt), answer_of(answer)) for prompt, answer in zip(self.prompts, self.completions, strict=True)
-        ]
-        for group in self.groups:
-            for i, score in zip(group.order, group.scores(), strict=True):
-                judged.scores[i] = score
-            for name, values in group.by_principle().items():
-                for i, score in zip(group.order, group.scores(values), strict=True):
-                    judged.by_principle[name][i] = score
-            judged.against |= {pair: text_of(group.reference(pair[0])) for pair in group.verdicts if pair[1] == GIVEN}
-            judged.listed |= group.reasons()
-            judged.dropped |= {i: sorted(group.dropped) for i in group.order if group.dropped}
-        return judged
 
 
 def rows_of(columns: Mapping[str, Any], count: int) -> list[dict[str, Any]]:

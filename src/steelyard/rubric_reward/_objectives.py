@@ -53,7 +53,7 @@ class Whole(_WithState):
 
 
 class Principle(_Asked):
-    """One principle of a reward."""
+    """One principle of a reward, or one part of its criteria."""
 
     def __init__(self, reward: Any, principle: str) -> None:
         self.of, self.principle = reward, principle
@@ -63,7 +63,7 @@ class Principle(_Asked):
         return (await self.of.judged(prompts, completions, columns)).by_principle[self.principle]
 
     async def measure(self, prompts: Sequence, completions: Sequence, **columns: Any) -> list[float | None]:
-        return await self.of.against_start.by_principle(self.principle, prompts, completions, columns)
+        return await self.of.measured(self.principle, prompts, completions, columns)
 
 
 class FirstPrinciple(_WithState, Principle):

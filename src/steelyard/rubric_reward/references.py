@@ -169,7 +169,8 @@ def strengths(members: Sequence[int], values: _Values, *, prior: float = 0.5, st
 
     Args:
         members: of the group.
-        values: by pair, -1 to 1: the share of a win that its first member gets is (value + 1) / 2.
+        values: by pair, -1 to 1: the share of a win that its first member gets is (value + 1) / 2. Values beyond that count as 1 and -1: with
+            `form="share"` a principle of weight 1 can have up to 2.
         prior: ties against an average opponent that every member is given, so that strengths stay finite.
         steps: of the minorisation-maximisation algorithm (Hunter 2004), which never overshoots.
 
@@ -180,7 +181,7 @@ def strengths(members: Sequence[int], values: _Values, *, prior: float = 0.5, st
         >>> {member: round(score, 2) for member, score in strengths([0, 1, 2], {(0, 1): 1.0, (0, 2): 1.0, (1, 2): None}).items()}
         {0: 0.66, 1: -0.38, 2: -0.38}
     """
-    matches = [(pair, (value + 1) / 2) for pair, value in values.items() if value is not None]
+    matches = [(pair, (max(-1.0, min(1.0, value)) + 1) / 2) for pair, value in values.items() if value is not None]
     played = {member for pair, _ in matches for member in pair}
     if not played:
         return dict.fromkeys(members)

@@ -2,31 +2,28 @@
 
 from __future__ import annotations
 
-import asyncio
-import time
 import warnings
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from steelyard.errors import InputError, RunError, nearest
+from steelyard.errors import InputError
 from steelyard.messages import text_of
 from steelyard.objectives import Objective
 from steelyard.rubric.judge import PairwiseJudge
 from steelyard.rubric.values import FORMS, GRADES, POOLS
 from steelyard.rubric_reward._against_start import AgainstStart
-from steelyard.rubric_reward._group import digest
-from steelyard.rubric_reward._judged import COUNTED, Judged, JudgedBatch, rows_of
+from steelyard.rubric_reward._asking import Batch, JudgeReward, check_choice, check_counts
+from steelyard.rubric_reward._judged import Judged
 from steelyard.rubric_reward._objectives import FirstPrinciple, Principle, Whole
+from steelyard.rubric_reward._pairs import PairsBatch
 from steelyard.rubric_reward.references import COLUMN, LISTWISE, POLICY_ANSWERS, REFERENCES
 
-_ON_FAILURE = ("stop", "missing")
-_FIRST_WAIT, _LONGEST_WAIT = 1.0, 60.0
 _ENOUGH, _ALWAYS = 40, 0.95
 """Judgements from which on a judge that nearly always prefers one place is named, and how often that is."""
 
 
-class RubricReward:
+class RubricReward(JudgeReward):
     """Rewards each answer by how it compares with a reference answer, under a judge's rubric; an async reward for TRL.
 
         score_i = value of (answer i against its reference), -1 to 1
@@ -115,24 +112,16 @@ class RubricReward:
         if not judges or not all(isinstance(one, PairwiseJudge) for one in judges):
             raise InputError(f"a rubric reward needs a PairwiseJudge, or several, but got {judge!r}")
         grade = grade or ("sign" if reference == "bootstrap" else "aggregate")
-        for what, value, known in (
-            ("grade", grade, GRADES),
-            ("form", form, FORMS),
-            ("pool", pool, POOLS),
-            ("on_failure", on_failure, _ON_FAILURE),
-        ):
-            if value not in known:
-                raise InputError(f"{what} must be one of {', '.join(known)}, but is {value!r}{nearest(str(value), known)}")
+        super().__init__(
+            [one.client for one in judges], name=name, unit="pairs of answers", deadline=deadline, most_failed=most_failed,
+            in_a_row=in_a_row, patience=patience, on_failure=on_failure, price=price,
+        )  # fmt: skip
+        check_choice("grade", grade, GRADES)
+        check_choice("form", form, FORMS)
+        check_choice("pool", pool, POOLS)
         if not isinstance(reference, str) or not reference:
             raise InputError(f"reference must be one of {', '.join(REFERENCES)}, or a column's name, but is {reference!r}")
-        for what, count in (
-            ("samples", samples),
-            ("group_size", group_size),
-            ("pairs_per_step", pairs_per_step),
-            ("in_a_row", in_a_row),
-        ):
-            if count is not None and (not isinstance(count, int) or count < 1):
-                raise InputError(f"{what} must be a whole number, at least 1, but is {count!r}")
+        check_counts(samples=samples, group_size=group_size, pairs_per_step=pairs_per_step)
         if group_size == 1 and not REFERENCES.get(reference, COLUMN).from_outside:
             raise InputError(
                 f"{reference!r} compares answers to one prompt, but group_size is 1: give a column with a reference answer"
@@ -143,33 +132,17 @@ class RubricReward:
             raise InputError(
                 "a listwise judge gives one score an answer, without pairs or criteria: leave out dropout and pairs_per_step, or choose another reference"
             )
-        if not 0 <= most_failed <= 1 or not patience >= 0 or (deadline is not None and not deadline > 0):
-            raise InputError(
-                f"most_failed must lie between 0 and 1, patience be 0 or more, and deadline positive, but they are {most_failed}, {patience} and {deadline}"
-            )
         self.judges, self.reference, self.grade, self.form, self.pool = judges, reference, grade, form, pool
         self.scheme = REFERENCES.get(reference, COLUMN)
         self.column = POLICY_ANSWERS.get(reference, reference)
         self.answers_needed = (reference,) if reference in POLICY_ANSWERS else ()
         self.group_size, self.samples, self.seed, self.domain_column = group_size, samples, seed, domain_column
-        self.dropout, self.pairs_per_step, self.in_a_row, self.price = dropout, pairs_per_step, in_a_row, price
-        self.deadline, self.most_failed, self.patience, self.on_failure = deadline, most_failed, patience, on_failure
-        self.__name__ = self.name = name
-        self.totals: Counter[str] = Counter()
-        self.latest: Judged | None = None
-        self._latest_key = ""
-        self._account: dict[str, float] = {}
-        self._under_way: dict[str, asyncio.Task[Judged]] = {}
-        self._waiting: Counter[str] = Counter()
+        self.dropout, self.pairs_per_step = dropout, pairs_per_step
         self.against_start = AgainstStart(measured_by or judges, domain_column)
         self._places: Counter[bool] = Counter()
         self._named_places = False
 
     # What TRL and recipes call --------------------------------------------------------------------------------------------------------------
-
-    async def __call__(self, prompts: Sequence, completions: Sequence, **columns: Any) -> list[float | None]:
-        """One score an answer, -1 to 1; None where it has none."""
-        return (await self.judged(prompts, completions, columns)).scores
 
     def objective(self, **options: Any) -> Objective:
         """The reward as one objective, with the options of `Objective`; measured as the win rate against the first policy's answers, ties half."""
@@ -242,101 +215,22 @@ class RubricReward:
             for judge in self.judges
         ]
 
-    def notes(self) -> dict[tuple[str, str], list[str]]:
-        """What was said of the answers of the last batch, by prompt and answer, as JSON."""
-        return {} if self.latest is None else self.latest.notes()
-
     # A batch --------------------------------------------------------------------------------------------------------------------------------
 
-    async def judged(self, prompts: Sequence, completions: Sequence, columns: Mapping[str, Any]) -> Judged:
-        """Judge a batch; the same batch is judged once, however many objectives ask for it.
+    def _batch(self, prompts: list, completions: list, rows: list[dict[str, Any]], until: float | None) -> Batch:
+        return PairsBatch(self, prompts, completions, rows, self._groups(prompts), until)
 
-        Raises:
-            InputError: where groups or references are missing.
-            RunError: where too much fails, with `on_failure="stop"`.
-            BudgetError: where a judge's budget is used up.
-        """
-        rows = rows_of(columns, len(prompts))
-        key = digest([list(map(text_of, prompts)), list(map(text_of, completions)), rows])
-        if self.latest is not None and key == self._latest_key:
-            return self.latest
-        if key not in self._under_way:
-            task = asyncio.ensure_future(self._judge(list(prompts), list(completions), rows, columns.get("log_metric")))
-            self._under_way[key] = task
-            task.add_done_callback(lambda _: self._under_way.pop(key, None))
-        task = self._under_way[key]
-        self._waiting[key] += 1
-        try:
-            # One asker that gives up leaves the others theirs; without any, nobody needs the verdicts.
-            found = await asyncio.shield(task)
-        finally:
-            self._waiting[key] -= 1
-            if not self._waiting[key]:
-                del self._waiting[key]
-                task.cancel()
-        self.latest, self._latest_key = found, key
-        return found
+    def _parts(self) -> Sequence[str]:
+        return self.principles
 
-    async def _judge(self, prompts: list, completions: list, rows: list[dict[str, Any]], log: Any) -> Judged:
-        began = time.monotonic()
-        batch = JudgedBatch(
-            self, prompts, completions, rows, self._groups(prompts), began + self.deadline if self.deadline else None
-        )
-        wait = _FIRST_WAIT
-        while True:
-            await batch.play()
-            failed, pairs = batch.failed()
-            if failed <= self.most_failed * pairs:
-                break
-            if time.monotonic() - began + wait > self.patience or batch.is_late():
-                return self._given_up(batch, failed, pairs, began)
-            if wait == _FIRST_WAIT:
-                warnings.warn(
-                    f"objective {self.name!r}: {failed} of {pairs} pairs of answers have no verdict ({batch.last_error()}); the run waits for the judge "
-                    f"for up to {self.patience:g} s",
-                    stacklevel=2,
-                )
-            await asyncio.sleep(wait)
-            wait = min(2 * wait, _LONGEST_WAIT)
-        return self._noted(batch.result(), batch, began, log)
+    async def measured(
+        self, part: str, prompts: Sequence, completions: Sequence, columns: Mapping[str, Any]
+    ) -> list[float | None]:
+        """How much better answers are than the start's by a principle."""
+        return await self.against_start.by_principle(part, prompts, completions, columns)
 
-    def _given_up(self, batch: JudgedBatch, failed: int, pairs: int, began: float) -> Judged:
-        said = f"objective {self.name!r}: {failed} of {pairs} pairs of answers have no verdict ({batch.last_error()})"
-        if self.on_failure == "stop":
-            raise RunError(f"{said}; check the judge, and resume")
-        warnings.warn(f"{said}; this batch goes on without it", stacklevel=2)
-        nothing: list[float | None] = [None] * len(batch.prompts)
-        found = Judged(list(nothing), {name: list(nothing) for name in self.principles})
-        return self._noted(found, batch, began, None)
-
-    def _noted(self, found: Judged, batch: JudgedBatch, began: float, log: Any) -> Judged:
-        found.seconds, found.counts = time.monotonic() - began, batch.counts()
-        self.totals.update(found.counts)
-        self._watch_places(found)
-        self._account = self._priced(found.counts) | {"seconds": round(found.seconds, 4)}
-        if callable(log):
-            for what in ("seconds", "calls", "no_gradient", *(["price"] if any(self.price) else [])):
-                log(f"{self.name}/{what}", float(self._account[what]))
-            log(f"{self.name}/failed", found.counts["failed"] / max(1, found.counts["pairs"]))
-            if len(self.judges) > 1:
-                log(f"{self.name}/disagreed", found.counts["disagreed"] / max(1, found.counts["pairs"]))
-        return found
-
-    def account(self, *, measuring: bool = False) -> dict[str, float]:
-        """What a batch came to, or the validations, since this was last asked: pairs, failures, calls, tokens, price; of a batch, seconds as well.
-
-        Empty where nothing was judged since then.
-        """
-        if not measuring:
-            found, self._account = self._account, {}
-            return found
-        found = self._priced(self.against_start.counts) if self.against_start.counts else {}
-        self.against_start.counts.clear()
-        return found
-
-    def _priced(self, counts: Mapping[str, int]) -> dict[str, float]:
-        spent = (counts.get("tokens_in", 0) * self.price[0] + counts.get("tokens_out", 0) * self.price[1]) / 1e6
-        return {name: counts.get(name, 0) for name in COUNTED} | {"price": spent}
+    def _measuring_counts(self) -> Counter[str]:
+        return self.against_start.counts
 
     def _groups(self, prompts: Sequence) -> list[list[int]]:
         """Rows that answer one prompt and stand together."""
@@ -355,7 +249,7 @@ class RubricReward:
             )
         return groups
 
-    def _watch_places(self, found: Judged) -> None:
+    def _watch(self, found: Judged) -> None:
         """Name a judge that goes by the place where an answer stands."""
         for verdict in (verdict for each in found.verdicts.values() for verdict in each):
             for order in verdict.judgements:

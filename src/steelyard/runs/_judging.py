@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-from steelyard.recipes.recipe import Recipe, RubricConfig
-from steelyard.rubric_reward.references import COLUMN, LISTWISE, REFERENCES
-
-_ORDERS = {"both": 2, "sum": 2, "adaptive": 2, "one": 1, "other": 1}
+from steelyard.recipes._judge import JudgedConfig
+from steelyard.recipes.recipe import Recipe
 
 
 def judging_costs(recipe: Recipe, validated: int) -> list[str]:
@@ -18,19 +16,14 @@ def judging_costs(recipe: Recipe, validated: int) -> list[str]:
     lines = []
     algorithm = recipe.algorithm
     for config in (*recipe.objectives, *recipe.probes):
-        if isinstance(config, RubricConfig):
-            asked = 1 if config.reference == LISTWISE else _ORDERS[config.orders] * config.stages
-            pairs = algorithm.prompts_per_step * REFERENCES.get(config.reference, COLUMN).calls(algorithm.answers_per_prompt)
-            pairs *= config in recipe.objectives  # a probe is asked in validations alone
-            if config.pairs_per_step is not None:
-                pairs = min(pairs, config.pairs_per_step)
-            judges = 1 + len(config.judges)
-            step = pairs * config.samples * asked * judges
-            validation = validated * _ORDERS[config.orders] * config.stages * (judges if config.measured_by is None else 1)
+        if isinstance(config, JudgedConfig):
+            step, each, how = config.questions(algorithm.prompts_per_step, algorithm.answers_per_prompt)
+            step *= config in recipe.objectives  # a probe is asked in validations alone
+            validation = validated * each
             times = -(-algorithm.steps // recipe.validation.every)
             whole = algorithm.steps * step + times * validation
             lines.append(
-                f"judge {config.name!r} ({config.reference}): at most {step:,} questions an update and {validation:,} a validation, "
+                f"judge {config.name!r} ({how}): at most {step:,} questions an update and {validation:,} a validation, "
                 f"{whole:,} in the whole run (updates: {algorithm.steps}, validations after the first: {times})"
             )
     return lines

@@ -14,7 +14,7 @@ from pydantic import ValidationError
 
 from steelyard.errors import InputError
 from steelyard.files import is_file
-from steelyard.recipes._rubric import HARMLESS
+from steelyard.recipes._judge import HARMLESS
 from steelyard.recipes.loading import parse_recipe
 from steelyard.recipes.recipe import Recipe
 from steelyard.recipes.supervised import SupervisedRecipe
@@ -101,7 +101,7 @@ def _flat(content: Mapping[str, Any], above: str = "") -> dict[str, Any]:
 
 def _asked(objective: Any) -> Any:
     """An objective's settings without those that say where and how long a judge is asked."""
-    if not isinstance(objective, Mapping) or objective.get("kind") != "rubric":
+    if not isinstance(objective, Mapping) or objective.get("kind") not in ("rubric", "points"):
         return objective
     return {key: value for key, value in objective.items() if key not in HARMLESS}
 

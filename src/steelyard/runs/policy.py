@@ -9,12 +9,11 @@ from typing import Any
 
 from steelyard.errors import InputError
 from steelyard.files import damage_is_clear
-from steelyard.messages import text_of
 from steelyard.mixture.mixture import Mixture
 from steelyard.models.loading import load_policy
+from steelyard.recipes._judge import JudgedConfig
 from steelyard.recipes._parts import build_mixture
-from steelyard.recipes.recipe import ObjectiveConfig, Recipe, RubricConfig
-from steelyard.rubric_reward.references import REFERENCES
+from steelyard.recipes.recipe import ObjectiveConfig, Recipe
 from steelyard.runlog import RunLog
 from steelyard.runs._fingerprint import fingerprint
 from steelyard.runs._judging import judging_costs
@@ -66,7 +65,9 @@ class PolicyRun(Run):
             self.data["test"] = fingerprint(self.prompts.test)
         self.source, self.steps = recipe.prompts.source, recipe.algorithm.steps
         _check_answers(recipe, self.prompts.train, self.prompts.raw)
-        _check_references(recipe, self.prompts.train)
+        for one in recipe.objectives:
+            if isinstance(one, JudgedConfig):
+                one.check_rows(self.prompts.train, recipe.prompts.source)
         _check_enough(recipe, self.prompts.train)
         if self.mixture is not None:
             _check_mixture(recipe, self.mixture, self.prompts.train)
@@ -106,7 +107,7 @@ class PolicyRun(Run):
                 probes=self.probes,
             )
         )
-        if any(isinstance(one, RubricConfig) for one in (*recipe.objectives, *recipe.probes)):
+        if any(isinstance(one, JudgedConfig) for one in (*recipe.objectives, *recipe.probes)):
             self._begin_judging(trainer, start, progress)
         return trainer
 
@@ -165,20 +166,6 @@ def _check_answers(recipe: Recipe, rows: Sequence[dict], raw_rows: Sequence[dict
             f"objective 'accuracy' needs the ground truth, but {recipe.prompts.source} has no column 'answer' "
             f"(found: {', '.join(map(str, raw_rows[0]))}): name the right one in prompts.answer, as in '{{{{ solution }}}}'"
         )
-
-
-def _check_references(recipe: Recipe, rows: Sequence[dict]) -> None:
-    """Refuse prompts without the reference answer that a judge would compare with."""
-    for one in recipe.objectives:
-        if not isinstance(one, RubricConfig) or one.reference in REFERENCES:
-            continue
-        for number, row in enumerate(rows, start=1):
-            judged = one.applies_to is None or row.get("domain") in one.applies_to
-            if judged and not text_of(row.get(one.reference) or "").strip():
-                raise InputError(
-                    f"objective {one.name!r}, {recipe.prompts.source}, prompt {number}: column {one.reference!r} has no reference answer: fill it in, or "
-                    "leave such rows out"
-                )
 
 
 def _check_enough(recipe: Recipe, rows: Sequence[dict]) -> None:
