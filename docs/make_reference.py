@@ -8,9 +8,13 @@ import inspect
 from collections.abc import Callable, Mapping
 from typing import Any
 
+from pydantic import BaseModel
+
 from steelyard.checks import check_kinds
 from steelyard.mixture import SCHEDULES, schedule_forms
 from steelyard.objectives import BUILT_IN
+from steelyard.recipes._points import PointsConfig
+from steelyard.recipes._rubric import RubricConfig
 from steelyard.settings import help_of, option_schema, parameters_of
 from steelyard.weighting import METHODS
 
@@ -22,6 +26,8 @@ def first_line(thing: object) -> str:
 
 def allowed(schema: Mapping[str, Any]) -> str:
     """What a JSON schema allows, in a few words."""
+    if "$ref" in schema:
+        return "mapping"
     if "anyOf" in schema:
         return " or ".join(dict.fromkeys(allowed(part) for part in schema["anyOf"] if part.get("type") != "null"))
     if "enum" in schema:
@@ -48,6 +54,24 @@ def table(made_by: Callable[..., Any], leave_out: tuple[str, ...] = ()) -> list[
             shown = "needed" if default is inspect.Parameter.empty else "" if default is None else f"`{default}`"
             rows.append(f"| `{name}` | {allowed(option_schema(annotation))} | {shown} | {told.get(name, '')} |")
     return ["| setting | | default | |", "|---|---|---|---|", *rows] if rows else ["No settings."]
+
+
+def config_table(config: type[BaseModel]) -> list[str]:
+    """A row a field of a recipe's part."""
+    schema = config.model_json_schema()
+    rows = []
+    for name, field in config.model_fields.items():
+        if name != "kind":
+            default = field.get_default(call_default_factory=True)
+            shown = (
+                "needed"
+                if field.is_required()
+                else ""
+                if default in (None, [], {}) or isinstance(default, BaseModel)
+                else f"`{default}`"
+            )
+            rows.append(f"| `{name}` | {allowed(schema['properties'][name])} | {shown} | {field.description or ''} |")
+    return ["| setting | | default | |", "|---|---|---|---|", *rows]
 
 
 def fields(schedule: type) -> list[str]:
@@ -81,6 +105,8 @@ def lines() -> list[str]:
     out += ["", "## Objectives", "", "`- {kind: NAME, options: {...}}`; the name is given beside them."]
     for name, factory in BUILT_IN.items():
         out += ["", f"### {name}", "", first_line(factory), "", *table(factory, leave_out=("name",))]
+    for kind, config in (("rubric", RubricConfig), ("points", PointsConfig)):
+        out += ["", f"### {kind}", "", first_line(config), "", "`- {kind: " + kind + ", ...}`", "", *config_table(config)]
     out += [
         "",
         "## Checks",
