@@ -283,7 +283,7 @@ class Recipe(Part):
                 found += columns_of(config.check, config.options)
             elif config.kind == "language" and "expected" not in config.options:
                 found.append(config.options.get("column", "language"))
-            elif config.kind == "accuracy":
+            elif config.kind in ("accuracy", "brevity"):
                 found.append(config.options.get("column", "answer"))
         return list(dict.fromkeys(found))
 

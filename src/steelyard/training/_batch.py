@@ -11,7 +11,7 @@ from torch import Tensor
 from steelyard.advantages import of_equal_spread
 from steelyard.errors import InputError, RunError
 from steelyard.training._gradients import buffered_influence
-from steelyard.weighting import Batch, Influence
+from steelyard.weighting import Batch, Influence, mean_weights
 from steelyard.weighting.influence import OPTIMIZER_STEP
 
 
@@ -37,6 +37,7 @@ def batch_of(
         learning_rate=learning_rate_of(trainer),
         progress=progress_of(trainer),
         share=share_of(trainer),
+        group_size=getattr(trainer, "group_size", None) or trainer.num_generations,
         influence=influence or _no_influence,
     )
 
@@ -95,14 +96,16 @@ def influence_of(trainer: Any, scores_BK: Tensor, advantages_BK: Tensor) -> Call
     return influence
 
 
-def use_advantages(micro_batches: Sequence[dict[str, Any]], advantages_B: Tensor, *, step: int, weights_K: Tensor) -> None:
+def use_advantages(micro_batches: Sequence[dict[str, Any]], advantages_B: Tensor, *, step: int, weights: Tensor) -> None:
     """Put the advantages of an update into its micro-batches, times each answer's loss weight where it has one.
 
     Raises:
         RunError: where one is not finite.
     """
     if not advantages_B.isfinite().all():
-        raise RunError(f"step {step}: an advantage is not finite; weights {weights_K.tolist()}: lower the learning rate")
+        raise RunError(
+            f"step {step}: an advantage is not finite; weights {mean_weights(weights).tolist()}: lower the learning rate"
+        )
     for micro_batch in micro_batches:
         taken_B = advantages_B[micro_batch["answer_index"].cpu()]
         if "loss_weight" in micro_batch:

@@ -80,10 +80,10 @@ def _log_weights(trainer: Any, record: Mapping[str, Any]) -> None:
             trainer._metrics["train"][f"{kind}/{name}"].append(value)
 
 
-def record_of(trainer: Any, scores_BK: Tensor, weights_K: Tensor) -> dict[str, Any]:
+def record_of(trainer: Any, scores_BK: Tensor, weights: Tensor) -> dict[str, Any]:
     """The record of a batch, which its update completes."""
     names, step = [objective.name for objective in trainer.objectives], trainer.state.global_step + 1
-    record = {"step": step, "scale": trainer.weighting.scale()} | batch_record(names, scores_BK, weights_K, trainer._influence)
+    record = {"step": step, "scale": trainer.weighting.scale()} | batch_record(names, scores_BK, weights, trainer._influence)
     failures = {objective.name: dict(objective.failures) for objective in trainer.objectives if objective.failures}
     if failures:  # so far, on this process
         record["failures"] = failures
@@ -118,7 +118,7 @@ def texts_of(
     return texts, answers, [transcript_of(completion) for completion in completions], domains
 
 
-def answers_of(trainer: Any, scores_BK: Tensor, weights_K: Tensor, advantages_B: Tensor) -> dict[str, Sequence[Any]]:
+def answers_of(trainer: Any, scores_BK: Tensor, weights: Tensor, advantages_B: Tensor) -> dict[str, Sequence[Any]]:
     """This process's answers of a batch as a table."""
     local = len(trainer._texts[0])
     mine = slice(trainer.accelerator.process_index * local, (trainer.accelerator.process_index + 1) * local)
@@ -127,4 +127,6 @@ def answers_of(trainer: Any, scores_BK: Tensor, weights_K: Tensor, advantages_B:
         counted_B = counted_B * trainer._loss_weights.to(counted_B)
     names = [objective.name for objective in trainer.objectives]
     prompts, answers, messages, domains = trainer._texts
-    return answer_columns(names, prompts, answers, messages, domains, scores_BK[mine], weights_K, counted_B)
+    return answer_columns(
+        names, prompts, answers, messages, domains, scores_BK[mine], weights if weights.ndim == 1 else weights[mine], counted_B
+    )

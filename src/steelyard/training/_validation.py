@@ -19,6 +19,7 @@ from steelyard.objectives import Objective
 from steelyard.seeds import spread_seed
 from steelyard.training._logs import accounts_of
 from steelyard.training._rewards import share_states
+from steelyard.weighting import mean_weights
 
 
 @dataclass(frozen=True)
@@ -274,7 +275,7 @@ def point_metrics(trainer: Any, point: Measured, prefix: str) -> dict[str, float
     metrics |= {f"{prefix}_probe_se/{name}": value for name, value in point.probe_errors.items() if value is not None}
     if len(rewards) == len(trainer.objectives):
         signed_K = torch.tensor(list(rewards.values()), dtype=torch.float64)
-        metrics[f"{prefix}_reward"] = float(trainer.weighting.weights() @ signed_K)
+        metrics[f"{prefix}_reward"] = float(mean_weights(trainer.weighting.weights()) @ signed_K)
     return metrics
 
 

@@ -12,7 +12,9 @@ from typing import Any
 
 from torch import Tensor
 from transformers import TrainerCallback
+from trl import GRPOTrainer
 
+from steelyard.advantages import estimate
 from steelyard.errors import InputError
 from steelyard.objectives import Objective
 from steelyard.training._arguments import as_weighting, shares
@@ -21,7 +23,7 @@ from steelyard.training._rewards import left_to_trl
 from steelyard.training._state import STATE_FILE, read_state, write_state
 from steelyard.training.record import ConstantRewards
 from steelyard.training.trainer import PolicyTrainer
-from steelyard.weighting import Weighting
+from steelyard.weighting import Weighting, mean_weights
 
 
 class WeightingCallback(TrainerCallback):
@@ -77,18 +79,25 @@ class WeightingCallback(TrainerCallback):
         self._resumed_at: int | None = None
         self._put()
 
-    def _put(self) -> None:
-        self._trainer.reward_weights = (self._total * self.weighting.weights()).float()
+    def _put(self, *, of_answers: bool = False) -> None:
+        weights = self.weighting.weights()
+        if weights.ndim == 2 and of_answers:
+            self._trainer.reward_weights = (self._total * weights).float().as_subclass(_OfAnswers)
+        else:
+            self._trainer.reward_weights = (self._total * mean_weights(weights)).float()
 
     def _calculate_rewards(self, *args: Any, **kwargs: Any) -> Tensor:
         rewards_BK = self._score(*args, **kwargs)
         trainer = self._trainer
         if not trainer.model.training:
+            self._put()
             return rewards_BK
-        self.weighting.on_batch(batch_of(trainer, rewards_BK))
+        estimator = "grpo" if isinstance(trainer, GRPOTrainer) else "rloo"
+        advantages_BK = estimate(rewards_BK.double().cpu(), estimator=estimator, group_size=trainer.num_generations)
+        self.weighting.on_batch(batch_of(trainer, rewards_BK, advantages_BK=advantages_BK))
         self._constant.see(rewards_BK)
-        self._put()
-        for objective, weight in zip(self.objectives, self.weighting.weights().tolist(), strict=True):
+        self._put(of_answers=True)
+        for objective, weight in zip(self.objectives, mean_weights(self.weighting.weights()).tolist(), strict=True):
             trainer._metrics["train"][f"weights/{objective.name}"].append(weight)
         return rewards_BK
 
@@ -134,6 +143,13 @@ class WeightingCallback(TrainerCallback):
     def on_train_end(self, args: Any, state: Any, control: Any, **kwargs: Any) -> None:
         """Name objectives that were constant, in a run that was too short to say so earlier."""
         self._constant.finish()
+
+
+class _OfAnswers(Tensor):
+    """Weights of each answer `[B,K]` in the place of TRL's `[K]`, which it makes `[1,K]` before it multiplies rewards `[B,K]` by them."""
+
+    def unsqueeze(self, dim: int) -> Tensor:
+        return self.as_subclass(Tensor)
 
 
 def _is_linear(args: Any) -> bool:

@@ -9,7 +9,7 @@ from typing import Any, Protocol
 import torch
 from torch import Tensor
 
-from steelyard.weighting import Influence
+from steelyard.weighting import Influence, mean_weights
 
 
 class Recorder(Protocol):
@@ -28,8 +28,8 @@ class Recorder(Protocol):
         """A validation point."""
 
 
-def batch_record(names: Sequence[str], scores_BK: Tensor, weights_K: Tensor, influence: Influence | None) -> dict[str, Any]:
-    """Weights, influences, and mean and spread of every objective's raw reward, as plain JSON values.
+def batch_record(names: Sequence[str], scores_BK: Tensor, weights: Tensor, influence: Influence | None) -> dict[str, Any]:
+    """Weights (where each answer has its own, their means), influences, and mean and spread of every objective's raw reward, as plain JSON values.
 
     Example:
         >>> import torch
@@ -37,7 +37,7 @@ def batch_record(names: Sequence[str], scores_BK: Tensor, weights_K: Tensor, inf
         >>> record["rewards"]["a"]["mean"], record["rewards"]["a"]["answers"], record["weights"]
         (2.0, 2, {'a': 1.0})
     """
-    record: dict[str, Any] = {"weights": dict(zip(names, weights_K.tolist(), strict=True)), "rewards": {}}
+    record: dict[str, Any] = {"weights": dict(zip(names, mean_weights(weights).tolist(), strict=True)), "rewards": {}}
     for name, column in zip(names, scores_BK.double().T, strict=True):
         present = column[~column.isnan()]
         record["rewards"][name] = {
@@ -88,7 +88,7 @@ def answer_columns(
     messages: Sequence[str | None],
     domains: Sequence[Any],
     scores_BK: Tensor,
-    weights_K: Tensor,
+    weights: Tensor,
     advantages_B: Tensor,
 ) -> dict[str, Sequence[Any]]:
     """A table with a row an answer: texts, messages where there are several, raw rewards (None where it does not apply), weights, advantage.
@@ -106,8 +106,8 @@ def answer_columns(
         columns["domain"] = domains
     for name, column in zip(names, scores_BK.double().T.tolist(), strict=True):
         columns[f"reward/{name}"] = [None if value != value else value for value in column]
-    for name, weight in zip(names, weights_K.tolist(), strict=True):
-        columns[f"weight/{name}"] = [weight] * len(prompts)
+    for name, column in zip(names, weights.expand(len(prompts), -1).T.tolist(), strict=True):
+        columns[f"weight/{name}"] = column
     columns["advantage"] = advantages_B.tolist()
     return columns
 

@@ -66,7 +66,7 @@ from steelyard.training._validation import Measured, check_validation, held_out_
 from steelyard.training.mixing import check_mixture_state, mixture_state, order_for, train_sampler
 from steelyard.training.record import ConstantRewards, Recorder, update_record
 from steelyard.training.references import policy_answers, with_policy_answers
-from steelyard.weighting import FixedWeights, Influence, Weighting
+from steelyard.weighting import FixedWeights, Influence, Weighting, mean_weights
 
 
 class PolicyTrainer(GRPOTrainer):
@@ -147,7 +147,7 @@ class PolicyTrainer(GRPOTrainer):
         check_weighting(self.weighting, self)
         check_validation(self)
         # TRL logs the weighted reward by these.
-        self.reward_weights = self.weighting.weights().float()
+        self.reward_weights = mean_weights(self.weighting.weights()).float()
         self._reward_signs = torch.tensor([objective.reward_sign for objective in self.objectives])
         self._scores_BK: Tensor | None = None
         self._texts = texts_of([], [], [])
@@ -235,22 +235,22 @@ class PolicyTrainer(GRPOTrainer):
         batch = batch_of(self, rewards_BK, advantages_BK=advantages_BK, influence=influence_of(self, scores_BK, advantages_BK))
         self.weighting.on_batch(batch)
         self._constant.see(rewards_BK)
-        weights_K = self.weighting.weights()
-        self.reward_weights = weights_K.float()
+        weights = self.weighting.weights()
+        self.reward_weights = mean_weights(weights).float()
         advantages_B = combine(
             rewards_BK,
-            weights_K,
+            weights,
             estimator=self.estimator,
             group_size=self.group_size,
             normalize=self.weighting.normalize,
             scale=self.weighting.scale(),
         )
-        use_advantages(self._buffered_inputs, advantages_B, step=self.state.global_step + 1, weights_K=weights_K)
+        use_advantages(self._buffered_inputs, advantages_B, step=self.state.global_step + 1, weights=weights)
         self._clock("weighting", began)
-        self._record = record_of(self, scores_BK, weights_K)
-        log_batch(self, self._record, advantages_B, weighted_reward(rewards_BK, weights_K, group_size=self.group_size))
+        self._record = record_of(self, scores_BK, weights)
+        log_batch(self, self._record, advantages_B, weighted_reward(rewards_BK, weights, group_size=self.group_size))
         if self.recorder is not None:
-            self.recorder.on_answers(self._record["step"], answers_of(self, scores_BK, weights_K, advantages_B))
+            self.recorder.on_answers(self._record["step"], answers_of(self, scores_BK, weights, advantages_B))
 
     def compute_loss(self, model: Any, inputs: Any, *args: Any, **kwargs: Any) -> Any:
         """As TRL; the forward pass may be one that an influence computation has made already."""

@@ -1,4 +1,4 @@
-"""Multi-objective gradient descent's own answers to conflict: MGDA, UPGrad and CAGrad, from TorchJD."""
+"""Multi-objective gradient descent's own answers to conflict: MGDA, UPGrad, CAGrad and PCGrad, from TorchJD."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from steelyard.weighting.base import METHODS, Batch, Weighting
 from steelyard.weighting.influence import InfluenceMethod
 from steelyard.weighting.unbiased import Estimate
 
-_AGGREGATORS = ("mgda", "upgrad", "cagrad")
+_AGGREGATORS = ("mgda", "upgrad", "cagrad", "pcgrad")
 
 
 class GramianWeights(Weighting):
@@ -27,7 +27,8 @@ class GramianWeights(Weighting):
 
     Args:
         aggregator: "mgda" (the shortest vector in the gradients' convex hull), "upgrad" (the mean of the gradients, each projected to conflict
-            with none), or "cagrad" (near the mean gradient, the best for the worst objective).
+            with none), "cagrad" (near the mean gradient, the best for the worst objective), or "pcgrad" (the mean of the gradients, each projected on the
+            others that it conflicts with, one after the other in random order).
         radius: of "cagrad", its c, 0 or more.
         influence, layers, estimate: see `InfluenceSettings`; the whole Gram matrix costs K influences a batch.
 
@@ -43,8 +44,8 @@ class GramianWeights(Weighting):
         [0.2, 0.8]
 
     Reference:
-        MGDA: Sener and Koltun, arXiv 1810.04650; UPGrad: Quinton and Rey, arXiv 2406.16232; CAGrad: Liu et al., arXiv 2110.14048. Solved by
-        TorchJD's Gramian weightings. Deviation: here gradients are of policy objectives, by each one's own advantages.
+        MGDA: Sener and Koltun, arXiv 1810.04650; UPGrad: Quinton and Rey, arXiv 2406.16232; CAGrad: Liu et al., arXiv 2110.14048;
+        PCGrad: Yu et al., arXiv 2001.06782. Solved by TorchJD's Gramian weightings, which have none for Nash-MTL. Deviation: here gradients are of policy objectives, by each one's own advantages.
     """
 
     needs_gradients = True
@@ -66,7 +67,12 @@ class GramianWeights(Weighting):
             )
         self.aggregator, self.settings = aggregator, InfluenceSettings(influence, layers, gram_every=1, estimate=estimate)
         self._aggregate = _load(aggregator, radius)
-        self._scale = 1.0
+        self._scale, self._batches = 1.0, 0
+
+    def setup(self, objectives: Sequence[Any]) -> None:
+        """Learn the objectives' names."""
+        super().setup(objectives)
+        self._batches = 0
 
     def scale(self) -> float:
         """The sum of the aggregator's weights; 0 where the gradients leave no direction to go."""
@@ -77,7 +83,11 @@ class GramianWeights(Weighting):
         found = self.settings.ask(batch, 0)
         assert found is not None
         assert found.gram_KK is not None
-        raw_K = _aggregate_gramian(self._aggregate, found.gram_KK)
+        # PCGrad draws an order: by a seed of its own, so that it does not disturb what else is drawn, and a resumed run draws the same.
+        with torch.random.fork_rng(devices=[]):
+            torch.manual_seed(self._batches)
+            raw_K = _aggregate_gramian(self._aggregate, found.gram_KK)
+        self._batches += 1
         total = raw_K.sum().item()
         self._scale = total
         if total > 0:
@@ -88,12 +98,12 @@ class GramianWeights(Weighting):
 
     def state_dict(self) -> dict[str, Any]:
         """Weights and scale of the last batch."""
-        return {**super().state_dict(), "scale": self._scale}
+        return {**super().state_dict(), "scale": self._scale, "batches": self._batches}
 
     def load_state_dict(self, state: dict[str, Any]) -> None:
         """Take over the state of an earlier run."""
         super().load_state_dict(state)
-        self._scale = state["scale"]
+        self._scale, self._batches = state["scale"], state.get("batches", 0)
 
 
 _Products = Literal["finite-difference", "jvp", "exact"]
@@ -140,6 +150,18 @@ def cagrad(
     return GramianWeights("cagrad", radius=radius, influence=influence, layers=layers, estimate=estimate)
 
 
+@METHODS.add("pcgrad")
+def pcgrad(
+    *, influence: _Products = "finite-difference", layers: Sequence[str] | None = None, estimate: Estimate = "published"
+) -> GramianWeights:
+    """PCGrad: the mean of the gradients, each projected on those that it conflicts with, from TorchJD (extra `baselines`).
+
+    Args:
+        influence, layers, estimate: see `InfluenceSettings`.
+    """
+    return GramianWeights("pcgrad", influence=influence, layers=layers, estimate=estimate)
+
+
 def _aggregate_gramian(aggregator: Callable[[Tensor], Tensor], gram_KK: Tensor) -> Tensor:
     """An aggregator's weights, float64 `[K]`, not negative, for objectives with a gradient; 0 for those without.
 
@@ -163,6 +185,8 @@ def _load(aggregator: str, radius: float) -> Callable[[Tensor], Tensor]:
         library = importlib.import_module("torchjd.aggregation")
         if aggregator == "mgda":
             return library.MGDAWeighting()
+        if aggregator == "pcgrad":
+            return library.PCGradWeighting()
         return library.UPGradWeighting() if aggregator == "upgrad" else library.CAGradWeighting(c=radius)
     except ImportError as error:
         raise InputError(f"weighting {aggregator!r} needs TorchJD ({error}): pip install 'steelyard[baselines]'") from None

@@ -32,6 +32,7 @@ class Batch:
         learning_rate: of the update that will follow.
         progress: share of the run that is done, 0..1.
         share: of the run that this batch's updates are.
+        group_size: answers a prompt, which stand together; 1 where answers have no groups.
         influence: computes the objectives' influences on this batch when called, with `method`, `layers`, `gram`, `equal_spread` and `unbiased` as
             keywords; costs passes through the model, so only methods that need it call. None where there is nothing to tell yet ("optimizer-step").
     """
@@ -42,6 +43,7 @@ class Batch:
     progress: float
     influence: Callable[..., Influence | None]
     share: float = 0.0
+    group_size: int = 1
 
 
 class Weighting(ABC):
@@ -96,7 +98,10 @@ class Weighting(ABC):
             self._weights_K = check_weights(self.initial)
 
     def weights(self) -> Tensor:
-        """The weights now: float64 `[K]`, non-negative, summing to 1."""
+        """The weights now: float64 `[K]`, non-negative, summing to 1; or `[B,K]`, a row for each answer of the batch that was seen last.
+
+        A row may be 0, which leaves its answer out of the update, and rows may sum to less than 1, which lets their answers count less.
+        """
         if self._weights_K is None and self.initial is not None and not isinstance(self.initial, Mapping):
             self._weights_K = check_weights(self.initial)
         if self._weights_K is None:
@@ -117,7 +122,7 @@ class Weighting(ABC):
 
     def state_dict(self) -> dict[str, Any]:
         """Everything the method remembers, as plain JSON values; floats survive exactly."""
-        return {"method": type(self).__name__, "objectives": self._names, "weights": self.weights().tolist()}
+        return {"method": type(self).__name__, "objectives": self._names, "weights": mean_weights(self.weights()).tolist()}
 
     def load_state_dict(self, state: dict[str, Any]) -> None:
         """Take over the state of an earlier run.
@@ -131,6 +136,16 @@ class Weighting(ABC):
                     f"the weighting's {what} was {state[what]} when the run began and is {now} now: a run is resumed with the same"
                 )
         self._weights_K = torch.tensor(state["weights"], dtype=torch.float64)
+
+
+def mean_weights(weights: Tensor) -> Tensor:
+    """Weights by objective `[K]`: as they are, or of `[B,K]` their mean over answers.
+
+    Example:
+        >>> mean_weights(torch.tensor([[1.0, 0.0], [0.5, 0.5]])).tolist()
+        [0.75, 0.25]
+    """
+    return weights if weights.ndim == 1 else weights.mean(0)
 
 
 def check_weights(weights: Sequence[float]) -> Tensor:
@@ -225,6 +240,21 @@ def reward_bounds(objective: Objective) -> tuple[float, float] | None:
         return low, high
     # A measure of its own leaves the reward's sign alone, even where it is the same function.
     return (-high, -low) if objective.reward_sign < 0 else None
+
+
+def ideal_and_range(objectives: Sequence[Objective], ideal: Mapping[str, float]) -> tuple[Tensor, Tensor]:
+    """The mean reward of each objective at best, as given or its upper bound or 1, and its range, that of its bounds or 1; float64 `[K]` each.
+
+    Example:
+        >>> from steelyard.objectives import Objective
+        >>> best, span = ideal_and_range([Objective("right", len, bounds=(0.0, 1.0)), Objective("free", len)], {"free": 5.0})
+        >>> best.tolist(), span.tolist()
+        ([1.0, 5.0], [1.0, 1.0])
+    """
+    bounds = {objective.name: reward_bounds(objective) for objective in objectives}
+    best = [ideal.get(name, 1.0 if known is None else known[1]) for name, known in bounds.items()]
+    span = [1.0 if known is None or known[1] == known[0] else known[1] - known[0] for known in bounds.values()]
+    return torch.tensor(best, dtype=torch.float64), torch.tensor(span, dtype=torch.float64)
 
 
 def had_advantage(batch: Batch, influence_K: Tensor) -> Tensor:

@@ -14,6 +14,7 @@ from steelyard.settings import NotNegative, Positive, Share, checked
 from steelyard.weighting.base import METHODS, Batch, Normalize, Weighting, check_option, present_moments, reward_bounds
 
 
+@METHODS.add("constrained-grpo")
 @METHODS.add("lagrangian")
 class LagrangianConstraints(Weighting):
     """Maximise one objective while others' mean rewards stay above bounds, by dual ascent.
@@ -48,7 +49,8 @@ class LagrangianConstraints(Weighting):
 
     Reference:
         Dual ascent on the Lagrangian, as in constrained policy optimisation (Tessler et al., RCPO, arXiv 1805.11074); why each objective is normalised on
-        its own: arXiv 2602.05863.
+        its own: Girgis et al., Constrained GRPO, arXiv 2602.05863, `A = l_R Z_R - sum_k l_k Z_k`, whose costs are rewards of the opposite sign here. It goes
+        by that name as well.
     """
 
     follows_progress = True

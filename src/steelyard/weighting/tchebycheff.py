@@ -17,6 +17,7 @@ from steelyard.weighting.base import (
     Preference,
     Weighting,
     check_option,
+    ideal_and_range,
     present_moments,
     reward_bounds,
 )
@@ -98,15 +99,8 @@ class SmoothTchebycheff(Weighting):
         super().setup(objectives)
         check_option("an ideal", self.ideal, self._names)
         self._preference_K, self._mean_K = self.weights(), None
-        bounds = {objective.name: reward_bounds(objective) for objective in objectives}
-        self._without_bounds = [name for name, known in bounds.items() if known is None]
-        self._ideal_K, self._range_K = (
-            torch.tensor(values, dtype=torch.float64)
-            for values in (
-                [self.ideal.get(name, 1.0 if known is None else known[1]) for name, known in bounds.items()],
-                [1.0 if known is None or known[1] == known[0] else known[1] - known[0] for known in bounds.values()],
-            )
-        )
+        self._ideal_K, self._range_K = ideal_and_range(objectives, self.ideal)
+        self._without_bounds = [objective.name for objective in objectives if reward_bounds(objective) is None]
 
     def on_batch(self, batch: Batch) -> None:
         """Weigh by the gaps of the running mean rewards, this batch's included."""
