@@ -8,8 +8,8 @@ from steelyard._lazy import lazy
 
 if TYPE_CHECKING:
     from steelyard.messages import text_of as text_of
-    from steelyard.objectives.brevity import brevity as brevity
     from steelyard.objectives.checked import checked as checked
+    from steelyard.objectives.gated_length import brevity as brevity
     from steelyard.objectives.gates import Gate as Gate
     from steelyard.objectives.kinds import BUILT_IN as BUILT_IN
     from steelyard.objectives.kinds import built_in as built_in
