@@ -35,6 +35,11 @@ RAR = [
         ([{"text": "Is polite.", "weight": "0.5"}], [("Is polite.", 0.5)]),
         ([{"criterion": "Counts for nothing.", "points": 0}, {"criterion": "Counts."}], [("Counts.", 1.0)]),
         (["Same.", "Same."], [("Same.", 1.0), ("Same. (2)", 1.0)]),
+        ({"criteria": ["Is right.", "Is rude."], "points_list": [5, -7]}, [("Is right.", 5.0), ("Is rude.", -7.0)]),
+        (['{"criterion": "Is rude.", "points": -5}'], [("Is rude.", -5.0)]),
+        ([{"criterion": "Accuracy", "description": "States 5 mg.", "points": 2}], [("Accuracy", 2.0)]),
+        (["x", "x", "x (2)"], [("x", 1.0), ("x (2)", 1.0), ("x (2) (2)", 1.0)]),
+        ("  ", []),
         (None, []),
         ([], []),
         ("", []),
@@ -47,9 +52,53 @@ def test_criteria_are_read_in_the_forms_of_datasets(held, expected):
         assert points_of(json.dumps(held)) == points_of(held)
 
 
-def test_tags_may_come_as_arrays_as_parquet_files_give_them():
-    (one,) = points_of([{"criterion": "a", "tags": np.array(["x", "y"])}])
-    assert one.tags == ("x", "y")
+@pytest.mark.parametrize(
+    ("tags", "expected"),
+    [(np.array(["x", "y"]), ("x", "y")), ('["x", "y"]', ("x", "y")), ({"axis": "accuracy", "level": None}, ("axis:accuracy",)), ("x", ("x",)), ([None, "x"], ("x",)), (None, ())],
+)  # fmt: skip
+def test_tags_come_in_the_forms_of_files(tags, expected):
+    (one,) = points_of([{"criterion": "a", "tags": tags}])
+    assert one.tags == expected
+
+
+def test_a_word_and_what_it_means_are_both_shown():
+    (one,) = points_of([{"criterion": "Accuracy", "description": "States 5 mg."}])
+    assert one.text == "Accuracy: States 5 mg."
+
+
+def test_json_in_json_is_read():
+    assert points_of(json.dumps(json.dumps(HEALTHBENCH))) == points_of(HEALTHBENCH)
+
+
+def test_levels_survive_a_column_of_an_arrow_table_and_yaml(tmp_path):
+    own = [
+        {"criterion": "a", "levels": {"a": 0, "b": 1, "some": None, "all": None}},
+        {"criterion": "b", "levels": np.array(["x", "y"])},
+    ]
+    assert [one.levels for one in points_of(own)] == [{"a": 0.0, "b": 1.0}, {"x": 0.0, "y": 1.0}]
+    (tmp_path / "a.yaml").write_text("- {criterion: a, levels: [no, partly, yes]}\n")
+    assert read_points(tmp_path / "a.yaml")[0].levels == {"no": 0.0, "partly": 0.5, "yes": 1.0}
+    (tmp_path / "b.csv").write_text('criterion,levels\na,"[""low"", ""high""]"\n')
+    assert read_points(tmp_path / "b.csv")[0].levels == {"low": 0.0, "high": 1.0}
+
+
+def test_a_json_file_may_hold_signs_of_two_halves(tmp_path):
+    (tmp_path / "a.json").write_text(json.dumps([{"criterion": "uses \U0001f600", "points": 5}]))
+    assert read_points(tmp_path / "a.json")[0].text == "uses \U0001f600"
+
+
+@pytest.mark.parametrize(
+    "made",
+    [
+        lambda: PointCriterion("x", math.nan),
+        lambda: PointCriterion("x", 0),
+        lambda: PointCriterion(""),
+        lambda: PointCriterion("x", levels={"a": 0, "b": 5}),
+    ],
+)
+def test_a_criterion_that_cannot_be_judged_is_not_made(made):
+    with pytest.raises(InputError):
+        made()
 
 
 @pytest.mark.parametrize(
@@ -72,7 +121,7 @@ def test_a_criterion_has_a_scale(criterion, levels):
         ("not json", "criteria are a list, or JSON of one, but found the text 'not json'"),
         ('{"rubrics": 3}', "criteria are a list, but found int"),
         ({"points": 3}, "holds them as one of rubrics, criteria, rubric, but has points"),
-        ([{"points": 3}], "criterion 1: a criterion needs a text in one of criterion, description"),
+        ([{"points": 3}], "criterion 1: a criterion needs a text in one of criterion, "),
         ([{"criterion": "a", "points": "many"}], "criterion 1: points must be a finite number, but is 'many'"),
         ([{"criterion": "a", "weight": math.inf}], "weight must be a finite number, but is inf"),
         ([{"criterion": "a", "points": True}], "points must be a finite number, but is True"),
@@ -84,6 +133,11 @@ def test_a_criterion_has_a_scale(criterion, levels):
         ([{"criterion": "a", "levels": ["x"]}], "levels are 2 to 20 different names"),
         ([{"criterion": "a", "levels": ["x", "x"]}], "levels are 2 to 20 different names"),
         ([{"criterion": "a", "levels": {"x": 0, "y": 2}}], "levels are 2 to 20 different names"),
+        ([{"criterion": "a", "tags": 3.5}], "criterion 1: tags are words, but are [3.5]"),
+        ([{"criterion": "a", "points": 2e9}], "at most 1e+09 either way"),
+        ([{"criterion": "x" * 10_001}], "criterion 1: a criterion's text has 1 to 10,000 characters"),
+        ([{"criterion": "half \ud83d"}], "no half of a pair of signs"),
+        ({"criteria": ["a", "b"], "points_list": [5]}, "'points_list' must hold as many numbers as there are criteria (2)"),
         (["a"] * 201, "at most 200 criteria can be judged, but there are 201"),
         ("[" * 100_000, "criteria are a list, or JSON of one"),
     ],

@@ -48,7 +48,7 @@ def graded_by(serve, said, answer="an answer", **options):
     return PointwiseJudge(client, **options).grade_sync("p", answer, criteria), server
 
 
-@pytest.mark.parametrize("words", [("yes", "7"), (True, 7), ("Yes.", " 7 "), ("YES", "7")])
+@pytest.mark.parametrize("words", [("yes", "7"), (True, 7), ("Yes.", " 7 "), ("YES", 7.0)])
 def test_words_are_taken_in_the_criterions_own_spelling(serve, words):
     grading, _ = graded_by(serve, reply(criterion_1=words[0], criterion_2=words[1]))
     assert [one.said for one in grading.criteria] == ["yes", "7"]
@@ -132,3 +132,34 @@ def test_wrong_settings_are_refused():
             PointwiseJudge(client, **options)
     with pytest.raises(InputError, match="cannot be graded without criteria"):
         PointwiseJudge(client).grade_sync("p", "a", [])
+
+
+@pytest.mark.parametrize(
+    ("levels", "said", "expected"),
+    [
+        (["no", "yes"], False, 0.0),
+        (["false", "true"], True, 1.0),
+        ({"1.0": 0.25, "2.0": 1.0}, 1, 0.25),
+        (["a <think>", "b \u202e"], "b \\u202e", 1.0),
+    ],
+)
+def test_the_words_of_a_scale_are_found_however_they_are_written(serve, levels, said, expected):
+    server = serve(lambda number, body: json.dumps({"criterion_1": {"reason": None, "quote": None, "verdict": said}}))
+    criteria = points_of([{"criterion": "One.", "levels": levels}])
+    grading = PointwiseJudge(Client(server.url, "m", retries=0)).grade_sync("p", "a", criteria)
+    assert grading.score() == expected
+
+
+def test_criteria_are_shown_whole_and_the_answer_is_cut_where_it_is_said(serve):
+    server = serve(lambda number, body: json.dumps({"criterion_1": {"reason": "r", "quote": "", "verdict": "yes"}}))
+    judge = PointwiseJudge(Client(server.url, "m", retries=0), limit=200)
+    judge.grade_sync("p" * 5000, "a " * 2500, points_of(["c" * 1900]))
+    asked = server.bodies[0]["messages"][-1]["content"]
+    assert "c" * 1900 in asked
+    assert len(asked) < 1900 + 1200
+
+
+def test_a_judge_that_writes_nothing_has_failed(serve):
+    server = serve(lambda number, body: json.dumps({"criteria": [{"name": "a", "text": "  ", "importance": "essential"}]}))
+    written = asyncio.run(PointwiseJudge(Client(server.url, "m", retries=0)).write("p", "r"))
+    assert written.error == "the judge wrote no criteria"

@@ -176,3 +176,88 @@ def test_what_is_missing_is_named(judge_server):
     ):
         with pytest.raises(InputError, match=said):
             made()
+
+
+def test_conversations_that_differ_in_what_tools_said_are_not_equal(judge_server):
+    def with_tool(said):
+        call = {
+            "role": "assistant",
+            "content": "",
+            "tool_calls": [{"type": "function", "function": {"name": "look", "arguments": said}}],
+        }
+        return [call, {"role": "tool", "name": "look", "content": said}, {"role": "assistant", "content": "done"}]
+
+    reward = PointsReward(judge_of(judge_server, quotes=0.0), RUBRIC)
+    one, other = with_tool("***"), with_tool("good")
+    assert len(set(judged(reward, [one, other]).scores)) == 2
+    before = judge_server.questions
+    judged(reward, [other, one])
+    assert judge_server.questions == before + 2
+
+
+def test_a_judge_that_cannot_grade_an_answer_does_not_leave_it_to_the_other(serve):
+    def says(verdict, failing=None):
+        said = json.dumps({"criterion_1": {"reason": "r", "quote": "", "verdict": verdict}})
+        return judge_of(serve(lambda number, body: "no" if failing and failing in str(body) else said))
+
+    criteria = [{"criterion": "Is good.", "scale": "graded"}]
+    reward = PointsReward([says("9"), says("3", failing="second")], criteria)
+    found = judged(reward, ["the first", "the second"])
+    assert found.scores == [pytest.approx(0.6), None]
+    assert found.counts["failed"] == 1
+    with pytest.raises(RunError, match="2 of 2 answers have no verdict"):
+        judged(PointsReward([says("9"), says("3", failing="a")], criteria, patience=0.0), ["a", "aa"])
+    # Another sample of the same judge is enough.
+    once = iter(["no", *[json.dumps({"criterion_1": {"reason": "r", "quote": "", "verdict": "8"}})] * 9])
+    server = serve(lambda number, body: next(once))
+    assert judged(PointsReward(judge_of(server), criteria, samples=2), ["x"]).scores == [0.8]
+
+
+def test_a_run_goes_on_with_the_criteria_that_it_began_with(judge_server):
+    kept = PointsReward(judge_of(judge_server), RUBRIC).state_dict()
+    PointsReward(judge_of(judge_server), RUBRIC).load_state_dict(kept)
+    with pytest.raises(InputError, match="the run began with other criteria"):
+        PointsReward(judge_of(judge_server), RUBRIC[:1]).load_state_dict(kept)
+
+
+def test_parts_may_be_asked_for_one_after_the_other(judge_server):
+    reward = PointsReward(judge_of(judge_server), RUBRIC)
+    given = {"prompts": ["p"], "completions": ["**"]}
+    assert reward.objective().scores(**given) == [0.6]
+    (form,) = reward.objectives("form")
+    (faults,) = reward.objectives(["faults"])
+    assert (form.scores(**given), faults.scores(**given)) == ([0.2], [1.0])
+
+
+def test_a_budget_of_answers_is_one_of_criteria_to_write_as_well(judge_server):
+    reward = PointsReward(judge_of(judge_server), None, written_from="gold", answers_per_step=1)
+    found = judged(reward, ["*", "*", "*"], ["p", "q", "z"], gold=["good"] * 3)
+    assert judge_server.questions == 2
+    assert found.scores[1:] == [None, None]
+
+
+def test_a_number_is_a_reference_answer_and_a_list_of_words_is_none(judge_server):
+    judged(PointsReward(judge_of(judge_server), None, written_from="gold"), ["*"], gold=[42])
+    with pytest.raises(InputError, match="holds reference answers, texts or messages, but here"):
+        judged(PointsReward(judge_of(judge_server), None, written_from="gold"), ["*"], gold=[["a", "b"]])
+
+
+def test_what_a_judge_says_can_be_recorded(serve):
+    server = serve(lambda number, body: '{"criterion_1": {"reason": "cut \\ud83d", "quote": "", "verdict": "yes"}}')
+    reward = PointsReward(judge_of(server), ["Is good."])
+    (noted,) = judged(reward, ["x"]).notes()["p", "x"]
+    assert noted.encode()
+    assert json.loads(noted)[0]["graded"][0]["criteria"][0]["reason"] == "cut \ud83d"
+
+
+def test_many_answers_and_criteria_are_looked_at_in_seconds(serve):
+    import time
+
+    many = json.dumps([{"criterion": f"criterion {i}"} for i in range(200)])
+    reward = PointsReward(
+        judge_of("http://127.0.0.1:9/v1"), "rubrics", dropout=0.5, in_a_row=1, patience=0.0, on_failure="missing"
+    )
+    began = time.monotonic()
+    with pytest.warns(UserWarning, match="goes on without it"):
+        judged(reward, [f"answer {i}" for i in range(512)], rubrics=[many] * 512)
+    assert time.monotonic() - began < 5

@@ -436,7 +436,7 @@ def test_criteria_with_points_are_objectives_of_a_recipe(tiny_recipe, tmp_path, 
         again = train(parse_recipe(tiny_recipe), out=tmp_path / "run", base=tmp_path, resume=True, progress=QuietProgress())
     assert any(
         line.startswith(
-            "judge 'points' (answer by answer, 8 criteria a question): at most 16 questions an update and 8 a validation"
+            "judge 'points' (answer by answer, 2 criteria at most, 8 a question): at most 16 questions an update and 8 a validation"
         )
         for line in said.lines
     )

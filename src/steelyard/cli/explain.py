@@ -173,7 +173,14 @@ def _show_grading(console: Any, name: str, said: Mapping[str, Any]) -> None:
         console.print(f"\n{name}, failed: {shown(said['error'])}", highlight=False, markup=False)
         return
     table = Table(
-        "criterion", "points", "judge", "won", "why", "quote", title=f"{name}: {_number(said['score'])}", title_justify="left"
+        "criterion",
+        "points",
+        "judge",
+        "won",
+        "why",
+        "quote",
+        title_justify="left",
+        title=f"{shown(said['of'])}, all criteria, by {shown(said['judge'])}: {_number(said['score'])}",
     )
     for one in said["criteria"]:
         quote = shown(one["quote"]) + ("" if one["found"] in (None, True) else " (not in the answer)")

@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Any, ClassVar, Literal
 
 from pydantic import Field
 
@@ -111,8 +111,18 @@ class JudgedConfig(Part):
         """
         raise NotImplementedError
 
-    def questions(self, prompts: int, group_size: int) -> tuple[int, int, str]:
-        """Questions an update and a held-out prompt, at most, and in what way they are asked."""
+    first_validation_is_free: ClassVar[bool] = False
+    """Whether the first validation asks nothing."""
+
+    def questions(self, prompts: int, group_size: int, rows: Sequence[Mapping[str, Any]], base: Path) -> tuple[int, int, str]:
+        """Questions an update and a held-out prompt, at most, and in what way they are asked.
+
+        Args:
+            prompts: of an update.
+            group_size: answers to a prompt.
+            rows: of the run.
+            base: the recipe's folder.
+        """
         raise NotImplementedError
 
     def check_rows(self, rows: Sequence[Mapping[str, Any]], source: str) -> None:

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any, Literal
 
 from pydantic import Field, model_validator
 
-from steelyard.errors import InputError
+from steelyard.errors import InputError, nearest
 from steelyard.files import is_file
 from steelyard.recipes._judge import JudgedConfig, ServerConfig, client_of, with_server
 from steelyard.settings import Count
@@ -101,12 +101,22 @@ class PointsConfig(JudgedConfig):
             else [reward.objective(applies_to=self.applies_to)]
         )
 
-    def questions(self, prompts: int, group_size: int) -> tuple[int, int, str]:
-        """Questions an update and a held-out prompt where criteria fit in one call."""
+    def questions(self, prompts: int, group_size: int, rows: Sequence[Mapping[str, Any]], base: Path) -> tuple[int, int, str]:
+        """Questions an update and a held-out prompt, at most, by the longest criteria of a row."""
+        from steelyard.rubric.points import points_of, read_points
+
+        if self._is_file:
+            most = len(read_points(base / str(self.criteria)))
+        else:
+            most = max((len(points_of(row.get(str(self.criteria)))) for row in rows), default=0)
+        if self.written_from is not None:
+            most = max(most, self.written)
+        calls = -(-most // self.per_call)
         answers = prompts * group_size if self.answers_per_step is None else min(self.answers_per_step, prompts * group_size)
-        judges = 1 + len(self.judges)
-        measured = self.samples * (judges if self.measured_by is None else 1)
-        return answers * self.samples * judges, measured, f"answer by answer, {self.per_call} criteria a question"
+        judges, writing = 1 + len(self.judges), self.written_from is not None
+        step = answers * calls * self.samples * judges + writing * prompts
+        measured = calls * (judges if self.measured_by is None else 1) + writing
+        return step, measured, f"answer by answer, {most} criteria at most, {self.per_call} a question"
 
     def check_rows(self, rows: Sequence[Mapping[str, Any]], source: str) -> None:
         """Refuse prompts whose criteria cannot be read, and prompts of which none has any.
@@ -121,10 +131,18 @@ class PointsConfig(JudgedConfig):
         judged = [
             (i, row) for i, row in enumerate(rows, start=1) if self.applies_to is None or row.get("domain") in self.applies_to
         ]
-        there = 0
-        for number, row in judged:
-            there += bool(points_of(row.get(self.criteria), f"objective {self.name!r}, {source}, prompt {number}"))
-        if judged and not there and self.written_from is None:
+        found = [
+            one
+            for i, row in judged
+            for one in points_of(row.get(self.criteria), f"objective {self.name!r}, {source}, prompt {i}")
+        ]
+        known = list(dict.fromkeys(word for one in found for word in (*one.tags, one.name)))
+        if self.written_from is None and found and (strange := [part for part in self.split if part not in known]):
+            raise InputError(
+                f"objective {self.name!r}: no criterion of {source} has the name or the tag {strange[0]!r}{nearest(strange[0], known)}: split by some of "
+                f"{', '.join(map(repr, known[:20]))}"
+            )
+        if judged and not found and self.written_from is None:
             raise InputError(
                 f"objective {self.name!r}: no prompt of {source} has criteria in column {self.criteria!r}: fill it in, or give written_from"
             )

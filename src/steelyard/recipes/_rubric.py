@@ -98,7 +98,9 @@ class RubricConfig(JudgedConfig):
         )  # fmt: skip
         return reward.objectives(applies_to=self.applies_to) if self.is_split else [reward.objective(applies_to=self.applies_to)]
 
-    def questions(self, prompts: int, group_size: int) -> tuple[int, int, str]:
+    first_validation_is_free = True
+
+    def questions(self, prompts: int, group_size: int, rows: Sequence[Mapping[str, Any]], base: Path) -> tuple[int, int, str]:
         """Questions an update and a held-out prompt, at most, and by which reference."""
         pairs = prompts * REFERENCES.get(self.reference, COLUMN).calls(group_size)
         if self.pairs_per_step is not None:

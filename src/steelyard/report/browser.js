@@ -162,8 +162,8 @@ function start(document) {
     box.scrollIntoView({ block: "nearest" });
   }
 
-  function graded(box, objective, said, answer) {
-    box.append(make("h3", said.error ? `${objective}: failed` : `${objective}: ${number(said.score)}`));
+  function graded(box, said, answer) {
+    box.append(make("h3", said.error ? `${said.of}, by ${said.judge}: failed` : `${said.of}, all criteria, by ${said.judge}: ${number(said.score)}`));
     if (said.error) return box.append(make("p", said.error));
     box.append(texts("this answer", answer, said.criteria.map((c) => c.quote)));
     const table = make("table");
@@ -187,7 +187,7 @@ function start(document) {
       box.append(make("h3", `${objective}, beside the others of its group`), make("p", said.error ? `failed: ${said.error}` : `${said.score} of 1: ${said.reason}`));
     }
     if (one.guarded) box.append(make("h3", objective), make("p", "a check failed, so the answer was not graded"));
-    for (const said of one.graded || []) graded(box, objective, said, answer);
+    for (const said of one.graded || []) graded(box, said, answer);
     for (const verdict of one.verdicts || []) {
       const mine = one.side;
       const names = { a: mine === "a" ? "this answer is better" : "the other is better", b: mine === "b" ? "this answer is better" : "the other is better", tie: "a tie" };

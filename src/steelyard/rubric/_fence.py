@@ -7,8 +7,9 @@ characters: whatever it holds, the structure around it stays the same, and the j
 from __future__ import annotations
 
 import re
+import sys
 import unicodedata
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 
 from steelyard.rubric.conversation import Conversation
 
@@ -108,12 +109,13 @@ def shortened(text: str, fence: str, limit: int = LIMIT) -> str:
     return f"{head}\n{fence} {out} characters are left out here {fence}\n{tail.rstrip()}"
 
 
-def fenced(texts: Mapping[str, str | Conversation], *, limit: int = LIMIT) -> str:
+def fenced(texts: Mapping[str, str | Conversation], *, limit: int = LIMIT, whole: Collection[str] = ()) -> str:
     """Texts one after another, each between two lines that name it and that it cannot contain; a conversation has such a line before every turn.
 
     Args:
         texts: by name, in order.
         limit: characters of each that are shown; the longest turns of a conversation are cut first, and of more than fit the middle ones.
+        whole: names of texts that are shown to the end, however long.
 
     Returns:
         The lines; every fence in them is equally long, and longer than any run of equals signs inside.
@@ -135,7 +137,8 @@ def fenced(texts: Mapping[str, str | Conversation], *, limit: int = LIMIT) -> st
     }
     fence = fence_of(*(part for turns in shown.values() for turn in turns for part in turn))
     return "\n".join(
-        f"{fence} beginning of {name}\n{_conversed(turns, fence, limit)}\n{fence} end of {name}" for name, turns in shown.items()
+        f"{fence} beginning of {name}\n{_conversed(turns, fence, sys.maxsize if name in whole else limit)}\n{fence} end of {name}"
+        for name, turns in shown.items()
     )
 
 

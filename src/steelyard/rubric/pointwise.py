@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import math
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field, replace
 from enum import Enum
@@ -24,6 +25,7 @@ from steelyard.rubric.conversation import Given, conversation_of, for_messages
 from steelyard.rubric.judge import QUOTES
 from steelyard.rubric.points import NORMALIZE, PointCriterion, points_score
 
+_LONGEST_WRITTEN = 1000
 _IMPORTANCE = {"essential": 5.0, "important": 2.0, "optional": 1.0, "pitfall": -5.0}
 """Points of a criterion that the judge writes."""
 
@@ -202,11 +204,9 @@ class PointwiseJudge:
                 raise ValueError(f"only {sum(there)} of {len(there)} quotes stand in the answer, where {self.quotes:.0%} must")
 
         shown = {"prompt": texts["prompt"], "criteria": listed, "answer": texts["answer"]}
-        # Criteria are whole, however many there are; prompt and answer are cut where they are too long.
-        limit = max(self.limit, len(listed))
         messages = [
             {"role": "system", "content": filled("points")},
-            {"role": "user", "content": fenced(shown, limit=limit)},
+            {"role": "user", "content": fenced(shown, limit=self.limit, whole=("criteria",))},
         ]
         reply = await _spending(self.client, messages, schema, rests_on_quotes, spent)
         return [
@@ -237,13 +237,15 @@ class PointwiseJudge:
             return Written([], spent.calls, spent.tokens_in, spent.tokens_out, str(error))
         made: dict[str, PointCriterion] = {}
         for one in reply.data.criteria:
-            text, name = " ".join(one.text.split()), " ".join(one.name.split())
+            text, name = visible(" ".join(one.text.split()))[:_LONGEST_WRITTEN], visible(" ".join(one.name.split()))
             if text:
                 # One that is there again in the same words is left out.
                 made.setdefault(
                     text.casefold(), PointCriterion(text, _IMPORTANCE[one.importance.value], name, (one.importance.value,))
                 )
         criteria = [replace(one, name=f"{i}. {one.name}") for i, one in enumerate(made.values(), start=1)]
+        if not criteria:
+            return Written([], spent.calls, spent.tokens_in, spent.tokens_out, "the judge wrote no criteria")
         return Written(criteria, spent.calls, spent.tokens_in, spent.tokens_out)
 
 
@@ -262,11 +264,14 @@ def _words(criterion: PointCriterion) -> str:
     levels = list(criterion.levels or ())
     if levels == [str(i) for i in range(len(levels))]:
         return f"(0 to {len(levels) - 1})"
-    return json.dumps([visible(name) for name in levels], ensure_ascii=False)
+    return json.dumps(levels, ensure_ascii=False)
 
 
 def _parts(found: Any) -> list[Any]:
     return [getattr(found, name) for name in type(found).model_fields]
+
+
+_Words = Annotated[str, BeforeValidator(lambda said: "" if said is None else said)]
 
 
 @lru_cache(maxsize=256)
@@ -277,7 +282,7 @@ def _points_schema(levels: tuple[tuple[str, ...], ...]) -> type[Schema]:
         if names not in kinds:
             said = Enum(f"Said{len(kinds)}", {f"level{i}": name for i, name in enumerate(names)})  # type: ignore[misc]
             kinds[names] = create_model(
-                f"Graded{len(kinds)}", __base__=Schema, reason=(str, ...), quote=(str, ...),
+                f"Graded{len(kinds)}", __base__=Schema, reason=(_Words, ...), quote=(_Words, ...),
                 verdict=(Annotated[said, BeforeValidator(partial(_as_level, names))], ...),
             )  # fmt: skip
     fields = {f"criterion_{i}": (kinds[names], ...) for i, names in enumerate(levels, start=1)}
@@ -286,9 +291,24 @@ def _points_schema(levels: tuple[tuple[str, ...], ...]) -> type[Schema]:
 
 def _as_level(names: tuple[str, ...], said: Any) -> Any:
     """A judge's word in the criterion's own spelling: models write 7 for "7", true for "yes", and "Yes." where nothing holds them to the schema."""
-    word = {True: "yes", False: "no"}[said] if isinstance(said, bool) else str(said)
-    alike = [name for name in names if name.casefold().strip(" .") == word.casefold().strip(" .")]
+    words = {str(said).casefold().strip(" .")} | (
+        {"yes", "true"} if said is True else {"no", "false"} if said is False else set()
+    )
+    alike = [
+        name
+        for name in names
+        if name.casefold().strip(" .") in words or (_is_number(name) and _is_number(said) and float(name) == float(said))
+    ]
     return alike[0] if len(alike) == 1 else said
+
+
+def _is_number(word: Any) -> bool:
+    if isinstance(word, bool):
+        return False
+    try:
+        return math.isfinite(float(word))
+    except (TypeError, ValueError, OverflowError):
+        return False
 
 
 @lru_cache(maxsize=16)

@@ -183,6 +183,11 @@ class ProgrammaticJudge:
         return size if gap > 0 else -size
 
 
+def _said_in(answer: str) -> str:
+    """Words to quote: the beginning of the first line that is no fence of a conversation's turn."""
+    return next((line[:_QUOTED] for line in answer.split("\n") if line.strip() and not line.startswith("=")), "")
+
+
 class _Server(ThreadingHTTPServer):
     daemon_threads = True
     request_queue_size = 256

@@ -62,7 +62,7 @@ class AgainstStart:
 
     async def _verdicts(self, prompts: Sequence, completions: Sequence, columns: Mapping[str, Any]) -> list[list[Verdict] | None]:
         """The verdicts on every answer, one a judge; None for a prompt that is answered for the first time. Judged once, however many ask."""
-        key = digest([list(map(text_of, prompts)), list(map(text_of, completions))])
+        key = digest([list(prompts), list(completions)])
         if self._latest is not None and self._latest[0] == key:
             return self._latest[1]
         if key not in self._under_way:

@@ -10,7 +10,6 @@ from collections.abc import Awaitable, Callable, Mapping, Sequence
 from typing import Any, TypeVar
 
 from steelyard.errors import InputError, RunError, nearest
-from steelyard.messages import text_of
 from steelyard.rubric_reward._group import digest
 from steelyard.rubric_reward._judged import COUNTED, Judged, rows_of
 
@@ -172,7 +171,8 @@ class JudgeReward:
             BudgetError: where a judge's budget is used up.
         """
         rows = rows_of(columns, len(prompts))
-        key = digest([list(map(text_of, prompts)), list(map(text_of, completions)), rows])
+        # As they are, tool calls included, and by the parts that are asked for.
+        key = digest([list(prompts), list(completions), rows, list(self._parts())])
         if self.latest is not None and key == self._latest_key:
             return self.latest
         if key not in self._under_way:

@@ -81,8 +81,23 @@ class Judged:
             of_row[row].append({"guarded": True})
         found: dict[tuple[str, str], list[str]] = {}
         for texts, noted in zip(self.texts, of_row, strict=True):
-            found.setdefault(texts, []).append(json.dumps(noted, ensure_ascii=False))
+            found.setdefault(texts, []).append(_as_json(noted))
         return found
+
+
+def _as_json(noted: Any) -> str:
+    """JSON that can be written to a file: where a judge said half a pair of signs, with escapes.
+
+    Example:
+        >>> _as_json(["\u00e9"]), _as_json(["\ud83d"])
+        ('["\u00e9"]', '["\\\\ud83d"]')
+    """
+    text = json.dumps(noted, ensure_ascii=False)
+    try:
+        text.encode()
+    except UnicodeEncodeError:
+        return json.dumps(noted)
+    return text
 
 
 def rows_of(columns: Mapping[str, Any], count: int) -> list[dict[str, Any]]:

@@ -5,12 +5,14 @@ from __future__ import annotations
 import asyncio
 import random
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from decimal import Decimal
 from typing import Any
 
 from steelyard.errors import InputError, nearest
 from steelyard.fields import is_missing
 from steelyard.messages import answer_of, text_of
+from steelyard.rubric.conversation import conversation_of
 from steelyard.rubric.points import PointCriterion, points_of
 from steelyard.rubric.pointwise import Grading, PointwiseJudge, Written
 from steelyard.rubric.values import mean_of
@@ -31,13 +33,16 @@ class PointsBatch(Batch):
     def __init__(self, reward: Any, prompts: list, completions: list, rows: list[dict[str, Any]], until: float | None) -> None:
         super().__init__(reward, prompts, completions, rows, until)
         self.texts = [(text_of(prompt), answer_of(answer)) for prompt, answer in zip(prompts, completions, strict=True)]
+        self.own: list[list[PointCriterion]] = []
+        self.keys: list[str | None] = []
         self.guarded: set[int] = set()
         self.first: dict[int, int] = {}
+        self.beyond: set[int] = set()
         self.criteria: dict[int, list[PointCriterion]] = {}
         self.left_out: dict[int, list[str]] = {}
-        self.beyond: set[int] = set()
         self.gradings: dict[int, list[Grading]] = {}
         self.past: list[Grading | Written] = []
+        self._dropped: dict[Any, set[str]] = {}
 
     async def play(self) -> None:
         """Have criteria written where they are missing, and grade every answer that has some; equal answers to a prompt once."""
@@ -50,15 +55,31 @@ class PointsBatch(Batch):
         await asyncio.gather(*(self._grade(i) for i in todo))
 
     def _look_at_answers(self) -> None:
-        """Which answers fail a guard, and which of the others is the first of those that are equal."""
-        seen: dict[Any, int] = {}
-        for i, texts in enumerate(self.texts):
+        """The criteria of every row, which answers fail a guard, which of the others is the first of those that are equal, and which go beyond the budget."""
+        read: dict[str, list[PointCriterion]] = {}
+        for i in range(len(self.texts)):
+            self.own.append(self._own(i, read))
+            self.keys.append(self._key(i))
+        seen: dict[str, int] = {}
+        asked: set[int] = set()
+        for i in range(len(self.texts)):
             self.first[i] = i
             prompt, answer = self.prompts[i], self.completions[i]
             if not all(judge.passes_guards(prompt, answer, self.rows[i]) for judge in self.of.judges):
                 self.guarded.add(i)
-            else:
-                self.first[i] = seen.setdefault((texts, repr(self._own(i))), i)
+            elif self.own[i] or self.keys[i] is not None:
+                # By all that the judge would see: tool calls and what tools said are a part of an answer.
+                said = [
+                    conversation_of(prompt, speaker="user"),
+                    conversation_of(answer, speaker="assistant"),
+                    id(self.own[i]),
+                    self.keys[i],
+                ]
+                first = self.first[i] = seen.setdefault(digest(said), i)
+                if first not in asked and self.of.answers_per_step is not None and len(asked) >= self.of.answers_per_step:
+                    self.beyond.add(i)
+                else:
+                    asked.add(first)
 
     def _where(self, i: int) -> str:
         return f"objective {self.of.name!r}, prompt {self.texts[i][0][:80]!r}"
@@ -71,26 +92,40 @@ class PointsBatch(Batch):
             )
         return self.rows[i][name]
 
-    def _own(self, i: int) -> list[PointCriterion]:
-        """The criteria that are given for a row."""
+    def _own(self, i: int, read: dict[str, list[PointCriterion]]) -> list[PointCriterion]:
+        """The criteria that are given for a row; equal ones are read once."""
         if self.of.column is None:
-            return list(self.of.fixed)
-        return points_of(self._column(i, self.of.column, "the criteria"), self._where(i))
+            return self.of.fixed
+        given = self._column(i, self.of.column, "the criteria")
+        key = repr(given)
+        if key not in read:
+            read[key] = points_of(given, self._where(i))
+        return read[key]
 
     def _reference(self, i: int) -> Any:
         """The answer from which a row's criteria can be written."""
         found = None if self.of.written_from is None else self._column(i, self.of.written_from, "a reference answer")
-        return None if found is None or is_missing(found) or not text_of(found).strip() else found
+        if found is None or is_missing(found):
+            return None
+        if isinstance(found, (int, float, Decimal)) and not isinstance(found, bool):
+            return str(found)
+        messages = isinstance(found, list) and all(isinstance(turn, Mapping) for turn in found)
+        if not isinstance(found, str) and not messages:
+            raise InputError(
+                f"{self._where(i)}: column {self.of.written_from!r} holds reference answers, texts or messages, but here {found!r:.60}"
+            )
+        return found if text_of(found).strip() else None
 
-    def _key(self, i: int) -> str:
-        return digest([self.texts[i][0], text_of(self._reference(i)), self.of.written])
+    def _key(self, i: int) -> str | None:
+        """What the criteria that are written for a row are kept under; None where none are."""
+        reference = None if self.own[i] else self._reference(i)
+        return None if reference is None else digest([self.texts[i][0], text_of(reference), self.of.written])
 
     def _unwritten(self) -> dict[str, int]:
         """By prompt, an answer whose criteria have to be written."""
         found: dict[str, int] = {}
-        for i in range(len(self.texts)):
-            asked_for = i not in self.criteria and i not in self.guarded and not self._own(i) and self._reference(i) is not None
-            if asked_for and (key := self._key(i)) not in self.of.made:
+        for i, key in enumerate(self.keys):
+            if key is not None and key not in self.of.made and i not in self.guarded and i not in self.beyond:
                 found.setdefault(key, i)
         return found
 
@@ -102,36 +137,37 @@ class PointsBatch(Batch):
         )
         self.past.append(written)
         if written.criteria:
-            self.of.made[self._key(i)] = written.criteria
+            self.of.made[str(self.keys[i])] = written.criteria
 
     def _known(self, i: int) -> list[PointCriterion]:
         """The criteria of a row, given or written; none where it has none yet."""
-        own = self._own(i)
-        return own if own or self._reference(i) is None else self.of.made.get(self._key(i), [])
+        return self.own[i] if self.keys[i] is None else self.of.made.get(str(self.keys[i]), [])
 
     def _give_criteria(self) -> None:
         """The criteria of every answer that is to be graded."""
-        for i, first in self.first.items():
+        groups: dict[str, list[str]] = {}
+        for prompt, answer in self.texts:
+            groups.setdefault(prompt, []).append(answer)
+        drawn_from = (
+            {prompt: digest([self.of.seed, "dropout", prompt, *answers]) for prompt, answers in groups.items()}
+            if self.of.dropout
+            else {}
+        )
+        for i in self.first:
             if i in self.criteria or i in self.guarded or i in self.beyond:
                 continue
-            found = self._known(i)
-            asked = sum(self.first[other] == other for other in self.criteria)
-            if (
-                found and first == i and self.of.answers_per_step is not None and asked >= self.of.answers_per_step
-            ) or first in self.beyond:
-                self.beyond.add(i)
-            elif found:
-                self.criteria[i] = self._thinned(i, found)
+            if found := self._known(i):
+                self.criteria[i] = self._thinned(i, found, drawn_from) if self.of.dropout else found
 
-    def _thinned(self, i: int, criteria: list[PointCriterion]) -> list[PointCriterion]:
+    def _thinned(self, i: int, criteria: list[PointCriterion], drawn_from: Mapping[str, str]) -> list[PointCriterion]:
         """Without those that `dropout` drew, the same ones for all answers to a prompt; all, where it drew all."""
-        if not self.of.dropout:
-            return criteria
-        prompt = self.texts[i][0]
-        drawn_from = [self.of.seed, "dropout", prompt, *(answer for other, answer in self.texts if other == prompt)]
-        kept = [one for one in criteria if random.Random(digest([*drawn_from, one.name])).random() >= self.of.dropout]
-        self.left_out[i] = sorted({one.name for one in criteria} - {one.name for one in kept}) if kept else []
-        return kept or criteria
+        key = (self.texts[i][0], id(criteria))
+        if key not in self._dropped:
+            group = drawn_from[key[0]]
+            drawn = {one.name for one in criteria if random.Random(digest([group, one.name])).random() < self.of.dropout}
+            self._dropped[key] = drawn if len(drawn) < len(criteria) else set()
+        self.left_out[i] = sorted(self._dropped[key])
+        return [one for one in criteria if one.name not in self._dropped[key]]
 
     def _is_graded(self, i: int) -> bool:
         return bool(self._said(i)) and not any(one.error for one in self._said(i))
@@ -160,12 +196,14 @@ class PointsBatch(Batch):
     def failed(self) -> tuple[int, int]:
         """Answers without any grading, or without criteria since these could not be written, and all that were to be graded."""
         keys = self._unwritten()
-        unwritten = sum(
-            i not in self.criteria and i not in self.guarded and i not in self.beyond and self._reference(i) is not None and self._key(i) in keys
-            for i in range(len(self.texts) if keys else 0)
-        )  # fmt: skip
-        lost = sum(all(one.error for one in self._said(i)) for i in self.criteria)
+        unwritten = sum(key in keys and i not in self.guarded and i not in self.beyond for i, key in enumerate(self.keys))
+        lost = sum(not self._has_all(i) for i in self.criteria)
         return lost + unwritten, len(self.criteria) + unwritten
+
+    def _has_all(self, i: int) -> bool:
+        """Whether every judge has graded an answer: without one, its score would be that of the others', and not be like the other answers'."""
+        graded = {id(judge) for (judge, _), one in zip(self._asked(), self._said(i), strict=False) if not one.error}
+        return len(graded) == len({id(judge) for judge in self.of.judges})
 
     def counts(self) -> Counter[str]:
         """Answers, failures, calls and tokens, and groups without a gradient."""
@@ -201,16 +239,24 @@ class PointsBatch(Batch):
 
     def _score(self, i: int, part: str | None) -> float | None:
         names = None if part is None else [one.name for one in self.criteria[i] if part in (one.name, *one.tags)]
-        said = zip(self._asked(), self._said(i), strict=True)
-        return mean_of([grading.score(judge.normalize, names) for (judge, _), grading in said])
+        if not self._has_all(i):
+            return None
+        # Samples of one judge are averaged first, so that a sample that failed does not shift the weight between judges.
+        by_judge: dict[int, list[float | None]] = {}
+        for (judge, _), grading in zip(self._asked(), self._said(i), strict=True):
+            by_judge.setdefault(id(judge), []).append(grading.score(judge.normalize, names))
+        return mean_of([mean_of(scores) for scores in by_judge.values()])
 
     def result(self) -> Judged:
         """The scores of all answers, and by each part."""
         by_part = {part: self._scores(part) for part in self.of.split_by}
         judged = Judged(self._scores(None), by_part, texts=self.texts)
         for i in self.criteria:
-            left_out: dict[str, Any] = {"dropped": self.left_out[i]} if self.left_out.get(i) else {}
+            about: dict[str, Any] = {"of": self.of.name} | ({"dropped": self.left_out[i]} if self.left_out.get(i) else {})
             said = zip(self._asked(), self._said(i), strict=True)
-            judged.graded[i] = [one.to_dict() | {"score": one.score(judge.normalize)} | left_out for (judge, _), one in said]
+            judged.graded[i] = [
+                one.to_dict() | {"score": one.score(judge.normalize), "judge": judge.client.model} | about
+                for (judge, _), one in said
+            ]
         judged.guarded = set(self.guarded)
         return judged

@@ -11,6 +11,7 @@ from steelyard.objectives import Objective
 from steelyard.rubric.points import PointCriterion, points_of
 from steelyard.rubric.pointwise import PointwiseJudge
 from steelyard.rubric_reward._asking import Batch, JudgeReward, check_counts
+from steelyard.rubric_reward._group import digest
 from steelyard.rubric_reward._judged import Judged
 from steelyard.rubric_reward._objectives import FirstPrinciple, Principle, Whole
 from steelyard.rubric_reward._points import PointsBatch
@@ -22,7 +23,7 @@ class PointsReward(JudgeReward):
         score_i = points_score(values of the criteria, their points)
 
     Args:
-        judge: one judge, or several, whose scores are averaged. Its checks are guards: an answer that fails one gets one less than the worst that passes can
+        judge: one judge, or several, whose scores are averaged; an answer that one of them could not grade has no score. Its checks are guards: an answer that fails one gets one less than the worst that passes can
             have (-1, or -2 with `normalize="positive"`), without a call.
         criteria: the column of the row that holds the prompt's criteria, in any form that `points_of` reads; or criteria for all prompts; or None where all
             are written.
@@ -84,7 +85,7 @@ class PointsReward(JudgeReward):
         if not 0 <= dropout < 1:
             raise InputError(f"dropout must be at least 0 and below 1, but is {dropout}")
         self.column = criteria if isinstance(criteria, str) else None
-        self.fixed = [] if criteria is None or isinstance(criteria, str) else points_of(list(criteria))
+        self.fixed = [] if isinstance(criteria, str) else points_of(criteria)
         if self.column is None and not self.fixed and (criteria is not None or written_from is None):
             raise InputError("a points reward needs criteria: a column's name, a list with one at least, or written_from")
         self.judges, self.written_from, self.written, self.samples = judges, written_from, written, samples
@@ -110,14 +111,14 @@ class PointsReward(JudgeReward):
         """
         known = [one.name for one in self.fixed]
         tags = [tag for one in self.fixed for tag in one.tags]
-        found = known if parts is None else list(parts)
+        found = known if parts is None else [parts] if isinstance(parts, str) else list(parts)
         if not found or len(set(found)) != len(found):
             raise InputError("give the parts to split by, each once: names or tags of the criteria")
         if self.fixed and (strange := [part for part in found if part not in (*known, *tags)]):
             raise InputError(
                 f"no criterion has the name or the tag {strange[0]!r}{nearest(strange[0], [*known, *tags])}: use some of {', '.join(dict.fromkeys([*known, *tags]))}"
             )
-        self.split_by = found
+        self.split_by += [part for part in found if part not in self.split_by]
         made: list[Objective] = []
         for part in found:
             reward = Principle(self, part) if made else FirstPrinciple(self, part)
@@ -147,7 +148,7 @@ class PointsReward(JudgeReward):
                 self._measured_by, criteria, written_from=self.written_from, written=self.written, **self._again
             )
             self._measuring.made = self.made
-        self._measuring.split_by = self.split_by
+        self._measuring.split_by = list(self.split_by)
         return await self._measuring.judged(prompts, completions, {**columns, "log_metric": None})
 
     def _measuring_counts(self) -> Counter[str]:
@@ -158,7 +159,17 @@ class PointsReward(JudgeReward):
         made = {
             key: [[one.text, one.points, one.name, list(one.tags)] for one in criteria] for key, criteria in self.made.items()
         }
-        return {"totals": dict(self.totals), "judges": [judge.fingerprint for judge in self.judges], "made": made}
+        return {
+            "totals": dict(self.totals),
+            "judges": [judge.fingerprint for judge in self.judges],
+            "criteria": self._identity(),
+            "made": made,
+        }
+
+    def _identity(self) -> str:
+        """A checksum of where criteria come from, and of those for all prompts."""
+        fixed = [[one.text, one.points, one.name, one.tags, one.levels] for one in self.fixed]
+        return digest([self.column, self.written_from, self.written, fixed])
 
     def load_state_dict(self, state: Mapping[str, Any]) -> None:
         """Go on with the counts and the criteria of an earlier run.
@@ -170,6 +181,11 @@ class PointsReward(JudgeReward):
             raise InputError(
                 f"objective {self.name!r}: the run began with another judge, or with other settings of it (the model, checks, criteria a call, how points "
                 "are counted): give those that it began with, or begin a new run"
+            )
+        if state["criteria"] != self._identity():
+            raise InputError(
+                f"objective {self.name!r}: the run began with other criteria (the column, the file's content, or what they are written from): give those that "
+                "it began with, or begin a new run"
             )
         self.totals = Counter(state["totals"])
         self.merge(state)

@@ -117,9 +117,10 @@ class PolicyRun(Run):
 
         from steelyard.training._validation import measure
 
-        for line in judging_costs(self.recipe, len(self.prompts.validation)):
+        for line in judging_costs(self.recipe, len(self.prompts.validation), self.prompts.train, self.base):
             progress.message(line)
-        if start.checkpoint is None and self.prompts.test:
+        judged = [one for one in (*self.recipe.objectives, *self.recipe.probes) if isinstance(one, JudgedConfig)]
+        if start.checkpoint is None and self.prompts.test and any(one.first_validation_is_free for one in judged):
             measure(trainer, Dataset.from_list(self.prompts.test))
 
     def shown(self, trainer: Any) -> list[str]:
