@@ -11,7 +11,7 @@ from steelyard.recipes.loading import parse_recipe
 from steelyard.report import write_report
 from steelyard.runlog import RunLog
 from steelyard.runs.progress import QuietProgress
-from steelyard.runs.soup import simplex_lattice, soup
+from steelyard.runs.soup import make_soup, simplex_lattice
 from steelyard.training import train
 
 
@@ -54,10 +54,10 @@ def test_half_and_half_is_half_of_each_parameter(tiny_recipe, tmp_path):
     one = trained(tiny_recipe, tmp_path / "one")
     other = trained(tiny_recipe, tmp_path / "other", seed=5)
     tiny_recipe["checkpoint"] = {"every": 1, "front": True}
-    soup([one, other], out=tmp_path / "soup", points=2)
-    half = soup([one, other, one, other], out=tmp_path / "more", points=2)
+    make_soup([one, other], out=tmp_path / "soup", points=2)
+    half = make_soup([one, other, one, other], out=tmp_path / "more", points=2)
     assert len(RunLog(half.path).validations()) == 4
-    mixed = soup([one, other], out=tmp_path / "three", points=3)
+    mixed = make_soup([one, other], out=tmp_path / "three", points=3)
     kept = RunLog(mixed.path).front / "step-000001"
     if kept.is_dir():
         found, _ = load_policy(str(kept))
@@ -72,7 +72,7 @@ def test_what_cannot_be_mixed_is_refused(tiny_recipe, tmp_path):
 
     def refused(said, *runs, **options):
         with pytest.raises(InputError, match=said):
-            soup([str(run) for run in runs], out=tmp_path / "soup", **options)
+            make_soup([str(run) for run in runs], out=tmp_path / "soup", **options)
         assert not (tmp_path / "soup").exists()
 
     refused("two runs at least", one)

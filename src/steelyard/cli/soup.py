@@ -25,9 +25,9 @@ def soup(
     quiet_libraries()
     from steelyard.runlog import RunLog
     from steelyard.runs.progress import RichProgress
-    from steelyard.runs.soup import soup as mix
+    from steelyard.runs.soup import make_soup
 
-    result = mix(runs, out=out, points=points, progress=RichProgress(console, out.name), base=base)
+    result = make_soup(runs, out=out, points=points, progress=RichProgress(console, out.name), base=base)
     console.print(_table(RunLog(out), result))
     console.print(f"beside the runs: steelyard report {' '.join(run.partition('@')[0] for run in runs)} {out} --out compare.html", soft_wrap=True, highlight=False)  # fmt: skip
 

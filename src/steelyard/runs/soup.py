@@ -40,7 +40,7 @@ def simplex_lattice(size: int, points: int) -> Iterator[tuple[float, ...]]:
         yield tuple(count / steps for count in reversed(counts))
 
 
-def soup(
+def make_soup(
     runs: Sequence[Path | str], *, out: Path | str, points: int = 5, progress: Progress | None = None, base: Path | str = "."
 ) -> RunResult:
     """Interpolate the policies of runs that began from one policy, `theta = sum_i l_i theta_i`, and measure every mixture.
