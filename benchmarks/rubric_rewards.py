@@ -50,6 +50,8 @@ ARMS = {
     **{reference: (reference, {}, None, False) for reference in REFERENCES},
     "bootstrap, graded": ("bootstrap", {"grade": "aggregate"}, None, False),
     **{f"{reference}, erring": (reference, {}, None, True) for reference in ("points", *REFERENCES)},
+    # At the split's own rate, so that the split is what differs.
+    "tournament, at 2e-4": ("tournament", {}, None, False),
     "tournament, split, shares 5/2/1": ("tournament", {"form": "share"}, ("fixed", {"weights": [5 / 8, 2 / 8, 1 / 8]}), False),
     "tournament, split, means 5/2/1": ("tournament", {}, ("fixed", {"weights": [5 / 8, 2 / 8, 1 / 8]}), False),
     "tournament, split, gdpo 5/2/1": ("tournament", {}, ("gdpo", {"weights": [5 / 8, 2 / 8, 1 / 8]}), False),
@@ -216,6 +218,8 @@ def key_of(row):
 
 def rate_of(rows, arm):
     """The best rate on the tuning seed; of an erring judge's arm, that of the true one."""
+    if arm.endswith(", at 2e-4"):
+        return 2e-4
     found = {row["rate"]: row["gold"] for row in rows if row["phase"] == "tune" and row["arm"] == arm.removesuffix(", erring")}
     if set(found) != set(RATES):
         raise SystemExit(f"{arm}: tuned at {sorted(found)} of {RATES}: run `tune` first")
@@ -290,7 +294,7 @@ def table():
         probes = [statistics.mean(row["probes"][i] for row in found.values()) for i in range(3)]
         wins = [row["objectives"]["rubric"] for row in found.values() if "rubric" in row["objectives"]]
         won = f"{statistics.mean(wins):.3f}" if wins and ARMS[arm][0] != "points" else ""
-        asked = statistics.mean(row["calls"] for row in found.values())
+        asked = statistics.mean(row["totals"].get("calls", 0) / UPDATES for row in found.values())
         judging = statistics.mean(row["seconds"]["rewards"] for row in found.values())
         rate = next(iter(found.values()))["rate"]
         lines.append(
@@ -314,7 +318,10 @@ def main():
     elif options.what == "one":
         print(run("tune", arms[0], RATES[1], TUNING_SEED))
     elif options.what == "tune":
-        run_all([("tune", a, rate, TUNING_SEED) for a in arms if not a.endswith(", erring") for rate in RATES], options.workers)
+        run_all(
+            [("tune", a, rate, TUNING_SEED) for a in arms if not a.endswith((", erring", ", at 2e-4")) for rate in RATES],
+            options.workers,
+        )
     else:
         rows = read_rows()
         rates = {arm: rate_of(rows, arm) for arm in arms}

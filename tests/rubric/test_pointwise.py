@@ -163,3 +163,17 @@ def test_a_judge_that_writes_nothing_has_failed(serve):
     server = serve(lambda number, body: json.dumps({"criteria": [{"name": "a", "text": "  ", "importance": "essential"}]}))
     written = asyncio.run(PointwiseJudge(Client(server.url, "m", retries=0)).write("p", "r"))
     assert written.error == "the judge wrote no criteria"
+
+
+def test_the_computing_judge_errs_in_lists_as_it_does_in_pairs():
+    from steelyard.rubric import MetaRubric, PairwiseJudge, rank
+
+    def scores(answers, **errors):
+        with ProgrammaticJudge({"economy": lambda prompt, answer: 0.0}, **errors) as server:
+            judge = PairwiseJudge(Client(server.url, "m"), MetaRubric.load("general"))
+            return asyncio.run(rank(judge, "p", answers)).scores
+
+    assert scores(["a", "b", "c"]) == [0.5] * 3
+    assert scores(["a", "b", "c"], place=1.0) == [0.8, 0.5, 0.5]
+    assert scores(["a" * 200, "b", "c"], length=1.0)[0] > 0.7
+    assert len(set(scores(["a", "b", "c", "d"], noise=1.0))) > 1

@@ -113,7 +113,7 @@ class ProgrammaticJudge:
                 ]
             }
         if '"Answer"' in json.dumps(body.get("response_format", {})) or "answer 3" in texts:
-            return {"answers": self._listed(prompt, texts, tiers)}
+            return {"answers": self._listed(prompt, texts, tiers, drawn)}
         first, second = texts["answer 1"], texts["answer 2"]
         # The schema is a part of the request, or stands in the words of the question.
         names_principle = '"principle"' in json.dumps(body.get("response_format", {})) or '"principle"' in system + asked
@@ -159,8 +159,10 @@ class ProgrammaticJudge:
         most: int | None = schema.get("properties", {}).get("criteria", {}).get("maxItems")
         return most
 
-    def _listed(self, prompt: str, texts: Mapping[str, str], tiers: Mapping[str, str]) -> list[dict[str, Any]]:
-        """Scores of a list: an answer begins in the middle, and gains and loses by every other one."""
+    def _listed(
+        self, prompt: str, texts: Mapping[str, str], tiers: Mapping[str, str], drawn: random.Random
+    ) -> list[dict[str, Any]]:
+        """Scores of a list: an answer begins in the middle, and gains and loses by every other one; errors count as differences from all others."""
         answers = {name: text for name, text in texts.items() if name.startswith("answer ")}
         found = []
         for name, text in answers.items():
@@ -171,7 +173,11 @@ class ProgrammaticJudge:
                 if other != text
             ]
             mean = sum(gaps) / len(gaps) if gaps else 0.0
-            found.append({"answer": name, "reason": f"a mean difference of {mean:.2f}", "score": round(5 + 2.5 * mean)})
+            longer = len(text) - sum(map(len, answers.values())) / len(answers)
+            mean += self.place * (name == "answer 1") + self.noise * drawn.gauss(0, 1) + self.length * longer / 100
+            found.append(
+                {"answer": name, "reason": f"a mean difference of {mean:.2f}", "score": min(10, max(0, round(5 + 2.5 * mean)))}
+            )
         return found
 
     def _known(self, tiers: Mapping[str, str]) -> list[tuple[str, str]]:
