@@ -50,8 +50,6 @@ ARMS = {
     **{reference: (reference, {}, None, False) for reference in REFERENCES},
     "bootstrap, graded": ("bootstrap", {"grade": "aggregate"}, None, False),
     **{f"{reference}, erring": (reference, {}, None, True) for reference in ("points", *REFERENCES)},
-    # At the split's own rate, so that the split is what differs.
-    "tournament, at 2e-4": ("tournament", {}, None, False),
     "tournament, split, shares 5/2/1": ("tournament", {"form": "share"}, ("fixed", {"weights": [5 / 8, 2 / 8, 1 / 8]}), False),
     "tournament, split, means 5/2/1": ("tournament", {}, ("fixed", {"weights": [5 / 8, 2 / 8, 1 / 8]}), False),
     "tournament, split, gdpo 5/2/1": ("tournament", {}, ("gdpo", {"weights": [5 / 8, 2 / 8, 1 / 8]}), False),
@@ -218,8 +216,6 @@ def key_of(row):
 
 def rate_of(rows, arm):
     """The best rate on the tuning seed; of an erring judge's arm, that of the true one."""
-    if arm.endswith(", at 2e-4"):
-        return 2e-4
     found = {row["rate"]: row["gold"] for row in rows if row["phase"] == "tune" and row["arm"] == arm.removesuffix(", erring")}
     if set(found) != set(RATES):
         raise SystemExit(f"{arm}: tuned at {sorted(found)} of {RATES}: run `tune` first")
@@ -272,20 +268,33 @@ def table():
     rows = read_rows()
     finals = [row for row in rows if row["phase"] == "final"]
     last = finals[-1]
-    by_arm = {arm: {row["seed"]: row for row in finals if row["arm"] == arm} for arm in ARMS}
     seeds = sorted({row["seed"] for row in finals})
     lines = [
         "# A rubric as a reward: which way to ask the judge", "",
-        f"`python benchmarks/rubric_rewards.py tune`, then `final` and `table`; {last['date']}; x86_64, 2 cores, a thread a run; torch {last['torch']}, steelyard "
-        f"{last['steelyard']}; seeds {', '.join(map(str, seeds))}, learning rates chosen on seed {TUNING_SEED}. What a run is: the script's first lines.", "",
-        f"Gold is measured once, on 512 test sums, after {UPDATES} updates; means over seeds with 95% intervals (Student's t). `minus function`: paired by seed. Questions "
-        "an update: by formula, and as asked (equal answers need no question). Won: against the start's answers, ties half, by the true judge. Seconds: of judging, "
-        "an update, by a judge that answers at once.", "",
+        f"`python benchmarks/rubric_rewards.py tune`, `final`, `final --rate 2e-4`, `table`; {last['date']}; x86_64, 2 cores, a thread a run; torch {last['torch']}, steelyard "
+        f"{last['steelyard']}; seeds {', '.join(map(str, seeds))}. What a run is: the script's first lines.", "",
+        f"Gold is measured once, on 512 test sums, after {UPDATES} updates; means over seeds with 95% intervals (Student's t). *Minus function*: paired by seed with the reward that "
+        "has the same information without a judge, at its own rate. Questions an update: by formula, and as asked (equal answers need no question). Won: against the start's answers, ties half, "
+        "by the true judge. Judging, s: of an update, by a judge that answers at once.", "",
+    ]  # fmt: skip
+    tuned = {arm: rate_of(rows, arm) for arm in ARMS}
+    for title, rates in (
+        (f"## Each arm at the learning rate that seed {TUNING_SEED} chose for it", tuned),
+        ("## All at 2e-4", dict.fromkeys(ARMS, 2e-4)),
+    ):
+        lines += [title, "", *rows_of_table(finals, rates, tuned["function"]), ""]
+    (RESULTS / "rubric_rewards.md").write_text("\n".join(lines).rstrip() + "\n")
+    print("\n".join(lines))
+
+
+def rows_of_table(finals, rates, base_rate):
+    lines = [
         "| arm | seeds | rate | gold | minus function | accuracy | clarity | tokens | won | questions: formula | asked | judging, s |",
         "|---|---|---|---|---|---|---|---|---|---|---|---|",
-    ]  # fmt: skip
-    base = by_arm["function"]
-    for arm, found in by_arm.items():
+    ]
+    base = {row["seed"]: row for row in finals if (row["arm"], row["rate"]) == ("function", base_rate)}
+    for arm, rate in rates.items():
+        found = {row["seed"]: row for row in finals if (row["arm"], row["rate"]) == (arm, rate)}
         if not found:
             continue
         mean, half = interval([row["gold"] for row in found.values()])
@@ -293,16 +302,14 @@ def table():
         minus = "" if arm == "function" or not both else "{:+.3f} ± {:.3f}".format(*interval(both))
         probes = [statistics.mean(row["probes"][i] for row in found.values()) for i in range(3)]
         wins = [row["objectives"]["rubric"] for row in found.values() if "rubric" in row["objectives"]]
-        won = f"{statistics.mean(wins):.3f}" if wins and ARMS[arm][0] != "points" else ""
+        won = f"{statistics.mean(wins):.3f}" if wins else ""
         asked = statistics.mean(row["totals"].get("calls", 0) / UPDATES for row in found.values())
         judging = statistics.mean(row["seconds"]["rewards"] for row in found.values())
-        rate = next(iter(found.values()))["rate"]
         lines.append(
             f"| {arm} | {len(found)} | {rate:g} | {mean:.3f} ± {half:.3f} | {minus} | {probes[0]:.3f} | {probes[1]:.3f} | {probes[2]:.1f} | {won} "
             f"| {formula(arm)} | {asked:.0f} | {judging:.2f} |"
         )
-    (RESULTS / "rubric_rewards.md").write_text("\n".join(lines) + "\n")
-    print("\n".join(lines))
+    return lines
 
 
 def main():
@@ -311,6 +318,7 @@ def main():
     parser.add_argument("--arms", default=";".join(ARMS), help="names, with ; between them")
     parser.add_argument("--workers", type=int, default=2)
     parser.add_argument("--seeds", type=int, default=5)
+    parser.add_argument("--rate", type=float, help="with `final`: this learning rate for all, in place of each arm's own")
     options = parser.parse_args()
     arms = options.arms.split(";")
     if options.what == "table":
@@ -319,12 +327,12 @@ def main():
         print(run("tune", arms[0], RATES[1], TUNING_SEED))
     elif options.what == "tune":
         run_all(
-            [("tune", a, rate, TUNING_SEED) for a in arms if not a.endswith((", erring", ", at 2e-4")) for rate in RATES],
+            [("tune", a, rate, TUNING_SEED) for a in arms if not a.endswith(", erring") for rate in RATES],
             options.workers,
         )
     else:
         rows = read_rows()
-        rates = {arm: rate_of(rows, arm) for arm in arms}
+        rates = {arm: options.rate or rate_of(rows, arm) for arm in arms}
         # Seed by seed, so that an early end leaves whole seeds.
         run_all([("final", arm, rates[arm], seed) for seed in range(1, options.seeds + 1) for arm in arms], options.workers)
 
