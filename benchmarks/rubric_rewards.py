@@ -59,6 +59,13 @@ ARMS = {
 }  # fmt: skip
 
 
+PAIRED = [
+    *((arm, "tournament") for arm in ARMS if arm.startswith("tournament, split")),
+    ("start", "bootstrap"), ("bootstrap, graded", "bootstrap"), ("round-robin", "tournament"),
+    *((f"{arm}, erring", arm) for arm in ("points", "tournament", "round-robin", "listwise")),
+]  # fmt: skip
+
+
 def number(text):
     found = re.findall(r"[0-9]+", text)
     return int(found[-1]) if found else None
@@ -283,6 +290,12 @@ def table():
         ("## All at 2e-4", dict.fromkeys(ARMS, 2e-4)),
     ):
         lines += [title, "", *rows_of_table(finals, rates, tuned["function"]), ""]
+    lines += ["## Paired differences in gold at 2e-4", "", "| | minus | difference |", "|---|---|---|"]
+    for one, other in PAIRED:
+        mine, theirs = ({r["seed"]: r["gold"] for r in finals if (r["arm"], r["rate"]) == (arm, 2e-4)} for arm in (one, other))
+        lines.append(
+            "| {} | {} | {:+.3f} ± {:.3f} |".format(one, other, *interval([mine[s] - theirs[s] for s in mine if s in theirs]))
+        )
     (RESULTS / "rubric_rewards.md").write_text("\n".join(lines).rstrip() + "\n")
     print("\n".join(lines))
 
