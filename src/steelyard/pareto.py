@@ -5,8 +5,9 @@ The hypervolume itself is moocore's. This file puts objectives of different unit
 
 from __future__ import annotations
 
+import itertools
 import math
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from typing import Any
 
 import moocore
@@ -233,3 +234,19 @@ def hypervolume(
     for point in points:
         archive.add(point)
     return archive.hypervolume
+
+
+def simplex_lattice(size: int, points: int) -> Iterator[tuple[float, ...]]:
+    """Weights that sum to 1, with `points` values from 0 to 1 for each of `size`; the corners are among them.
+
+    Example:
+        >>> list(simplex_lattice(2, 3))
+        [(1.0, 0.0), (0.5, 0.5), (0.0, 1.0)]
+        >>> len(list(simplex_lattice(3, 5)))
+        15
+    """
+    steps = points - 1
+    for cuts in itertools.combinations(range(steps + size - 1), size - 1):
+        edges = (-1, *cuts, steps + size - 1)
+        counts = [after - before - 1 for before, after in itertools.pairwise(edges)]
+        yield tuple(count / steps for count in reversed(counts))

@@ -7,11 +7,12 @@ import torch
 
 from steelyard.errors import InputError
 from steelyard.models.loading import load_policy
+from steelyard.pareto import simplex_lattice
 from steelyard.recipes.loading import parse_recipe
 from steelyard.report import write_report
 from steelyard.runlog import RunLog
 from steelyard.runs.progress import QuietProgress
-from steelyard.runs.soup import make_soup, simplex_lattice
+from steelyard.runs.soup import make_soup
 from steelyard.training import train
 
 

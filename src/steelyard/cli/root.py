@@ -14,6 +14,7 @@ from steelyard.cli.explain import explain
 from steelyard.cli.judge import judge
 from steelyard.cli.mix import mix
 from steelyard.cli.rubric import rubric_app
+from steelyard.cli.sample import sample
 from steelyard.cli.soup import soup
 from steelyard.cli.train import demo, recipes, report, train
 from steelyard.errors import SteelyardError
@@ -34,6 +35,7 @@ EXAMPLES: dict[Callable[..., None], str] = {
     mix: "steelyard mix data/ --steps 30000 --batch-size 64 --schedule cooldown",
     recipes: "steelyard recipes sums-gradient > mine.yaml",
     judge: "steelyard judge pairs.jsonl --base-url http://127.0.0.1:8000/v1 --model NAME --out verdicts.jsonl",
+    sample: "steelyard sample runs/mine --prefer accuracy=.7,conciseness=.3",
     soup: "steelyard soup runs/accurate runs/short --points 5 --out runs/soup",
     explain: "steelyard explain runs/demo/gradient --step 20 --answer 3",
     bench: "steelyard bench llmbar --data LLMBar/Dataset --local --limit 20",

@@ -27,6 +27,7 @@ class RunData:
         front_steps: the steps of the validation points that no other beats by more than the noise.
         method, settings: the weighting's name, and the recipe.
         tested: what the test prompts said of the kept policies; None where there were none.
+        preferences: what the policy is worth at each preference that its prompt may say.
     """
 
     label: str
@@ -38,6 +39,7 @@ class RunData:
     method: str = ""
     settings: dict[str, Any] = field(default_factory=dict)
     tested: dict[str, Any] | None = None
+    preferences: list[dict[str, Any]] = field(default_factory=list)
 
     @property
     def names(self) -> list[str]:

@@ -38,7 +38,7 @@ def _error_of(validation: dict[str, Any], name: str) -> float:
 
 def front_figure(runs: Sequence[RunData]) -> Figure:
     """Validation points in each pair of objectives: the front bold, with standard errors, the others faded; the kept policies on test prompts as diamonds;
-    start and reference point marked.
+    one policy at several preferences as squares; start and reference point marked.
     """
     objectives = runs[0].objectives
     pairs = _apart(runs)
@@ -79,6 +79,17 @@ def front_figure(runs: Sequence[RunData]) -> Figure:
                         "zorder": 4,
                     }
                     axis.scatter(tested[:, 0], tested[:, 1], label=f"{run.label}, test prompts", **mark)
+                if run.preferences:
+                    at = np.array([[p["values"][o["name"]] for o in (x, y)] for p in run.preferences])
+                    square: Any = {
+                        "marker": "s",
+                        "s": 34,
+                        "facecolors": "white",
+                        "edgecolors": colour,
+                        "linewidths": 1.3,
+                        "zorder": 4,
+                    }
+                    axis.scatter(at[:, 0], at[:, 1], label=f"{run.label}, by preference", **square)
                 axis.scatter(points[:1, 0], points[:1, 1], facecolors="none", edgecolors=colour, s=90, linewidths=1.3)
             axis.scatter(
                 reference[0],

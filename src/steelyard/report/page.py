@@ -115,6 +115,7 @@ def _read_run(path: Path) -> RunData | DomainRun:
         method=recipe["weighting"]["method"],
         settings=recipe,
         tested=front.get("test"),
+        preferences=front.get("preferences") or [],
     )
 
 

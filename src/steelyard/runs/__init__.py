@@ -15,8 +15,8 @@ if TYPE_CHECKING:
     from steelyard.runs.progress import Progress as Progress
     from steelyard.runs.progress import RichProgress as RichProgress
     from steelyard.runs.run import train as train
+    from steelyard.runs.sampling import sample_answers as sample_answers
     from steelyard.runs.soup import make_soup as make_soup
-    from steelyard.runs.soup import simplex_lattice as simplex_lattice
     from steelyard.runs.supervised import SupervisedResult as SupervisedResult
 
 __getattr__, __dir__, __all__ = lazy(__name__)

@@ -30,6 +30,7 @@ class RunRecorder:
         self.validated: list[int] = []
         # What a test said holds for the end of the run alone.
         self.tested: dict[str, Any] | None = log.pareto().get("test") if finished else None
+        self.by_preference: list[dict[str, Any]] | None = log.pareto().get("preferences") if finished else None
         for record in log.validations():
             self._add(record["step"], record["point"], record.get("standard_errors"))
         if self.archive is not None:
@@ -119,6 +120,11 @@ class RunRecorder:
         self.tested = {"prompts": len(prompts), "hypervolume": archive.hypervolume, "policies": policies}
         self.log.write_json("pareto.json", self.front())
 
+    def prefer(self, points: list[dict[str, Any]]) -> None:
+        """Write what the last policy is worth at each preference."""
+        self.by_preference = points
+        self.log.write_json("pareto.json", self.front())
+
     def _kept_as(self, step: int) -> Path:
         return self.log.front / f"step-{step:06d}"
 
@@ -151,6 +157,7 @@ class RunRecorder:
             "hypervolume": self.archive.hypervolume,
             "front": self._described(self.archive, self.validated, self.archive.front_beyond_noise()),
             "test": self.tested,
+            **({"preferences": self.by_preference} if self.by_preference is not None else {}),
         }
 
     def _add(self, step: int, point: dict[str, float], standard_errors: dict[str, float | None] | None) -> None:

@@ -17,6 +17,7 @@ from steelyard.recipes.recipe import ObjectiveConfig, Recipe
 from steelyard.runlog import RunLog
 from steelyard.runs._fingerprint import fingerprint
 from steelyard.runs._judging import judging_costs
+from steelyard.runs._preferences import Preferences
 from steelyard.runs._prompts import load_prompts
 from steelyard.runs._recorder import RunRecorder
 from steelyard.runs._trl_arguments import lora_config, quiet, training_arguments
@@ -60,6 +61,14 @@ class PolicyRun(Run):
         self.weighting = recipe.build_weighting(self.objectives, base=base)
         self.mixture = None if recipe.mixture is None else build_mixture(recipe.mixture, base=base)
         self.prompts = load_prompts(recipe.prompts, base=base, seed=recipe.seed, columns=recipe.columns)
+        self.preferences = (
+            Preferences(self.weighting, [objective.name for objective in self.objectives], recipe.seed)
+            if self.weighting.conditions
+            else None
+        )
+        self.plain = self.prompts
+        if self.preferences is not None:
+            self.prompts = self.preferences.of_prompts(self.prompts)
         self.data = fingerprint([*self.prompts.train, *self.prompts.validation])
         if self.prompts.test:
             self.data["test"] = fingerprint(self.prompts.test)
@@ -132,7 +141,12 @@ class PolicyRun(Run):
         from datasets import Dataset
 
         self.recorder.on_checkpoint(self.steps)
-        if self.prompts.test and self.recorder.tested is None:
+        if self.preferences is not None:
+            # A front from one policy, in the place of the fronts of the policies that were kept.
+            if self.recorder.by_preference is None:
+                rows = self.plain.test or self.plain.validation
+                self.recorder.prefer(self.preferences.measured(trainer, rows, self.recorder.progress))
+        elif self.prompts.test and self.recorder.tested is None:
             self.recorder.test(trainer, Dataset.from_list(self.prompts.test))
 
     def result(self, log: RunLog, seconds: float) -> RunResult:

@@ -2,15 +2,15 @@
 
 from __future__ import annotations
 
-import itertools
 import math
 import time
 import warnings
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
 from steelyard.errors import InputError
+from steelyard.pareto import simplex_lattice
 from steelyard.recipes.recipe import Recipe
 from steelyard.runlog import RunLog
 from steelyard.runs._recorder import save_model
@@ -22,22 +22,6 @@ from steelyard.runs.progress import Progress, QuietProgress
 _MOST = 200
 _SAME = ("model", "prompts", "objectives")
 """Parts of the recipes that must be alike."""
-
-
-def simplex_lattice(size: int, points: int) -> Iterator[tuple[float, ...]]:
-    """Weights of `size` policies that sum to 1, with `points` values from 0 to 1 for each; the policies themselves are among them.
-
-    Example:
-        >>> list(simplex_lattice(2, 3))
-        [(1.0, 0.0), (0.5, 0.5), (0.0, 1.0)]
-        >>> len(list(simplex_lattice(3, 5)))
-        15
-    """
-    steps = points - 1
-    for cuts in itertools.combinations(range(steps + size - 1), size - 1):
-        edges = (-1, *cuts, steps + size - 1)
-        counts = [after - before - 1 for before, after in itertools.pairwise(edges)]
-        yield tuple(count / steps for count in reversed(counts))
 
 
 def make_soup(

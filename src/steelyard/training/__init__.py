@@ -11,6 +11,10 @@ if TYPE_CHECKING:
     from steelyard.mixture import Mixture as Mixture
     from steelyard.training.callback import WeightingCallback as WeightingCallback
     from steelyard.training.mixing import use_mixture as use_mixture
+    from steelyard.training.preferences import drawn_preferences as drawn_preferences
+    from steelyard.training.preferences import preference_text as preference_text
+    from steelyard.training.preferences import read_preference as read_preference
+    from steelyard.training.preferences import with_preference as with_preference
     from steelyard.training.record import Recorder as Recorder
     from steelyard.training.references import use_references as use_references
     from steelyard.training.sft import MixtureSFTTrainer as MixtureSFTTrainer

@@ -6,6 +6,7 @@ from collections.abc import Callable, Sequence
 from typing import Any
 
 import torch
+from accelerate.utils import gather_object
 from torch import Tensor
 
 from steelyard.advantages import of_equal_spread
@@ -21,6 +22,7 @@ def batch_of(
     *,
     advantages_BK: Tensor | None = None,
     influence: Callable[..., Influence | None] | None = None,
+    preferences: Sequence[Any] = (),
 ) -> Batch:
     """A trainer's fresh batch, before its update.
 
@@ -29,6 +31,7 @@ def batch_of(
         rewards_BK: higher is better, NaN where an objective does not apply.
         advantages_BK: the objectives' own; default: zeros, of a trainer that computes none.
         influence: computes influences; default: refuses to.
+        preferences: the weights that this process's rows ask for, None where one asks for none.
     """
     rewards_BK = rewards_BK.double().cpu()
     return Batch(
@@ -39,7 +42,14 @@ def batch_of(
         share=share_of(trainer),
         group_size=getattr(trainer, "group_size", None) or trainer.num_generations,
         influence=influence or _no_influence,
+        preferences_BK=_preferences(preferences),
     )
+
+
+def _preferences(mine: Sequence[Any]) -> Tensor | None:
+    """The preferences of the rows of all processes, `[B,K]`; None where a row has none."""
+    everyone = gather_object(list(mine)) if mine else []
+    return None if not everyone or any(one is None for one in everyone) else torch.tensor(everyone, dtype=torch.float64)
 
 
 def learning_rate_of(trainer: Any) -> float:

@@ -11,6 +11,7 @@ from torch import Tensor
 from steelyard.checks.answers import undecided
 from steelyard.messages import answer_of, text_of, transcript_of
 from steelyard.training.mixing import steps_a_batch
+from steelyard.training.preferences import COLUMN
 from steelyard.training.record import answer_columns, batch_record, nonzero
 
 
@@ -111,11 +112,12 @@ def accounts_of(objectives: Sequence[Any], *, measuring: bool = False) -> dict[s
 
 
 def texts_of(
-    prompts: Sequence[Any], completions: Sequence[Any], domains: list[Any]
-) -> tuple[list[str], list[str], list[str | None], list[Any]]:
-    """This process's prompts, answers and, where an answer is more than a text, messages; with the prompts' domains."""
+    prompts: Sequence[Any], completions: Sequence[Any], rows: Sequence[Mapping[str, Any]], domain_column: str
+) -> tuple[list[str], list[str], list[str | None], list[Any], list[Any]]:
+    """This process's prompts, answers and, where an answer is more than a text, messages; with the prompts' domains and preferences."""
     texts, answers = [text_of(prompt) for prompt in prompts], [answer_of(completion) for completion in completions]
-    return texts, answers, [transcript_of(completion) for completion in completions], domains
+    transcripts = [transcript_of(completion) for completion in completions]
+    return texts, answers, transcripts, [row.get(domain_column) for row in rows], [row.get(COLUMN) for row in rows]
 
 
 def answers_of(trainer: Any, scores_BK: Tensor, weights: Tensor, advantages_B: Tensor) -> dict[str, Sequence[Any]]:
@@ -126,7 +128,7 @@ def answers_of(trainer: Any, scores_BK: Tensor, weights: Tensor, advantages_B: T
     if trainer._loss_weights is not None:
         counted_B = counted_B * trainer._loss_weights.to(counted_B)
     names = [objective.name for objective in trainer.objectives]
-    prompts, answers, messages, domains = trainer._texts
+    prompts, answers, messages, domains, _ = trainer._texts
     return answer_columns(
         names, prompts, answers, messages, domains, scores_BK[mine], weights if weights.ndim == 1 else weights[mine], counted_B
     )

@@ -21,6 +21,7 @@ from steelyard.training._arguments import as_weighting, shares
 from steelyard.training._batch import batch_of
 from steelyard.training._rewards import left_to_trl
 from steelyard.training._state import STATE_FILE, read_state, write_state
+from steelyard.training.preferences import COLUMN
 from steelyard.training.record import ConstantRewards
 from steelyard.training.trainer import PolicyTrainer
 from steelyard.weighting import Weighting, mean_weights
@@ -94,7 +95,9 @@ class WeightingCallback(TrainerCallback):
             return rewards_BK
         estimator = "grpo" if isinstance(trainer, GRPOTrainer) else "rloo"
         advantages_BK = estimate(rewards_BK.double().cpu(), estimator=estimator, group_size=trainer.num_generations)
-        self.weighting.on_batch(batch_of(trainer, rewards_BK, advantages_BK=advantages_BK))
+        rows = args[0] if args else kwargs.get("inputs", ())
+        preferences = [row.get(COLUMN) for row in rows]
+        self.weighting.on_batch(batch_of(trainer, rewards_BK, advantages_BK=advantages_BK, preferences=preferences))
         self._constant.see(rewards_BK)
         self._put(of_answers=True)
         for objective, weight in zip(self.objectives, mean_weights(self.weighting.weights()).tolist(), strict=True):

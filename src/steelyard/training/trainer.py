@@ -150,7 +150,7 @@ class PolicyTrainer(GRPOTrainer):
         self.reward_weights = mean_weights(self.weighting.weights()).float()
         self._reward_signs = torch.tensor([objective.reward_sign for objective in self.objectives])
         self._scores_BK: Tensor | None = None
-        self._texts = texts_of([], [], [])
+        self._texts = texts_of([], [], [], self.domain_column)
         self._loss_weights: Tensor | None = None
         self._undecided = 0
         self._seconds: dict[str, float] = {}
@@ -187,7 +187,7 @@ class PolicyTrainer(GRPOTrainer):
         self.probes.score(self, inputs, prompts, completions, completion_ids_list)
         log_failures(self, since=before)
         self._scores_BK = scores_BK
-        self._texts = texts_of(prompts, completions, [row.get(self.domain_column) for row in inputs])
+        self._texts = texts_of(prompts, completions, inputs, self.domain_column)
         self._clock("rewards", began)
         return scores_BK * self._reward_signs.to(scores_BK)
 
@@ -232,8 +232,8 @@ class PolicyTrainer(GRPOTrainer):
         scores_BK = self._scores_BK.cpu()
         rewards_BK = reward_matrix(self.objectives, scores_BK=scores_BK).double()
         advantages_BK = estimate(rewards_BK, estimator=self.estimator, group_size=self.group_size)
-        batch = batch_of(self, rewards_BK, advantages_BK=advantages_BK, influence=influence_of(self, scores_BK, advantages_BK))
-        self.weighting.on_batch(batch)
+        more: dict[str, Any] = {"influence": influence_of(self, scores_BK, advantages_BK), "preferences": self._texts[4]}
+        self.weighting.on_batch(batch_of(self, rewards_BK, advantages_BK=advantages_BK, **more))
         self._constant.see(rewards_BK)
         weights = self.weighting.weights()
         self.reward_weights = mean_weights(weights).float()

@@ -3,6 +3,7 @@
 from steelyard.weighting.aggregators import GramianWeights
 from steelyard.weighting.archives import start_archive
 from steelyard.weighting.base import METHODS, Batch, Weighting, check_weights, mean_weights, present_moments, weights_by_name
+from steelyard.weighting.conditioned import Conditioned
 from steelyard.weighting.ctwa import CovarianceTargeted, score_correlations
 from steelyard.weighting.dvao import DVAO, spread_weights
 from steelyard.weighting.famo import FAMO
@@ -34,6 +35,7 @@ __all__ = [
     "AnswerGradients",
     "AnswerTerms",
     "Batch",
+    "Conditioned",
     "CovarianceTargeted",
     "FixedWeights",
     "GradientInfluence",

@@ -33,6 +33,7 @@ class Batch:
         progress: share of the run that is done, 0..1.
         share: of the run that this batch's updates are.
         group_size: answers a prompt, which stand together; 1 where answers have no groups.
+        preferences_BK: the weights that the rows ask for in their column `preference`; None where they ask for none.
         influence: computes the objectives' influences on this batch when called, with `method`, `layers`, `gram`, `equal_spread` and `unbiased` as
             keywords; costs passes through the model, so only methods that need it call. None where there is nothing to tell yet ("optimizer-step").
     """
@@ -44,6 +45,7 @@ class Batch:
     influence: Callable[..., Influence | None]
     share: float = 0.0
     group_size: int = 1
+    preferences_BK: Tensor | None = None
 
 
 class Weighting(ABC):
@@ -63,11 +65,13 @@ class Weighting(ABC):
         needs_validation: whether the method is no use without validation points.
         needs_gradients: whether it asks batches for influences, which take a trainer that can compute them.
         follows_progress: whether its weights depend on how long the run is, by a batch's `progress` or `share`.
+        conditions: whether it takes the weights that rows ask for, and prompts have to say them.
     """
 
     needs_validation: ClassVar[bool] = False
     needs_gradients: ClassVar[bool] = False
     follows_progress: ClassVar[bool] = False
+    conditions: ClassVar[bool] = False
 
     @checked
     def __init__(self, weights: Preference | None = None, *, normalize: Normalize = "sum") -> None:
