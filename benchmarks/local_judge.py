@@ -195,14 +195,14 @@ def table():
                 f"| {data} | {'yes' if row.get('named') else 'no'} | {row['pairs']} | {row['right']} | {row['wrong']} | {row['tie']} | {row['failed']} | "
                 f"{row['agreement']} ± {row['half_interval']} | {row['first_preferred']} | {row['seconds_a_pair']} |"
             )
-    lines += [
+    trained = [row for row in rows if row["what"] == "train"]
+    lines += [] if not trained else [
         "", "The embedded policy, 16 answers an update (4 prompts x 4), bootstrap graded by the aggregate, on 512 test sums; gold as in `rubric_rewards.md`:", "",
         "| judge | updates | gold before | after | accuracy | clarity | tokens | pairs failed | judging, s an update |", "|---|---|---|---|---|---|---|---|---|",
     ]  # fmt: skip
-    for row in rows:
-        if row["what"] == "train":
-            changes = " | ".join(f"{a:.3f} -> {b:.3f}" for a, b in zip(row["before"], row["after"], strict=True))
-            lines.append(f"| {row['judge']} | {row['updates']} | {row['gold'][0]} | {row['gold'][1]} | {changes} | {row['totals']['failed']} of {row['totals']['pairs']} | {row['judging_seconds_an_update']} |")  # fmt: skip
+    for row in trained:
+        changes = " | ".join(f"{a:.3f} -> {b:.3f}" for a, b in zip(row["before"], row["after"], strict=True))
+        lines.append(f"| {row['judge']} | {row['updates']} | {row['gold'][0]} | {row['gold'][1]} | {changes} | {row['totals']['failed']} of {row['totals']['pairs']} | {row['judging_seconds_an_update']} |")  # fmt: skip
     (RESULTS / "local_judge.md").write_text("\n".join(lines) + "\n")
     print("\n".join(lines))
 
