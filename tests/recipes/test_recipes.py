@@ -42,7 +42,7 @@ def changed(content, path, value):
         (
             "weighting",
             {"method": "gradient"},
-            "unknown method 'gradient': use one of cagrad, conditioned, constrained-grpo, ctwa, dvao, famo, ..., normalized-influence",
+            "unknown method 'gradient': use one of cagrad, conditioned, constrained-grpo",
         ),
         ("weighting", {"mu": 1}, "missing key 'method'"),
         ("algorithm.steps", 0, "algorithm.steps: input should be greater than or equal to 1, but found 0"),
