@@ -86,12 +86,7 @@ class Judged:
 
 
 def _as_json(noted: Any) -> str:
-    """JSON that can be written to a file: where a judge said half a pair of signs, with escapes.
-
-    Example:
-        >>> _as_json(["\u00e9"]), _as_json(["\ud83d"])
-        ('["\u00e9"]', '["\\\\ud83d"]')
-    """
+    """JSON that can be written to a file: where a judge said half a pair of signs, with escapes."""
     text = json.dumps(noted, ensure_ascii=False)
     try:
         text.encode()
