@@ -236,7 +236,7 @@ def of_equal_spread(advantages_BK: Tensor, *, estimator: str) -> Tensor:
     return torch.where(size_K > 0, advantages_BK / size_K.clamp(min=torch.finfo(size_K.dtype).tiny), 0)
 
 
-def weighted_reward(rewards_BK: Tensor, weights: Tensor, *, group_size: int) -> Tensor:
+def weighted_reward(rewards_BK: Tensor, weights_K: Tensor, *, group_size: int) -> Tensor:
     """One reward an answer from several, `r_i = sum_k w_k R_ik` or `sum_k w_ik R_ik`, where a missing reward neither helps nor harms.
 
     A NaN stands for the mean of that objective over the answers of its group, so a judge's failure on one answer is left out and not
@@ -244,7 +244,7 @@ def weighted_reward(rewards_BK: Tensor, weights: Tensor, *, group_size: int) -> 
 
     Args:
         rewards_BK: float `[B,K]`, higher is better in every column; NaN where an objective does not apply.
-        weights: float `[K]`, or `[B,K]` for each answer its own.
+        weights_K: float `[K]`, or `[B,K]` for each answer its own.
         group_size: answers a prompt; must divide B.
 
     Returns:
@@ -260,7 +260,7 @@ def weighted_reward(rewards_BK: Tensor, weights: Tensor, *, group_size: int) -> 
     present = ~groups.isnan()
     mean = torch.where(present, groups, 0).sum(1, keepdim=True) / present.sum(1, keepdim=True).clamp(min=1)
     filled = torch.where(present, groups, mean).reshape(rewards_BK.shape)
-    total = _weighed(filled, weights.to(filled))
+    total = _weighed(filled, weights_K.to(filled))
     return torch.where(rewards_BK.isnan().all(1), torch.nan, total)
 
 
@@ -270,7 +270,7 @@ def _of_unit_size(advantages_B: Tensor) -> Tensor:
 
 
 def combine(
-    rewards_BK: Tensor, weights: Tensor, *, estimator: str, group_size: int, normalize: str = "sum", scale: float = 1.0
+    rewards_BK: Tensor, weights_K: Tensor, *, estimator: str, group_size: int, normalize: str = "sum", scale: float = 1.0
 ) -> Tensor:
     """One advantage an answer from several rewards and their weights.
 
@@ -282,7 +282,7 @@ def combine(
 
     Args:
         rewards_BK: float `[B,K]`, higher is better; NaN where an objective does not apply.
-        weights: float `[K]`, or `[B,K]` for each answer its own.
+        weights_K: float `[K]`, or `[B,K]` for each answer its own.
         estimator: "grpo", "rloo", "reinforce" or "brpo".
         group_size: answers a prompt.
         normalize: one of `NORMALIZATIONS`.
@@ -302,25 +302,24 @@ def combine(
     Reference:
         Lu et al., arXiv 2509.11452, section 3 ("sum"); GDPO, arXiv 2601.05242 ("each-whitened").
     """
-    if rewards_BK.ndim != 2 or weights.shape not in (rewards_BK.shape, rewards_BK.shape[1:]):
+    if rewards_BK.ndim != 2 or weights_K.shape not in (rewards_BK.shape, rewards_BK.shape[1:]):
         raise InputError(
-            f"rewards [B,K] need weights [K] or [B,K], but rewards have shape {list(rewards_BK.shape)} and weights {list(weights.shape)}"
+            f"rewards [B,K] need weights [K] or [B,K], but rewards have shape {list(rewards_BK.shape)} and weights {list(weights_K.shape)}"
         )
     if normalize == "sum" and estimator == "brpo":
-        return scale * _brpo_of_sum(rewards_BK, weights, group_size)
+        return scale * _brpo_of_sum(rewards_BK, weights_K, group_size)
     if normalize == "sum":
         # A missing reward stands for the mean it is compared with: of the group, or of the whole batch where there are no groups.
         compared_with = group_size if ESTIMATORS.get(estimator, True) else rewards_BK.shape[0]
-        total = weighted_reward(rewards_BK, weights, group_size=compared_with)
+        total = weighted_reward(rewards_BK, weights_K, group_size=compared_with)
         return scale * estimate(total, estimator=estimator, group_size=group_size)
     if normalize in ("each", "each-whitened"):
         each_BK = estimate(rewards_BK, estimator=estimator, group_size=group_size)
         if normalize == "each":
-            return scale * _weighed(each_BK, weights.to(rewards_BK))
-        total_B = _weighed(of_equal_spread(each_BK, estimator=estimator), weights.to(rewards_BK))
-        if (
-            weights.ndim == 2
-        ):  # an answer whose weights are all 0 is left out, and would not stay at 0 if it were centred with the others
-            total_B = torch.where(weights.to(total_B).abs().sum(1) > 0, total_B, torch.nan)
+            return scale * _weighed(each_BK, weights_K.to(rewards_BK))
+        total_B = _weighed(of_equal_spread(each_BK, estimator=estimator), weights_K.to(rewards_BK))
+        if weights_K.ndim == 2:
+            # An answer whose weights are all 0 is left out: centred with the others, it would not stay at 0.
+            total_B = torch.where(weights_K.to(total_B).abs().sum(1) > 0, total_B, torch.nan)
         return scale * (_of_unit_size(total_B.nan_to_num(0.0)) if estimator == "brpo" else reinforce(total_B))
     raise InputError(f"normalize must be one of {', '.join(NORMALIZATIONS)}, but is {normalize!r}")
