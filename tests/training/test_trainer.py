@@ -701,6 +701,7 @@ def test_normalized_influence_does_not_depend_on_the_units_of_a_reward(make, tmp
 
 METHOD_ARGUMENTS = {
     "lagrangian": dict(maximize="conciseness", at_least={"digits": 0.5}),
+    "constrained-grpo": dict(maximize="conciseness", at_least={"digits": 0.5}),
     "scheduled": dict(points=[(0.0, [0.6, 0.2, 0.2]), (1.0, [0.2, 0.6, 0.2])]),
 }
 
@@ -711,7 +712,9 @@ def test_every_estimator_trains_with_every_weighting(make, tmp_path, method, est
     memory = Memory()
     validated = dict(eval_strategy="steps", eval_steps=1) if method == "hypervolume" else {}
     alone = dict(num_generations=16, num_generations_eval=1) if estimator == "reinforce" else {}
+    asked = [{**row, "preference": [0.2, 0.3, 0.5]} for row in sums_rows(16, 6)[0]] if method == "conditioned" else None
     trainer = make(
+        train_rows=asked,
         weighting=METHODS[method](**METHOD_ARGUMENTS.get(method, {})),
         estimator=estimator,
         group_size=1 if alone else None,
@@ -723,7 +726,9 @@ def test_every_estimator_trains_with_every_weighting(make, tmp_path, method, est
     assert any(not torch.equal(a, b) for a, b in zip(before, trainer.model.parameters(), strict=True))
     assert len(memory.steps) == 2
     for record in memory.steps:
-        assert sum(record["weights"].values()) == pytest.approx(1)
+        # These two leave answers out, or let them count less.
+        whole = pytest.approx(1) if method not in ("gd2po", "pama") else pytest.approx(0.5, abs=0.5 + 1e-9)
+        assert sum(record["weights"].values()) == whole
         assert all(math.isfinite(value) for value in record["weights"].values())
 
 
