@@ -9,6 +9,7 @@ from trl import GRPOConfig, GRPOTrainer
 
 from steelyard.errors import InputError
 from steelyard.models.loading import load_policy
+from steelyard.objectives import Objective
 from steelyard.recipes.loading import parse_recipe
 from steelyard.report import write_report
 from steelyard.report._figures import front_figure
@@ -136,3 +137,10 @@ def test_a_plain_trainer_takes_the_preferences_of_its_rows(tmp_path):
     bare.add_callback(WeightingCallback(bare, Conditioned()))
     with pytest.raises(InputError, match="needs a column 'preference' with 2 weights in every row"):
         bare.train()
+
+
+def test_many_objectives_take_few_points():
+    objectives = [Objective(name, len) for name in "abcdef"]
+    Conditioned(points=3).setup(objectives)
+    with pytest.raises(InputError, match="6 objectives at 5 points are 126 preferences to measure, and 100 are the most"):
+        Conditioned(points=5).setup(objectives)

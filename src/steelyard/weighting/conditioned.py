@@ -2,9 +2,16 @@
 
 from __future__ import annotations
 
+import math
+from collections.abc import Sequence
+
 from steelyard.errors import InputError
+from steelyard.objectives import Objective
 from steelyard.settings import Positive, checked
 from steelyard.weighting.base import METHODS, Batch, Normalize, Weighting
+
+_MOST = 100
+"""Preferences that a policy is measured at."""
 
 
 @METHODS.add("conditioned")
@@ -21,11 +28,11 @@ class Conditioned(Weighting):
         template: Jinja template of a text prompt, from `prompt`, `preference` (in words) and `weights`.
 
     Raises:
-        InputError: in training, where rows have no preference.
+        InputError: where there would be too many preferences to measure, and in training, where rows have none.
 
     Reference:
-        After Zhou et al., arXiv 2310.03708, Yang et al., Rewards-in-Context, arXiv 2402.10207, and MOC, arXiv 2604.04497: preferences stand in the prompt; here they are
-        drawn anew for each row, and weigh its normalised advantages.
+        After Yang et al., Rewards-in-Context, arXiv 2402.10207, and MOC, arXiv 2604.04497: preferences stand in the prompt; here each row has one that was drawn for
+        it, and its normalised advantages are weighed by it.
     """
 
     conditions = True
@@ -38,6 +45,19 @@ class Conditioned(Weighting):
         if points < 2:
             raise InputError(f"a lattice of preferences needs 2 points at least, but has {points}")
         self.concentration, self.points, self.template = concentration, points, template
+
+    def setup(self, objectives: Sequence[Objective]) -> None:
+        """Learn the objectives' names; their number and `points` limit each other.
+
+        Raises:
+            InputError: where a policy would be measured at more than 100 preferences.
+        """
+        super().setup(objectives)
+        size = len(objectives)
+        if (count := math.comb(self.points + size - 2, size - 1)) > _MOST:
+            raise InputError(
+                f"{size} objectives at {self.points} points are {count} preferences to measure, and {_MOST} are the most: take fewer points"
+            )
 
     def on_batch(self, batch: Batch) -> None:
         """Weigh each answer as its prompt asks for."""
