@@ -132,6 +132,7 @@ def test_the_commands_count_such_failures_and_found_quotes(command, serve, jsonl
     assert "12 quotes, of which 6 (50%) stand in the answers" in said
     code, said, error = command(*words, "--quotes", 0.9)
     assert code == 1
-    assert "where 90% must" in error
+    # Which of the four is the last to fail depends on the machine.
+    assert "where 90% must" in error or "'truth' is there 3 times" in error
     code, _, error = command(*words, "--quotes", 2)
     assert (code, "quotes must be a share from 0 to 1" in error) == (2, True)
