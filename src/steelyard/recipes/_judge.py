@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from abc import abstractmethod
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar, Literal
@@ -94,10 +95,11 @@ class JudgedConfig(Part):
         return [column for guard in self.guards for column in columns_of(guard.check, guard.options)]
 
     @property
+    @abstractmethod
     def is_split(self) -> bool:
         """Whether it makes several objectives."""
-        raise NotImplementedError
 
+    @abstractmethod
     def objectives(self, *, group_size: int, seed: int, base: Path = Path(".")) -> list[Objective]:
         """The objectives that it makes.
 
@@ -109,11 +111,11 @@ class JudgedConfig(Part):
         Raises:
             InputError: where a file, a check or the key is missing.
         """
-        raise NotImplementedError
 
     first_validation_is_free: ClassVar[bool] = False
     """Whether the first validation asks nothing."""
 
+    @abstractmethod
     def questions(self, prompts: int, group_size: int, rows: Sequence[Mapping[str, Any]], base: Path) -> tuple[int, int, str]:
         """Questions an update and a held-out prompt, at most, and in what way they are asked.
 
@@ -123,7 +125,6 @@ class JudgedConfig(Part):
             rows: of the run.
             base: the recipe's folder.
         """
-        raise NotImplementedError
 
     def check_rows(self, rows: Sequence[Mapping[str, Any]], source: str) -> None:
         """Refuse prompts that lack what the judge needs.

@@ -84,7 +84,7 @@ def points_score(values: Sequence[float], points: Sequence[float], normalize: st
     Args:
         values: the share of each criterion that is met, 0 to 1.
         points: of each criterion, not 0.
-        normalize: "range": `(total - worst) / (best - worst)`, 0 to 1, which never needs to be clipped, so that bad answers are told apart as well;
+        normalize: "range": `(total - worst) / (best - worst)`, 0 to 1, which is never clipped, so that two bad answers still differ;
             "positive": `total / best`, clipped to -1..1; of a rubric without positive points, `1 - total / worst`.
 
     Example:

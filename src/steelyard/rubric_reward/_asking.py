@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import time
 import warnings
+from abc import ABC, abstractmethod
 from collections import Counter
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from typing import Any, TypeVar
@@ -19,7 +20,7 @@ _FIRST_WAIT, _LONGEST_WAIT = 1.0, 60.0
 NOT_ASKED = "not asked"
 
 
-class Batch:
+class Batch(ABC):
     """The answers of a batch before a judge.
 
     Args:
@@ -41,25 +42,25 @@ class Batch:
         """Replies that were taken from a cache."""
         return self._cached_so_far() - self._cached
 
+    @abstractmethod
     async def play(self) -> None:
         """Ask all that has no answer yet."""
-        raise NotImplementedError
 
+    @abstractmethod
     def failed(self) -> tuple[int, int]:
         """How much has no verdict, and how much there is."""
-        raise NotImplementedError
 
+    @abstractmethod
     def counts(self) -> Counter[str]:
         """What was asked and what it cost; see `COUNTED`."""
-        raise NotImplementedError
 
+    @abstractmethod
     def result(self) -> Judged:
         """The scores of all answers."""
-        raise NotImplementedError
 
+    @abstractmethod
     def replies(self) -> Sequence[Any]:
         """All that judges said, failures included."""
-        raise NotImplementedError
 
     async def ask(self, asking: Callable[[], Awaitable[T]], late: Callable[[str], T]) -> T:
         """What a judge says when its turn comes; a failure where the deadline is before it, or nearly all that was asked before failed."""
@@ -89,7 +90,7 @@ class Batch:
         return errors[-1] if errors else "no reason given"
 
 
-class JudgeReward:
+class JudgeReward(ABC):
     """A reward that asks judges.
 
     Args:
@@ -135,26 +136,27 @@ class JudgeReward:
 
     # What a kind of reward says of itself ----------------------------------------------------------------------------------------------------
 
+    @abstractmethod
     def _batch(self, prompts: list, completions: list, rows: list[dict[str, Any]], until: float | None) -> Batch:
         """The answers of a batch before the judge."""
-        raise NotImplementedError
 
+    @abstractmethod
     def _parts(self) -> Sequence[str]:
         """What the reward may be split by."""
-        raise NotImplementedError
 
+    @abstractmethod
     def _watch(self, found: Judged) -> None:
         """See what a judge is like."""
 
+    @abstractmethod
     def _measuring_counts(self) -> Counter[str]:
         """What validations have asked since this was last cleared."""
-        raise NotImplementedError
 
+    @abstractmethod
     async def measured(
         self, part: str, prompts: Sequence, completions: Sequence, columns: Mapping[str, Any]
     ) -> list[float | None]:
         """The measure of one part on held-out prompts."""
-        raise NotImplementedError
 
     # What all have in common ------------------------------------------------------------------------------------------------------------------
 

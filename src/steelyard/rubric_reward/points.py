@@ -151,6 +151,9 @@ class PointsReward(JudgeReward):
         self._measuring.split_by = list(self.split_by)
         return await self._measuring.judged(prompts, completions, {**columns, "log_metric": None})
 
+    def _watch(self, found: Judged) -> None:
+        """An answer is graded alone, so that no place can be preferred."""
+
     def _measuring_counts(self) -> Counter[str]:
         return Counter() if self._measuring is None else self._measuring.totals
 

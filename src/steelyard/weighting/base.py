@@ -288,3 +288,30 @@ def present_moments(rewards_BK: Tensor) -> tuple[Tensor, Tensor]:
     equal_K = torch.where(present_BK, values_BK, torch.inf).amin(0) >= torch.where(present_BK, values_BK, -torch.inf).amax(0)
     spread_K = torch.where(equal_K, 0, (squares_K / (count_K - 1).clamp(min=1)).sqrt())
     return mean_K.cpu(), spread_K.cpu()
+
+
+def running_mean(mean_K: Tensor | None, found_K: Tensor, momentum: float) -> Tensor:
+    """`momentum mean_k + (1 - momentum) found_k`; the one that is known where the other is NaN.
+
+    Example:
+        >>> running_mean(torch.tensor([1.0, 1.0, torch.nan]), torch.tensor([0.0, torch.nan, 0.5]), 0.75).tolist()
+        [0.75, 1.0, 0.5]
+    """
+    if mean_K is None:
+        return found_K
+    moved_K = torch.lerp(found_K, mean_K, momentum)
+    return torch.where(found_K.isnan(), mean_K, torch.where(mean_K.isnan(), found_K, moved_K))
+
+
+def to_list(values_K: Tensor | None) -> list[float | None] | None:
+    """Values for a state, null where NaN."""
+    return None if values_K is None else [None if value != value else value for value in values_K.tolist()]
+
+
+def from_list(values: Sequence[float | None] | None) -> Tensor | None:
+    """The float64 tensor that `to_list` was given."""
+    return (
+        None
+        if values is None
+        else torch.tensor([float("nan") if value is None else value for value in values], dtype=torch.float64)
+    )

@@ -11,7 +11,17 @@ from torch import Tensor
 from steelyard.advantages import weighted_reward
 from steelyard.objectives import Objective
 from steelyard.settings import Positive, Share, checked
-from steelyard.weighting.base import METHODS, Batch, Normalize, Preference, Weighting, check_option
+from steelyard.weighting.base import (
+    METHODS,
+    Batch,
+    Normalize,
+    Preference,
+    Weighting,
+    check_option,
+    from_list,
+    running_mean,
+    to_list,
+)
 
 
 def score_correlations(rewards_BK: Tensor, score_B: Tensor, *, group_size: int) -> Tensor:
@@ -103,8 +113,7 @@ class CovarianceTargeted(Weighting):
         weights_K = self.weights()
         score_B = weighted_reward(batch.rewards_BK, weights_K, group_size=batch.group_size)
         found_K = score_correlations(batch.rewards_BK, score_B, group_size=batch.group_size)
-        before_K = found_K if self._mean_K is None else torch.where(self._mean_K.isnan(), found_K, self._mean_K)
-        self._mean_K = torch.where(found_K.isnan(), before_K, torch.lerp(found_K, before_K, self.momentum))
+        self._mean_K = running_mean(self._mean_K, found_K, self.momentum)
         target_K = torch.tensor([self.targets.get(name, self.target) for name in self._names], dtype=torch.float64)
         # An objective that has never varied says nothing, and gains nothing.
         short_K = (target_K - self._mean_K).clamp(min=0).nan_to_num(0.0)
@@ -116,15 +125,9 @@ class CovarianceTargeted(Weighting):
 
     def state_dict(self) -> dict[str, Any]:
         """Weights and running correlations (null where none is known)."""
-        means = None if self._mean_K is None else [None if value != value else value for value in self._mean_K.tolist()]
-        return {**super().state_dict(), "means": means}
+        return {**super().state_dict(), "means": to_list(self._mean_K)}
 
     def load_state_dict(self, state: dict[str, Any]) -> None:
         """Take over the state of an earlier run."""
         super().load_state_dict(state)
-        means = state["means"]
-        self._mean_K = (
-            None
-            if means is None
-            else torch.tensor([float("nan") if value is None else value for value in means], dtype=torch.float64)
-        )
+        self._mean_K = from_list(state["means"])

@@ -10,7 +10,18 @@ from torch import Tensor
 
 from steelyard.objectives import Objective
 from steelyard.settings import NotNegative, Positive, Share, checked
-from steelyard.weighting.base import METHODS, Batch, Normalize, Weighting, check_option, ideal_and_range, present_moments
+from steelyard.weighting.base import (
+    METHODS,
+    Batch,
+    Normalize,
+    Weighting,
+    check_option,
+    from_list,
+    ideal_and_range,
+    present_moments,
+    running_mean,
+    to_list,
+)
 
 _LEAST = 1e-8
 _BETAS, _EPS = (0.9, 0.999), 1e-8
@@ -26,7 +37,7 @@ class FAMO(Weighting):
     Args:
         ideal: the mean reward each objective would have at best, by name. Default: its upper bound, or 1 without bounds.
         rate: Adam's learning rate of the logits.
-        decay: pulls the logits to 0, so that no objective is forgotten.
+        decay: draws the logits towards 0, so that no objective is forgotten.
         momentum: of the running mean rewards, 0 to below 1.
 
     Raises:
@@ -83,9 +94,7 @@ class FAMO(Weighting):
         before_K = self._mean_K
         if before_K is not None:
             # An objective that no answer of the batch has keeps its mean.
-            now_K = torch.where(
-                now_K.isnan(), before_K, torch.where(before_K.isnan(), now_K, torch.lerp(now_K, before_K, self.momentum))
-            )
+            now_K = running_mean(before_K, now_K, self.momentum)
             gained_K = (self._gap(before_K).log() - self._gap(now_K).log()).nan_to_num(0.0)
             z_K = torch.softmax(self._logits_K, 0)
             self._move(z_K * (gained_K - (z_K * gained_K).sum()) + self.decay * self._logits_K)
@@ -108,9 +117,8 @@ class FAMO(Weighting):
 
     def state_dict(self) -> dict[str, Any]:
         """Weights, logits, Adam's moments and running mean rewards (null where none is known)."""
-        means = None if self._mean_K is None else [None if value != value else value for value in self._mean_K.tolist()]
         moments = {"logits": self._logits_K.tolist(), "first": self._first_K.tolist(), "second": self._second_K.tolist()}
-        return {**super().state_dict(), **moments, "moves": self._moves, "means": means}
+        return {**super().state_dict(), **moments, "moves": self._moves, "means": to_list(self._mean_K)}
 
     def load_state_dict(self, state: dict[str, Any]) -> None:
         """Take over the state of an earlier run."""
@@ -118,10 +126,5 @@ class FAMO(Weighting):
         self._logits_K, self._first_K, self._second_K = (
             torch.tensor(state[name], dtype=torch.float64) for name in ("logits", "first", "second")
         )
-        means = state["means"]
         self._moves = state["moves"]
-        self._mean_K = (
-            None
-            if means is None
-            else torch.tensor([float("nan") if value is None else value for value in means], dtype=torch.float64)
-        )
+        self._mean_K = from_list(state["means"])

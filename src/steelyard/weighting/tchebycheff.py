@@ -17,9 +17,12 @@ from steelyard.weighting.base import (
     Preference,
     Weighting,
     check_option,
+    from_list,
     ideal_and_range,
     present_moments,
     reward_bounds,
+    running_mean,
+    to_list,
 )
 from steelyard.weighting.inner_products import warn_once
 
@@ -106,12 +109,8 @@ class SmoothTchebycheff(Weighting):
         """Weigh by the gaps of the running mean rewards, this batch's included."""
         assert self._preference_K is not None
         mean_K, _ = present_moments(batch.rewards_BK)
-        if self._mean_K is None:
-            self._mean_K = mean_K
-        else:
-            # An objective that no answer of the batch has keeps its mean.
-            moved_K = torch.lerp(mean_K, self._mean_K, self.momentum)
-            self._mean_K = torch.where(mean_K.isnan(), self._mean_K, torch.where(self._mean_K.isnan(), mean_K, moved_K))
+        # An objective that no answer of the batch has keeps its mean.
+        self._mean_K = running_mean(self._mean_K, mean_K, self.momentum)
         gap_K = ((self._ideal_K - self._mean_K) / self._range_K).nan_to_num(0.0)
         self._weights_K = tchebycheff_weights(self._preference_K, gap_K, smoothing=self.smoothing)
         pull_K = self._preference_K * gap_K / self.smoothing
@@ -126,15 +125,9 @@ class SmoothTchebycheff(Weighting):
 
     def state_dict(self) -> dict[str, Any]:
         """Weights and running mean rewards (null where none is known)."""
-        means = None if self._mean_K is None else [None if value != value else value for value in self._mean_K.tolist()]
-        return {**super().state_dict(), "means": means}
+        return {**super().state_dict(), "means": to_list(self._mean_K)}
 
     def load_state_dict(self, state: dict[str, Any]) -> None:
         """Take over the state of an earlier run."""
         super().load_state_dict(state)
-        means = state["means"]
-        self._mean_K = (
-            None
-            if means is None
-            else torch.tensor([float("nan") if value is None else value for value in means], dtype=torch.float64)
-        )
+        self._mean_K = from_list(state["means"])
