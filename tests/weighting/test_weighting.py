@@ -14,6 +14,7 @@ from steelyard.objectives import Objective
 from steelyard.weighting import (
     DVAO,
     FAMO,
+    GD2PO,
     METHODS,
     Batch,
     CovarianceTargeted,
@@ -765,3 +766,13 @@ def test_significance_goes_on_after_a_stop():
         asked = dict(learning_rate=1e-3, progress=i / 8, share=1 / 8)
         (first if i < 4 else second).on_batch(Batch(zeros, zeros, influence=lambda found=found, **options: found, **asked))
     assert second.weights().tolist() == expected.tolist()
+
+
+@pytest.mark.parametrize("method", [DVAO([0.75, 0.25]), GD2PO([0.75, 0.25])])
+def test_weights_of_an_answer_start_from_the_preference_in_every_batch(method):
+    A = torch.tensor([[1.0, 1.0], [1.0, -0.9], [-1.0, -1.0], [-1.0, 0.2]])
+    batch = Batch(A, A, learning_rate=1e-6, progress=0.0, influence=None, group_size=4)
+    method.on_batch(batch)
+    first = method.weights().tolist()
+    method.on_batch(batch)
+    assert method.weights().tolist() == first

@@ -78,6 +78,7 @@ class Weighting(ABC):
         self.initial = weights
         self.normalize = normalize
         self._names: list[str] = []
+        self._preference_K: Tensor | None = None
         self._weights_K: Tensor | None = None
         if weights is not None and not isinstance(weights, Mapping):
             check_weights(weights)
@@ -91,25 +92,32 @@ class Weighting(ABC):
         check_names(objectives)
         self._names = names = [objective.name for objective in objectives]
         if self.initial is None:
-            self._weights_K = torch.full((len(names),), 1 / len(names), dtype=torch.float64)
+            self._preference_K = torch.full((len(names),), 1 / len(names), dtype=torch.float64)
         elif isinstance(self.initial, Mapping):
-            self._weights_K = weights_by_name(self.initial, names)
+            self._preference_K = weights_by_name(self.initial, names)
         elif len(self.initial) != len(names):
             raise InputError(
                 f"weights need one value an objective ({', '.join(names)}), but have {len(self.initial)}: {list(self.initial)}"
             )
         else:
-            self._weights_K = check_weights(self.initial)
+            self._preference_K = check_weights(self.initial)
+        self._weights_K = self._preference_K
+
+    def preference(self) -> Tensor:
+        """The weights at the start, which a method may go on from: float64 `[K]`."""
+        if self._preference_K is None and self.initial is not None and not isinstance(self.initial, Mapping):
+            self._preference_K = check_weights(self.initial)
+        if self._preference_K is None:
+            raise InputError("weights are not known yet: call setup(objectives), or give the weights as a list")
+        return self._preference_K
 
     def weights(self) -> Tensor:
         """The weights now: float64 `[K]`, non-negative, summing to 1; or `[B,K]`, a row for each answer of the batch that was seen last.
 
         A row may be 0, which leaves its answer out of the update, and rows may sum to less than 1, which lets their answers count less.
         """
-        if self._weights_K is None and self.initial is not None and not isinstance(self.initial, Mapping):
-            self._weights_K = check_weights(self.initial)
         if self._weights_K is None:
-            raise InputError("weights are not known yet: call setup(objectives), or give the weights as a list")
+            self._weights_K = self.preference()
         return self._weights_K
 
     def scale(self) -> float:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any
 
 import torch
 from torch import Tensor
@@ -66,17 +65,10 @@ class DVAO(Weighting):
 
     def __init__(self, weights: Preference | None = None) -> None:
         super().__init__(weights, normalize="each")
-        self._preference_K: Tensor | None = None
-
-    def setup(self, objectives: Sequence[Any]) -> None:
-        """Learn the objectives' names."""
-        super().setup(objectives)
-        self._preference_K = self.weights()
 
     def on_batch(self, batch: Batch) -> None:
         """Weigh every prompt by its own spreads."""
-        preference_K = self.weights() if self._preference_K is None else self._preference_K
-        self._weights_K = spread_weights(batch.rewards_BK, preference_K, group_size=batch.group_size)
+        self._weights_K = spread_weights(batch.rewards_BK, self.preference(), group_size=batch.group_size)
 
     def on_validation(self, point: Sequence[float]) -> None:
         """Validation plays no part here."""

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Annotated, Any
+from typing import Annotated
 
 from pydantic import Field
 from torch import Tensor
@@ -73,18 +73,11 @@ class GD2PO(Weighting):
     def __init__(self, weights: Preference | None = None, *, threshold: _Portion = 0.2) -> None:
         super().__init__(weights, normalize="each-whitened")
         self.threshold = threshold
-        self._preference_K: Tensor | None = None
-
-    def setup(self, objectives: Sequence[Any]) -> None:
-        """Learn the objectives' names."""
-        super().setup(objectives)
-        self._preference_K = self.weights()
 
     def on_batch(self, batch: Batch) -> None:
         """Leave out what cancels."""
-        preference_K = self.weights() if self._preference_K is None else self._preference_K
         self._weights_K = consensus_weights(
-            batch.advantages_BK.cpu(), preference_K, group_size=batch.group_size, threshold=self.threshold
+            batch.advantages_BK.cpu(), self.preference(), group_size=batch.group_size, threshold=self.threshold
         )
 
     def on_validation(self, point: Sequence[float]) -> None:

@@ -77,17 +77,15 @@ class StageAware(Weighting):
         check_option("a floor", floors or {})
         self.floors = dict(floors or {})
         self.momentum, self._seen = momentum, False
-        self._preference_K: Tensor | None = None
 
     def setup(self, objectives: Sequence[Objective]) -> None:
         """Learn the objectives' names."""
         super().setup(objectives)
         check_option("a floor", self.floors, self._names)
-        self._preference_K, self._seen = self.weights(), False
+        self._seen = False
 
     def on_batch(self, batch: Batch) -> None:
         """Weigh by the batch's variations."""
-        assert self._preference_K is not None
         mean_K, spread_K = present_moments(batch.rewards_BK)
         floors_K = torch.tensor([self.floors.get(name, 0.0) for name in self._names], dtype=torch.float64)
         lowest_K = torch.where(batch.rewards_BK.isnan(), torch.inf, batch.rewards_BK).amin(0)
@@ -97,7 +95,7 @@ class StageAware(Weighting):
                     f"stage-aware weights need the lowest possible reward, but {name!r} gave {lowest:g}, below its floor of {floor:g}: "
                     f"give floors={{{name!r}: ...}}"
                 )
-        weights_K = variation_weights(mean_K, spread_K, floors_K, self._preference_K)
+        weights_K = variation_weights(mean_K, spread_K, floors_K, self.preference())
         self._weights_K = torch.lerp(weights_K, self.weights(), self.momentum) if self._seen else weights_K
         self._seen = True
 

@@ -93,7 +93,6 @@ class SmoothTchebycheff(Weighting):
         check_option("an ideal", ideal or {})
         self.ideal = dict(ideal or {})
         self.smoothing, self.momentum = smoothing, momentum
-        self._preference_K: Tensor | None = None
         self._mean_K: Tensor | None = None
         self._without_bounds: list[str] = []
 
@@ -101,19 +100,19 @@ class SmoothTchebycheff(Weighting):
         """Learn the objectives' names."""
         super().setup(objectives)
         check_option("an ideal", self.ideal, self._names)
-        self._preference_K, self._mean_K = self.weights(), None
+        self._mean_K = None
         self._ideal_K, self._range_K = ideal_and_range(objectives, self.ideal)
         self._without_bounds = [objective.name for objective in objectives if reward_bounds(objective) is None]
 
     def on_batch(self, batch: Batch) -> None:
         """Weigh by the gaps of the running mean rewards, this batch's included."""
-        assert self._preference_K is not None
+        preference_K = self.preference()
         mean_K, _ = present_moments(batch.rewards_BK)
         # An objective that no answer of the batch has keeps its mean.
         self._mean_K = running_mean(self._mean_K, mean_K, self.momentum)
         gap_K = ((self._ideal_K - self._mean_K) / self._range_K).nan_to_num(0.0)
-        self._weights_K = tchebycheff_weights(self._preference_K, gap_K, smoothing=self.smoothing)
-        pull_K = self._preference_K * gap_K / self.smoothing
+        self._weights_K = tchebycheff_weights(preference_K, gap_K, smoothing=self.smoothing)
+        pull_K = preference_K * gap_K / self.smoothing
         if self._without_bounds and (pull_K.max() - pull_K.min()).item() > 10:
             warn_once(
                 f"tchebycheff: gaps of {gap_K.min().item():.3g} to {gap_K.max().item():.3g} leave one objective with all the weight; give bounds= to "
