@@ -14,17 +14,16 @@ or 40 and more: an answer is one or the other, so that no constant but one half 
 
 import argparse
 import itertools
-import json
 import math
-import multiprocessing
 import os
 import shutil
 import statistics
 import tempfile
 import time
-from concurrent.futures import ProcessPoolExecutor, as_completed
 from datetime import date
 from pathlib import Path
+
+from rows import interval, read_rows, run_all
 
 RESULTS = Path(__file__).parent / "results"
 RUNS = RESULTS / "evidence" / "runs.jsonl"
@@ -187,10 +186,6 @@ def distances(task, points, front):
 # Rows ---------------------------------------------------------------------------------------------------------------------------------------------
 
 
-def read_rows():
-    return [json.loads(line) for line in RUNS.read_text().splitlines()] if RUNS.is_file() else []
-
-
 def key_of(row):
     return tuple(row[k] for k in ("phase", "task", "estimator", "arm", "rate", "seed"))
 
@@ -204,33 +199,11 @@ def chosen_rate(rows, task, estimator, arm):
     return max(found, key=lambda rate: found[rate])
 
 
-def run_all(jobs, workers):
-    made = {key_of(row) for row in read_rows()}
-    todo = [job for job in jobs if job not in made]
-    print(f"{len(todo)} of {len(jobs)} runs to go", flush=True)
-    RUNS.parent.mkdir(parents=True, exist_ok=True)
-    # An executor, since a pool waits for ever for what a killed worker was doing.
-    with ProcessPoolExecutor(workers, mp_context=multiprocessing.get_context("spawn")) as pool:
-        pending = {pool.submit(run, *job): job for job in todo}
-        for future in as_completed(pending):
-            if future.exception() is not None:
-                print(f"failed: {pending[future]}: {future.exception()!r}", flush=True)
-                continue
-            row = future.result()
-            with RUNS.open("a") as lines:
-                lines.write(json.dumps(row) + "\n")
-            print(f"{row['phase']:5} {row['task']:8} {row['estimator']:9} {row['arm']:32} {row['rate']:g} seed {row['seed']:4} validation {score(row):.4f} "
-                  f"test {tested(row, last=False) if row['policies'] else 0:.4f} end {row['points'][-1][1]} weights {row['weights'][-1]}  {row['wall']:.0f} s", flush=True)  # fmt: skip
-
-
-def interval(values):
-    """Mean and half of the 95% interval by Student's t."""
-    from scipy.stats import t
-
-    mean = statistics.mean(values)
-    return mean, t.ppf(0.975, len(values) - 1) * statistics.stdev(values) / math.sqrt(len(values)) if len(
-        values
-    ) > 1 else math.nan
+def line_of(row):
+    return (
+        f"{row['phase']:5} {row['task']:8} {row['estimator']:9} {row['arm']:32} {row['rate']:g} seed {row['seed']:4} validation {score(row):.4f} "
+        f"test {tested(row, last=False) if row['policies'] else 0:.4f} end {row['points'][-1][1]} weights {row['weights'][-1]}  {row['wall']:.0f} s"
+    )  # fmt: skip
 
 
 def table_of(rows, task, estimator):
@@ -273,7 +246,7 @@ def table_of(rows, task, estimator):
 
 
 def table():
-    rows = read_rows()
+    rows = read_rows(RUNS)
     last = rows[-1]
     lines = [
         "# Weights that move beside a sweep of constants", "",
@@ -302,7 +275,7 @@ def main():
         table()
         return
     wanted = options.methods and options.methods.split(";")
-    jobs, rows = [], read_rows()
+    jobs, rows = [], read_rows(RUNS)
     for task, estimator in itertools.product(options.tasks.split(","), options.estimators.split(",")):
         names = [a for a in arms(task) if wanted is None or a in wanted or ("sweep" in wanted and a.startswith("fixed "))]
         if options.what == "tune":
@@ -315,7 +288,7 @@ def main():
         for seed in range(1, options.seeds + 1):
             jobs += [("final", task, estimator, arm, rate, seed) for arm, rate in rates.items()
                      if rate is not None and (seed <= SWEEP_SEEDS or not arm.startswith("fixed "))]  # fmt: skip
-    run_all(jobs, options.workers)
+    run_all(run, jobs, RUNS, key_of, line_of, options.workers)
 
 
 if __name__ == "__main__":

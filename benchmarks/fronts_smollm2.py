@@ -23,7 +23,8 @@ from pathlib import Path
 
 import numpy as np
 from fronts import ACCURACY, BALANCED, EFFICIENCY, measured_run, weighting
-from fronts_table import describe, interval, told_difference
+from fronts_table import describe, told_difference
+from rows import interval
 
 RESULTS = Path(__file__).parent / "results"
 RUNS = RESULTS / "fronts" / "smollm2.jsonl"

@@ -8,20 +8,13 @@ from pathlib import Path
 import matplotlib
 import numpy as np
 from matplotlib.figure import Figure
-from scipy import stats
+from rows import interval
 
 from steelyard.pareto import hypervolume
 
 RESULTS = Path(__file__).parent / "results"
 PAPERS_FIXED = ("fixed-accuracy", "fixed-balanced", "fixed-efficiency")
 NAMES = {"grpo": "GRPO", "rloo": "RLOO", "reinforce": "REINFORCE", "brpo": "BRPO"}
-
-
-def interval(values):
-    """Mean and half-width of the 95% t interval."""
-    if len(values) < 2:
-        return statistics.mean(values), float("nan")
-    return statistics.mean(values), float(stats.t.ppf(0.975, len(values) - 1)) * statistics.stdev(values) / len(values) ** 0.5
 
 
 def volume_so_far(row):

@@ -6,8 +6,8 @@ from pathlib import Path
 
 import matplotlib
 import numpy as np
-from fronts_table import interval
 from matplotlib.figure import Figure
+from rows import interval
 
 from steelyard.report._drawing import RUN_COLOURS, STYLE
 

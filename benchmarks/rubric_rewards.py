@@ -13,18 +13,16 @@ says: (5 accuracy + 2 clarity + 1 (1 - tokens / 80)) / 8. Rows: results/rubric_r
 """
 
 import argparse
-import json
-import math
-import multiprocessing
 import os
 import re
 import statistics
 import tempfile
 import time
 import warnings
-from concurrent.futures import ProcessPoolExecutor, as_completed
 from datetime import date
 from pathlib import Path
+
+from rows import interval, read_rows, run_all
 
 RESULTS = Path(__file__).parent / "results"
 RUNS = RESULTS / "rubric_rewards" / "runs.jsonl"
@@ -213,10 +211,6 @@ def run(phase, arm, rate, seed):
     }  # fmt: skip
 
 
-def read_rows():
-    return [json.loads(line) for line in RUNS.read_text().splitlines()] if RUNS.is_file() else []
-
-
 def key_of(row):
     return row["phase"], row["arm"], row["rate"], row["seed"]
 
@@ -229,33 +223,11 @@ def rate_of(rows, arm):
     return max(found, key=lambda rate: found[rate])
 
 
-def run_all(jobs, workers):
-    made = {key_of(row) for row in read_rows()}
-    todo = [job for job in jobs if job not in made]
-    print(f"{len(todo)} of {len(jobs)} runs to go", flush=True)
-    RUNS.parent.mkdir(parents=True, exist_ok=True)
-    # An executor, since a pool waits for ever for what a killed worker was doing.
-    with ProcessPoolExecutor(workers, mp_context=multiprocessing.get_context("spawn")) as pool:
-        pending = {pool.submit(run, *job): job for job in todo}
-        for future in as_completed(pending):
-            if future.exception() is not None:
-                print(f"failed: {pending[future]}: {future.exception()!r}", flush=True)
-                continue
-            row = future.result()
-            with RUNS.open("a") as lines:
-                lines.write(json.dumps(row) + "\n")
-            print(f"{row['phase']:5} {row['arm']:50} {row['rate']:g} seed {row['seed']:4} gold {row['gold']:.4f} {row['probes']} "
-                  f"calls {row['calls']:.0f} {row['seconds']} {row['wall']:.0f} s", flush=True)  # fmt: skip
-
-
-def interval(values):
-    """Mean and half of the 95% interval by Student's t."""
-    from scipy.stats import t
-
-    mean = statistics.mean(values)
-    return mean, t.ppf(0.975, len(values) - 1) * statistics.stdev(values) / math.sqrt(len(values)) if len(
-        values
-    ) > 1 else math.nan
+def line_of(row):
+    return (
+        f"{row['phase']:5} {row['arm']:50} {row['rate']:g} seed {row['seed']:4} gold {row['gold']:.4f} {row['probes']} "
+        f"calls {row['calls']:.0f} {row['seconds']} {row['wall']:.0f} s"
+    )  # fmt: skip
 
 
 def formula(arm):
@@ -272,7 +244,7 @@ def formula(arm):
 
 
 def table():
-    rows = read_rows()
+    rows = read_rows(RUNS)
     finals = [row for row in rows if row["phase"] == "final"]
     last = finals[-1]
     seeds = sorted({row["seed"] for row in finals})
@@ -339,15 +311,14 @@ def main():
     elif options.what == "one":
         print(run("tune", arms[0], RATES[1], TUNING_SEED))
     elif options.what == "tune":
-        run_all(
-            [("tune", a, rate, TUNING_SEED) for a in arms if not a.endswith(", erring") for rate in RATES],
-            options.workers,
-        )
+        jobs = [("tune", arm, rate, TUNING_SEED) for arm in arms if not arm.endswith(", erring") for rate in RATES]
+        run_all(run, jobs, RUNS, key_of, line_of, options.workers)
     else:
-        rows = read_rows()
+        rows = read_rows(RUNS)
         rates = {arm: options.rate or rate_of(rows, arm) for arm in arms}
         # Seed by seed, so that an early end leaves whole seeds.
-        run_all([("final", arm, rates[arm], seed) for seed in range(1, options.seeds + 1) for arm in arms], options.workers)
+        jobs = [("final", arm, rates[arm], seed) for seed in range(1, options.seeds + 1) for arm in arms]
+        run_all(run, jobs, RUNS, key_of, line_of, options.workers)
 
 
 if __name__ == "__main__":
