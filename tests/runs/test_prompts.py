@@ -214,3 +214,21 @@ def test_more_held_out_than_there_are_is_refused(jsonl):
         InputError, match=r"test.size: 9 prompts are to be held out, but .* only 3 that differ beside those for validation"
     ):
         load_prompts(config(jsonl(ROWS), test={"size": 9}))
+
+
+@pytest.mark.parametrize(
+    ("change", "named"),
+    [
+        ({"prompt": [{"role": "user", "content": "a", "tool_calls": [{"id": "\ud83d"}]}]}, "the prompt"),
+        ({"answer": "\ud83d"}, "the answer"),
+        ({"domain": "\ud83d"}, "the domain"),
+        ({"rubrics": [{"criterion": "a", "tags": ["\ud83d"]}]}, "column 'rubrics'"),
+        ({"rubrics": ["\ud83d"]}, "column 'rubrics'"),
+        ({"rubrics": "\ud83d"}, "column 'rubrics'"),
+    ],
+)
+def test_half_a_character_is_named_in_whatever_column_the_run_reads(jsonl, change, named):
+    path = jsonl([*ROWS, {**ROWS[0], "prompt": "5+1=", **change}])
+    with pytest.raises(InputError, match=rf"row 5: {named} holds half a character"):
+        load_prompts(config(path), columns=["rubrics"])
+    load_prompts(config(jsonl([*ROWS, {**ROWS[0], "prompt": "5+1=", "unread": "\ud83d"}])))

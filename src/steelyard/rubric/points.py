@@ -56,7 +56,9 @@ class PointCriterion:
     levels: Mapping[str, float] | None = None
 
     def __post_init__(self) -> None:
-        points, levels = _checked(self.text, self.points, self.levels, f"criterion {self.text!r:.60}")
+        where = f"criterion {self.text!r:.60}"
+        points, levels = _checked(self.text, self.points, self.levels, where)
+        _check_words((self.name, *self.tags), where)
         object.__setattr__(self, "points", points)
         object.__setattr__(self, "name", self.name or _beginning(self.text))
         object.__setattr__(self, "levels", levels)
@@ -69,11 +71,18 @@ def _checked(text: Any, points: Any, levels: Any, where: str) -> tuple[float, di
         InputError: where it cannot.
     """
     if not isinstance(text, str) or not text.strip() or len(text) > _LONGEST or not _is_plain(text):
-        raise InputError(f"{where}: a criterion's text has 1 to {_LONGEST:,} characters, and no half of a pair of signs")
+        raise InputError(f"{where}: a criterion's text has 1 to {_LONGEST:,} characters, and no half of one (a lone surrogate)")
     number = _number(points)
     if not number or abs(number) > _LARGEST:
         raise InputError(f"{where}: points must be a number other than 0, at most {_LARGEST:g} either way, but are {points!r}")
     return number, _levels(_SCALES["binary"] if levels is None else levels, where)
+
+
+def _check_words(words: Sequence[str], where: str) -> None:
+    """Refuse a name or a tag that cannot be written."""
+    wrong = next((word for word in words if not _is_plain(word)), None)
+    if wrong is not None:
+        raise InputError(f"{where}: {wrong!r:.60} holds half a character (a lone surrogate): fix the text")
 
 
 def points_score(values: Sequence[float], points: Sequence[float], normalize: str = "range") -> float:
@@ -226,7 +235,9 @@ def _criterion(given: Any, where: str) -> PointCriterion | None:
     if points == 0:
         return None
     points, levels = _checked(text, points, _scale(content, where), where)
-    return PointCriterion(text, points, " ".join(name.split()), _tags(content.get("tags"), where), levels)
+    name, tags = " ".join(name.split()), _tags(content.get("tags"), where)
+    _check_words((name, *tags), where)
+    return PointCriterion(text, points, name, tags, levels)
 
 
 def _tags(given: Any, where: str) -> tuple[str, ...]:

@@ -112,6 +112,9 @@ def _test_rows(config: PromptsConfig, base: Path) -> list[tuple[int, Row]]:
     return rows[: test.size]
 
 
+_OURS = ("prompt", "answer", "domain")
+
+
 class RowWriter:
     """Turns raw rows into prompts, by the recipe's templates.
 
@@ -121,8 +124,7 @@ class RowWriter:
 
     def __init__(self, config: PromptsConfig, columns: Sequence[str] = ()) -> None:
         self.config = config
-        ours = ("prompt", "answer", "domain")
-        self.columns = [name for name in dict.fromkeys((*config.columns, *columns)) if name not in ours]
+        self.columns = [name for name in dict.fromkeys((*config.columns, *columns)) if name not in _OURS]
         self.prompt = None if config.prompt is None else Template(config.prompt, "prompts.prompt")
         self.answer = None if config.answer is None else Template(config.answer, "prompts.answer")
         self.domain = None if config.domain is None else Template(config.domain, "prompts.domain")
@@ -151,15 +153,14 @@ class RowWriter:
             raise InputError(
                 f"{where}: a prompt must be text or a list of messages with role and content, but is {str(prompt)[:80]!r}"
             )
-        try:
-            text_of(prompt).encode()
-        except UnicodeEncodeError:
-            raise InputError(f"{where}: the prompt holds half a character (a lone surrogate): fix the text") from None
         out: Row = {"prompt": prompt, "answer": self._answer(row, where)}
         domain = self.domain.render(row, where) if self.domain else row.get("domain")
         if self.domain or "domain" in row:
             out["domain"] = _text_of(domain, "domain", where) or None
-        return out | {name: _kept(row.get(name)) for name in self.columns}
+        out |= {name: _kept(row.get(name)) for name in self.columns}
+        for name, value in out.items():
+            _check_whole(name, value, where)
+        return out
 
     def _answer(self, row: Mapping[str, Any], where: str) -> str | None:
         if self.answer:
@@ -180,6 +181,15 @@ def _kept(value: Any) -> Any:
     if nested:
         return json.dumps(value, ensure_ascii=False, default=str)
     return None if is_missing(value) else value
+
+
+def _check_whole(name: str, value: Any, where: str) -> None:
+    """Refuse half a character, which datasets and Parquet files cannot hold."""
+    try:
+        (value if isinstance(value, str) else json.dumps(value, ensure_ascii=False, default=str)).encode()
+    except UnicodeEncodeError:
+        what = f"the {name}" if name in _OURS else f"column {name!r}"
+        raise InputError(f"{where}: {what} holds half a character (a lone surrogate): fix the text") from None
 
 
 def _text_of(value: Any, column: str, where: str) -> str:
