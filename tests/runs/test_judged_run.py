@@ -454,6 +454,9 @@ def test_criteria_with_points_are_objectives_of_a_recipe(tiny_recipe, tmp_path, 
     code, out, _ = command("explain", str(result.path), "--step", 1, "--answer", number)
     assert code == 0
     assert "ones: has ones" in out
+    said = [json.loads(one["said/points-content"])[0] for one in log.answers(step=1)]
+    faultless = [i for i, one in enumerate(said, start=1) if one.get("graded") and one["graded"][0]["criteria"][1]["value"] == 0]
+    assert "│ -0 " not in command("explain", str(result.path), "--step", 1, "--answer", faultless[0])[1]
     code, out, _ = command("explain", str(result.path), "--step", 1, "--principle", "wordy: is long")
     assert code == 0
     page = write_report([result.path])

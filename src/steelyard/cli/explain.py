@@ -184,7 +184,7 @@ def _show_grading(console: Any, name: str, said: Mapping[str, Any]) -> None:
     )
     for one in said["criteria"]:
         quote = shown(one["quote"]) + ("" if one["found"] in (None, True) else " (not in the answer)")
-        won = f"{one['points'] * one['value']:g}"
+        won = f"{one['points'] * one['value'] + 0.0:g}"  # a fault that was not found is 0, not -0
         table.add_row(shown(one["name"]), f"{one['points']:g}", shown(one["said"]), won, shown(one["reason"]), quote)
     console.print(table)
     if dropped := said.get("dropped"):
